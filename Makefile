@@ -1,0 +1,42 @@
+# make run · make test · make lint · make bench: each sets up .venv by itself; a second call starts in seconds.
+
+PYTHON ?= python3
+STUDIO_PORT ?= 8501
+BIN := .venv/bin
+
+.PHONY: run test fast lint bench screenshots
+
+run: .venv/ready
+	@$(BIN)/python -m studio $(STUDIO_PORT)
+
+test: .venv/ready-dev
+	@$(BIN)/python -m pytest
+
+# The tests that need neither a model nor a browser.
+fast: .venv/ready-dev
+	@$(BIN)/python -m pytest -m "not model and not browser"
+
+lint: .venv/ready-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: .venv/ready-dev
+	@$(BIN)/python -m benchmarks.pages
+	@$(BIN)/python -m benchmarks.first_light
+
+screenshots: .venv/ready-dev
+	@$(BIN)/python -m tools.screenshots
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Fine-Tuning Studio needs Python 3.11 or newer. Name one: make run PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/ready: requirements.txt | .venv/bin/python
+	@echo "Installing the studio into .venv (about two minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
