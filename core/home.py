@@ -1,0 +1,155 @@
+"""Where things live: every path of the studio is a function of `$STUDIO_HOME`, and nothing else computes one."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import HomeError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def home() -> Path:
+    """The studio's folder: `$STUDIO_HOME`, else `~/fine-tuning-studio`."""
+    return Path(os.environ.get("STUDIO_HOME") or Path.home() / "fine-tuning-studio").expanduser().absolute()
+
+
+def jobs_folder() -> Path:
+    return home() / "jobs"
+
+
+def uploads_folder() -> Path:
+    return home() / "uploads"
+
+
+def prepared_folder() -> Path:
+    return home() / "prepared"
+
+
+def models_folder() -> Path:
+    return home() / "models"
+
+
+def starter_folder() -> Path:
+    return models_folder() / "starter"
+
+
+def draft_file(name: str = "draft") -> Path:
+    """The recipe being edited in the browser; on disk, so that it survives a reload."""
+    return inside(home() / "drafts", f"{name}.yaml")
+
+
+def engine_file() -> Path:
+    """Process id and port of the chat engine. Its key is never written down."""
+    return home() / "engine.json"
+
+
+def engine_log() -> Path:
+    return home() / "engine.log"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder/name` for a plain name; a name that would leave the folder raises HomeError."""
+    plain = name not in ("", ".", "..") and not any(c in name for c in "/\\\0") and name.isprintable()
+    if not plain or len(name.encode()) > 200:
+        raise HomeError(
+            f"{name!r} is not a usable name: use letters, digits, spaces, dots and dashes, without slashes."
+        )
+    return folder / name
+
+
+def job_folder(job_id: str) -> Path:
+    return inside(jobs_folder(), job_id)
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """The files of one job folder, as the design lays them out."""
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        return self.folder / "resolved.yaml"
+
+    @property
+    def process(self) -> Path:
+        return self.folder / "process.json"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        """The final adapter with its model card."""
+        return self.folder / "adapter"
+
+    @property
+    def scratch(self) -> Path:
+        """What the trainer writes before it is published; never read by anyone else."""
+        return self.folder / ".scratch"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:06d}"
+
+
+def manifest_file(checkpoint: Path) -> Path:
+    """Written last: no manifest, no checkpoint."""
+    return checkpoint / "manifest.json"
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """The files of one prepared data set."""
+
+    folder: Path
+
+    @property
+    def rows(self) -> Path:
+        """Tokens and labels of every row, as an Arrow stream."""
+        return self.folder / "rows.arrow"
+
+    @property
+    def held_out(self) -> Path:
+        """The numbers of the rows that are kept aside."""
+        return self.folder / "held_out.json"
+
+    @property
+    def report(self) -> Path:
+        """Counts; written last, so its presence means the set is whole."""
+        return self.folder / "report.json"
+
+    @property
+    def sample(self) -> Path:
+        """Rows with their tokens and labels for the row viewer."""
+        return self.folder / "sample.jsonl"
+
+
+def prepared_aside(key: str) -> PreparedFiles:
+    """Where a set is made before it is renamed; each process has its own place."""
+    return PreparedFiles(inside(prepared_folder(), f".{key}-{os.getpid()}"))
+
+
+def prepared_files(key: str) -> PreparedFiles:
+    return PreparedFiles(inside(prepared_folder(), key))

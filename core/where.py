@@ -1,0 +1,36 @@
+"""What a `source` of a recipe names: the starter, a place on this machine, or a repository on the Hub."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+from core import home
+
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+FILE_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")
+
+
+class Place(StrEnum):
+    STARTER = "starter"
+    LOCAL = "local"
+    HUB = "hub"
+    UNKNOWN = "unknown"
+
+
+def place_of(source: str) -> Place:
+    """Where a source lies, judged by its form and by what exists here; nothing is fetched."""
+    if source == "starter":
+        return Place.STARTER
+    if source.startswith(("/", "./", "../", "~", "uploads/")) or local_path(source).exists():
+        return Place.LOCAL
+    if source.endswith(FILE_ENDINGS):
+        return Place.LOCAL
+    return Place.HUB if HUB_ID.match(source) and len(source) <= 96 else Place.UNKNOWN
+
+
+def local_path(source: str) -> Path:
+    """A source as a path: `uploads/…` lies under `$STUDIO_HOME`, anything else under the current folder."""
+    path = Path(source).expanduser()
+    if path.parts[:1] == ("uploads",) and (home.home() / path).exists():
+        return home.home() / path
+    return path.absolute()

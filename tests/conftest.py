@@ -1,0 +1,24 @@
+"""What every test gets: a home of its own, and no surprise from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def studio_home(tmp_path, monkeypatch) -> Path:
+    """An empty $STUDIO_HOME, and nothing that would reach a real Hub."""
+    folder = tmp_path / "studio-home"
+    monkeypatch.setenv("STUDIO_HOME", str(folder))
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    return folder
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real rows in the layouts of public data sets; not part of the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("../shared/data is not there")
+    return SHARED_DATA
