@@ -1,0 +1,6 @@
+"""What kinds of job there are: the module whose `run(worker)` does it, imported only inside the worker."""
+
+KINDS = {
+    "prepare": "core.data.prepare",
+    "train": "core.training.run",
+}

@@ -1,0 +1,74 @@
+"""What can be known before a job starts: is the model there, is the data there, is there room. No network, no torch."""
+
+from pathlib import Path
+
+from core import home
+from core.errors import DataError, JobError, ModelError, StudioError
+from core.hardware import machine
+from core.recipe import ModelSection, Recipe, Source
+from core.training.plan import disk_bytes
+from core.where import Place, local_path, place_of
+
+WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json")
+LEAST_FREE_BYTES = 200_000_000
+
+
+def check(recipe: Recipe, kind: str = "train") -> None:
+    """Raise a StudioError that names every problem which would end the job at once."""
+    problems = [*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources)]
+    if problems:
+        raise (problems[0] if len(problems) == 1 else StudioError("\n".join(str(problem) for problem in problems)))
+    _check_disk(disk_bytes(recipe) if kind == "train" else 0)
+
+
+def located(recipe: Recipe) -> Recipe:
+    """The recipe with every local source as an absolute path, so that it means the same from any folder."""
+    sources = [source.model_copy(update={"source": _absolute(source.source)}) for source in recipe.data.sources]
+    data = recipe.data.model_copy(update={"sources": sources})
+    model = recipe.model.model_copy(update={"source": _absolute(recipe.model.source)})
+    return recipe.model_copy(update={"data": data, "model": model})
+
+
+def _absolute(source: str) -> str:
+    return str(local_path(source)) if place_of(source) is Place.LOCAL else source
+
+
+def _problems_of_model(model: ModelSection) -> list[StudioError]:
+    source, place = model.source, place_of(model.source)
+    if place is Place.UNKNOWN:
+        return [ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")]
+    return [ModelError(text) for text in _folder_problems(local_path(source))] if place is Place.LOCAL else []
+
+
+def _folder_problems(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return [f"The model folder {folder} is not there. Check the path, or give a Hub id or `starter`."]
+    if not (folder / "config.json").exists():
+        return [f"The folder {folder} has no config.json, so it is not a model. Choose the folder that holds one."]
+    if not any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES):
+        return [f"The model folder {folder} has no weights: put its .safetensors files beside config.json."]
+    return []
+
+
+def _problems_of_data(sources: list[Source]) -> list[StudioError]:
+    return [DataError(text) for source in sources for text in _source_problems(source.source)]
+
+
+def _source_problems(source: str) -> list[str]:
+    place, path = place_of(source), local_path(source)
+    if place is Place.UNKNOWN:
+        return [f"{source!r} is no data set: give a Hub id such as owner/name, a JSONL file, or `starter`."]
+    if place is Place.LOCAL and not path.exists():
+        return [f"The data file {path} is not there. Check the path in data.sources."]
+    if place is Place.LOCAL and path.suffix != ".jsonl":
+        return [f"{path} is not a .jsonl file. Write one JSON object per line and name the file .jsonl."]
+    return []
+
+
+def _check_disk(needed: int) -> None:
+    free = machine(home.home()).disk_free_bytes
+    if free < needed + LEAST_FREE_BYTES:
+        raise JobError(
+            f"The disk has {free / 1e9:.1f} GB free, and this needs about {(needed + LEAST_FREE_BYTES) / 1e9:.1f} GB. "
+            f"Make space under {home.home()}, or keep fewer checkpoints."
+        )
