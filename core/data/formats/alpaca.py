@@ -1,0 +1,19 @@
+"""The `alpaca` layout: `instruction`, an `input` that may be empty, and `output`. Dolly's columns are mapped to it."""
+
+from typing import Any
+
+from core.data.conversation import Message, checked, text
+
+NAME = "alpaca"
+COLUMNS = {"instruction": "instruction", "input": "input", "output": "output"}
+REQUIRED = ("instruction", "output")
+
+
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
+    """Instruction and input as the user's turn, output as the assistant's; raises RowProblem."""
+    question = text(row[columns["instruction"]], f"the column `{columns['instruction']}`")
+    more = row.get(columns["input"])
+    if more not in (None, ""):
+        question += "\n\n" + text(more, f"the column `{columns['input']}`")
+    answer = text(row[columns["output"]], f"the column `{columns['output']}`")
+    return checked([{"role": "user", "content": question}, {"role": "assistant", "content": answer}], "output")

@@ -1,0 +1,67 @@
+"""Data sets from the Hugging Face Hub, pinned to a commit; no code of theirs ever runs. Imports datasets: jobs only."""
+
+import httpx2
+from datasets import Dataset, DownloadConfig, load_dataset
+from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from core.errors import DataError
+from core.recipe import Source
+
+ANSWER_WITHIN_S = 10
+
+
+def load(source: Source) -> tuple[Dataset, str]:
+    """The rows of a split and the commit they come from; raises DataError."""
+    commit = _commit(source)
+    rows = _load(source, commit)
+    return (rows.select(range(min(source.limit, len(rows)))) if source.limit else rows), commit or "cached"
+
+
+def _commit(source: Source) -> str | None:
+    """The commit a revision means now; None if the Hub does not answer, for the cache may have the data."""
+    try:
+        return HfApi().dataset_info(source.source, revision=source.revision, timeout=ANSWER_WITHIN_S).sha
+    except (httpx2.TransportError, OfflineModeIsEnabled):
+        return None
+    except GatedRepoError:
+        raise DataError(
+            f"The data set {source.source} is gated. Accept its terms on its page on the Hub, then sign in with `hf auth login`."
+        ) from None
+    except RevisionNotFoundError:
+        raise DataError(f"The data set {source.source} has no revision {source.revision!r} on the Hub.") from None
+    except RepositoryNotFoundError:
+        raise DataError(f"The Hub has no data set {source.source}, or it is private. Check the spelling.") from None
+    except HfHubHTTPError as error:
+        raise DataError(
+            f"The Hub answered {error.response.status_code} when asked for {source.source}. Try again."
+        ) from None
+
+
+def _load(source: Source, commit: str | None) -> Dataset:
+    try:
+        return load_dataset(
+            source.source,
+            source.config,
+            split=source.split,
+            revision=commit or source.revision,
+            download_config=DownloadConfig(local_files_only=commit is None),
+        )
+    except (DatasetNotFoundError, DataFilesNotFoundError, ConnectionError, httpx2.TransportError):
+        raise DataError(
+            f"{source.source} is not on this machine and the Hub cannot be reached, or holds no data files there. Check "
+            "the connection, or use a JSONL file or the starter data."
+        ) from None
+    except ValueError as error:
+        # An unknown configuration or split: datasets lists the ones there are.
+        raise DataError(f"{source.source}: {' '.join(str(error).split())[:400]}") from None
+    except DatasetGenerationError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        raise DataError(f"The files of {source.source} cannot be read as a table: {reason}") from error

