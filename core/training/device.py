@@ -1,0 +1,56 @@
+"""The device a training runs on, and the number format it can do well: decided by what is there, said in `resolved.yaml`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+import torch
+
+from core.errors import ModelError
+from core.hardware import precision as precision_of
+from core.recipe import TrainingSection
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and in which precision; `reason` is a sentence for the person."""
+
+    kind: Literal["cuda", "mps", "cpu"]
+    name: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    reason: str
+
+    @property
+    def weights_dtype(self) -> torch.dtype:
+        """The base model's format in memory; the adapter on it is always fp32."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+
+    def memory_bytes(self) -> int:
+        """Memory in use now: what torch holds on the GPU, or what the process holds of the RAM."""
+        if self.kind == "cuda":
+            return torch.cuda.memory_reserved()
+        return psutil.Process().memory_info().rss
+
+
+def choose_device(training: TrainingSection) -> Device:
+    """The device and precision for a recipe; raises ModelError where the asked-for precision cannot work."""
+    kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if kind == "cuda" else {"mps": "Apple GPU", "cpu": "CPU"}[kind]
+    capability = torch.cuda.get_device_capability() if kind == "cuda" else None
+    if training.precision == "auto":
+        chosen = precision_of(kind, capability, name)
+        return Device(kind, name, chosen.name, chosen.reason)
+    _refuse_the_impossible(training.precision, kind, capability, name)
+    return Device(kind, name, training.precision, f"The recipe asks for {training.precision}")
+
+
+def _refuse_the_impossible(precision: str, kind: str, capability: tuple[int, int] | None, name: str) -> None:
+    if precision == "fp16" and kind != "cuda":
+        raise ModelError(f"training.precision: fp16 needs a GPU for its loss scaling, and this is {name}. Choose auto.")
+    if precision == "bf16" and capability is not None and capability < (8, 0):
+        raise ModelError(f"training.precision: the {name} has no bf16. Choose auto, which takes fp16 here.")
+
+
+def set_up(device: Device) -> None:
+    """Let matrix products use the hardware: TF32 on newer GPUs, bf16 inside fp32 products on CPUs that have it."""
+    torch.set_float32_matmul_precision("medium" if device.kind == "cpu" else "high")

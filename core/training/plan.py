@@ -1,0 +1,117 @@
+"""The plan: what a recipe will take, by arithmetic on the model's shape. No torch, no weights, no network."""
+
+import json
+import math
+from dataclasses import dataclass
+
+from core import catalog
+from core.hardware import Machine
+from core.recipe import Recipe
+from core.where import Place, local_path, place_of
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+TARGETS = {"all-linear": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
+# A checkpoint holds the adapter (fp32), AdamW's two moments (fp32), and about this much of state and tokenizer.
+CHECKPOINT_EXTRA_BYTES = 8_000_000
+# What a training takes beside the weights at a small batch; measured plans come with the memory plan.
+WORKING_BYTES = 1_500_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps, tokens, parameters and disk of a run; None where the data has not been counted yet."""
+
+    rows: int | None
+    steps: int | None
+    tokens: int | None
+    trainable: int | None
+    model_parameters: int | None
+    checkpoints: int | None
+    disk_bytes: int
+
+    @property
+    def trainable_share(self) -> float | None:
+        return self.trainable / self.model_parameters if self.trainable and self.model_parameters else None
+
+
+def plan(recipe: Recipe, rows: int | None = None, tokens: int | None = None) -> Plan:
+    """What the recipe will take. `rows` and `tokens` are those of one epoch, held-out rows already taken off."""
+    model = catalog.model(recipe.model.source)
+    steps = total_steps(recipe, rows)
+    epochs = steps * recipe.training.effective_batch() / rows if steps and rows else None
+    return Plan(
+        rows=rows,
+        steps=steps,
+        tokens=round(tokens * epochs) if tokens and epochs else None,
+        trainable=trainable_parameters(recipe),
+        model_parameters=model.parameters if model else None,
+        checkpoints=math.ceil(steps / recipe.checkpoints.every_steps) if steps else None,
+        disk_bytes=disk_bytes(recipe),
+    )
+
+
+def total_steps(recipe: Recipe, rows: int | None) -> int | None:
+    """Optimiser steps, as transformers counts them: the last, smaller batch of an epoch is a step too."""
+    if recipe.training.max_steps:
+        return recipe.training.max_steps
+    if not rows:
+        return None
+    per_epoch = math.ceil(math.ceil(rows / recipe.training.batch) / recipe.training.accumulation)
+    return max(1, math.ceil(per_epoch * recipe.training.epochs))
+
+
+def eval_every(recipe: Recipe, steps: int) -> int:
+    """Steps between two held-out losses: as asked, else ten times a run."""
+    return recipe.training.eval_every or max(1, round(steps / 10))
+
+
+def trainable_parameters(recipe: Recipe) -> int | None:
+    """LoRA weights: rank * (inputs + outputs) per target (arXiv:2106.09685); None for a model of unknown shape."""
+    model = catalog.model(recipe.model.source)
+    if model is None:
+        return None
+    shapes = [model.projections[name] for name in TARGETS[recipe.lora.targets]]
+    magnitudes = sum(outputs for _, outputs in shapes) if recipe.lora.method == "dora" else 0
+    return model.layers * (recipe.lora.rank * sum(inputs + outputs for inputs, outputs in shapes) + magnitudes)
+
+
+def checkpoint_bytes(recipe: Recipe) -> int:
+    """One checkpoint on disk; for an unknown model, an adapter of ten million weights is assumed."""
+    return (trainable_parameters(recipe) or 10_000_000) * 12 + CHECKPOINT_EXTRA_BYTES
+
+
+def disk_bytes(recipe: Recipe) -> int:
+    """Disk that a run's checkpoints and adapter will take; one more checkpoint than is kept is there for a moment."""
+    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 1)
+
+
+def model_bytes(source: str, bits: int = 16) -> int | None:
+    """Size of a model's weights: from the catalog, else from a local folder's files; None if neither knows."""
+    if known := catalog.model(source):
+        return known.weights_bytes(bits)
+    if place_of(source) is Place.LOCAL and local_path(source).is_dir():
+        return sum(file.stat().st_size for file in local_path(source).glob("*.safetensors"))
+    return None
+
+
+def fit(source: str, machine: Machine) -> str | None:
+    """`fits`, `tight` or `too big` for a small batch on this machine's device; None for a model of unknown size."""
+    bits = 32 if machine.precision.name == "fp32" else 16
+    size = model_bytes(source, bits)
+    if size is None:
+        return None
+    needed = size * 1.15 + WORKING_BYTES
+    if needed <= machine.memory_bytes * 0.75:
+        return "fits"
+    return "tight" if needed <= machine.memory_bytes * 0.95 else "too big"
+
+
+def context_length(source: str) -> int | None:
+    """The longest sequence a model takes, where it is known without the network."""
+    if known := catalog.model(source):
+        return known.context
+    config = local_path(source) / "config.json"
+    if place_of(source) is not Place.LOCAL or not config.exists():
+        return None
+    return json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")

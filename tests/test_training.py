@@ -1,0 +1,172 @@
+"""Training, in process on the toy model: the loss is the right one, the adapter is whole, precision follows the device."""
+
+import hashlib
+import math
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from transformers import AutoModelForCausalLM
+
+from core import home
+from core.errors import ModelError
+from core.inference.choices import choices
+from core.jobs.worker import Worker
+from core.recipe import Recipe, TrainingSection, parse
+from core.training import cpu_loss, device
+from core.training import run as training
+from core.training.model import lora_config
+from core.training.plan import plan, trainable_parameters
+from tests.test_jobs import new_job
+from tests.toy_model import make_toy_model
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """A toy has nothing to share between cores, and waiting for each other costs more than its work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+
+
+def recipe_for(toy, **training_changes) -> Recipe:
+    settings = {"max_steps": 4, "batch": 2, "accumulation": 2, "learning_rate": 1e-3, "eval_every": 2}
+    return parse(
+        {
+            "model": {"source": str(toy)},
+            "data": {"sources": [{"source": "starter", "limit": 20}], "max_length": 400},
+            "training": settings | training_changes,
+            "checkpoints": {"every_steps": 2, "keep": 1},
+        }
+    )
+
+
+def trained(recipe: Recipe, name: str = "20260101-000000-try") -> Worker:
+    worker = new_job(name, recipe=recipe)
+    training.run(worker)
+    return worker
+
+
+def losses(worker: Worker) -> list[float]:
+    return list(worker.job.metrics["loss"])
+
+
+def test_a_training_reports_saves_and_leaves_a_whole_adapter(toy):
+    job = trained(recipe_for(toy)).job
+    assert job.result["status"] == "finished"
+    assert list(job.metrics["step"]) == [1, 2, 3, 4]
+    assert list(job.metrics.held_out_step) == [0, 2, 4]
+    assert all(math.isfinite(value) for column in job.metrics.columns.values() for value in column)
+    assert job.metrics["left_s"][-1] == 0
+    assert [checkpoint.step for checkpoint in job.checkpoints] == [4]  # `keep` is 1
+    assert not job.files.scratch.exists()
+    assert [model.id for model in choices() if model.tuned] == [job.id, f"{job.id}@4"]
+
+
+def test_a_checkpoint_lists_every_file_with_its_size_and_hash(toy):
+    (checkpoint,) = trained(recipe_for(toy)).job.checkpoints
+    found = {path.name for path in checkpoint.folder.iterdir()} - {"manifest.json"}
+    assert set(checkpoint.manifest["files"]) == found
+    assert {"adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= found
+    for name, facts in checkpoint.manifest["files"].items():
+        data = (checkpoint.folder / name).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (facts["size_bytes"], facts["sha256"])
+
+
+def test_the_same_recipe_gives_the_same_losses_and_another_seed_others(toy):
+    first = losses(trained(recipe_for(toy), "20260101-000001-a"))
+    second = losses(trained(recipe_for(toy), "20260101-000002-b"))
+    other = losses(trained(recipe_for(toy, seed=8), "20260101-000003-c"))
+    assert first == second != other
+
+
+def test_the_loss_at_labels_is_the_loss_of_every_position(toy, monkeypatch):
+    lazy = trained(recipe_for(toy), "20260101-000001-a")
+    monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
+    full = trained(recipe_for(toy), "20260101-000002-b")
+    assert lazy.job.resolved["loss"] != full.job.resolved["loss"]
+    assert losses(lazy) == pytest.approx(losses(full), rel=1e-4)
+    assert list(lazy.job.metrics.held_out_loss) == pytest.approx(list(full.job.metrics.held_out_loss), rel=1e-4)
+
+
+def test_a_model_that_changes_its_logits_keeps_the_full_loss(toy):
+    base = AutoModelForCausalLM.from_pretrained(toy)
+    assert cpu_loss.applies_to(base)
+    base.config.final_logit_softcapping = 30.0
+    assert not cpu_loss.applies_to(base)
+
+
+@pytest.mark.parametrize("method", ["lora", "rslora", "dora"])
+def test_every_method_trains(toy, method):
+    recipe = recipe_for(toy, max_steps=1)
+    recipe = recipe.model_copy(
+        update={"lora": recipe.lora.model_copy(update={"method": method, "targets": "attention"})}
+    )
+    assert trained(recipe).job.result["status"] == "finished"
+
+
+def test_the_adapter_names_its_base_as_others_know_it_and_has_a_valid_card(toy):
+    recipe = recipe_for(toy, max_steps=1)
+    job = trained(recipe).job
+    card = ModelCard.load(job.files.adapter / "README.md")
+    assert card.data.library_name == "peft"
+    assert "learning_rate: 0.001" in card.text
+    starter = parse({})
+    assert training.card._metadata(starter).to_dict()["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert str(home.home()) not in (job.files.adapter / "adapter_config.json").read_text()
+
+
+def cuda(monkeypatch, name: str, capability: tuple[int, int]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: name)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+
+
+def test_a_t4_trains_in_fp16_and_an_a100_in_bf16(monkeypatch):
+    cuda(monkeypatch, "Tesla T4", (7, 5))
+    chosen = device.choose_device(TrainingSection())
+    assert (chosen.precision, chosen.weights_dtype) == ("fp16", torch.float16)
+    assert "has no bf16" in chosen.reason
+    cuda(monkeypatch, "A100", (8, 0))
+    assert device.choose_device(TrainingSection()).precision == "bf16"
+
+
+def test_a_precision_the_device_does_not_have_is_refused(monkeypatch):
+    with pytest.raises(ModelError, match="fp16 needs a GPU"):
+        device.choose_device(TrainingSection(precision="fp16"))
+    cuda(monkeypatch, "Tesla T4", (7, 5))
+    with pytest.raises(ModelError, match="Tesla T4 has no bf16"):
+        device.choose_device(TrainingSection(precision="bf16"))
+
+
+def test_a_gpu_out_of_memory_is_a_sentence_with_a_way_out(toy, monkeypatch):
+    def too_much(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training.SFTTrainer, "training_step", too_much)
+    with pytest.raises(ModelError, match=r"out of memory at step 1\. A batch of 1 with twice the accumulation"):
+        trained(recipe_for(toy))
+
+
+def test_the_plan_counts_what_peft_makes(toy):
+    recipe = parse({"lora": {"rank": 8, "targets": "mlp", "method": "dora"}})
+    assert lora_config(recipe.lora).r == 8
+    # 30 layers; per layer 8 * (in + out) of three projections, and DoRA's magnitude per output.
+    projections = [(576, 1536), (576, 1536), (1536, 576)]
+    expected = 30 * sum(8 * (inputs + outputs) + outputs for inputs, outputs in projections)
+    assert trainable_parameters(recipe) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "accumulation", "epochs", "steps"),
+    [(285, 4, 2, 1, 36), (285, 4, 4, 2, 36), (1, 4, 4, 1, 1), (16, 4, 4, 1, 1), (17, 4, 4, 1, 2), (17, 4, 4, 0.1, 1)],
+)
+def test_the_plan_counts_steps_as_the_trainer_does(rows, batch, accumulation, epochs, steps):
+    recipe = parse({"training": {"batch": batch, "accumulation": accumulation, "epochs": epochs}})
+    assert plan(recipe, rows).steps == steps
