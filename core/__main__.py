@@ -1,0 +1,148 @@
+"""The command line: `python -m core …`, the same jobs without a browser. Exit status 0 only when it worked."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core import follow, recipe_yaml
+from core.errors import StudioError
+from core.jobs import launcher
+from core.jobs.folder import Job, Status, all_jobs, find_job
+from core.jobs.preflight import check
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is_help=True)
+app.add_typer(recipe_app, name="recipe")
+
+RecipeFile = Annotated[Path, typer.Argument(help="A recipe, as YAML.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="key.path=value on top of the recipe; repeatable.")]
+JobName = Annotated[str, typer.Argument(help="A job's id, or the name of its run (the newest is meant).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
+
+
+@app.command()
+def train(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
+    """Train, and follow until it is over. Ctrl-C asks it to save and stop."""
+    _run(recipe, changes, "train", detach, as_json)
+
+
+@app.command()
+def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
+    """Make tokens and labels of the recipe's data, and count them."""
+    _run(recipe, changes, "prepare", detach, as_json)
+
+
+@app.command()
+def jobs(as_json: AsJson = False) -> None:
+    """List all jobs, newest first."""
+    rows = [follow.summary(job) for job in all_jobs()]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("id", "kind", "status", "step", "loss", "held-out loss")
+    for row in rows:
+        table.add_row(*(escape(follow.cell(row[name])) for name in ("id", "kind", "status")), *follow.numbers(row))
+    Console().print(table if rows else "No jobs yet. `python -m core train RECIPE.yaml` starts one.")
+
+
+@app.command()
+def show(job: JobName, as_json: AsJson = False) -> None:
+    """One job: status, recipe, what it became, checkpoints, result."""
+    found = find_job(job)
+    print(json.dumps(follow.details(found), indent=1) if as_json else follow.page(found))
+
+
+@app.command()
+def stop(job: JobName) -> None:
+    """Ask a job to save and stop, and wait for it."""
+    found = find_job(job)
+    launcher.stop(found)
+    launcher.wait(found)
+    print(f"{found.id}: {found.status}. {(found.result or {}).get('why', '')}".strip())
+
+
+@app.command()
+def logs(
+    job: JobName, go_on: Annotated[bool, typer.Option("--follow", help="Go on until it is over.")] = False
+) -> None:
+    """What a job's process has printed."""
+    found = find_job(job)
+    for text in follow.log_lines(found, go_on):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="A job, or a model: a Hub id, a folder, `starter`.")],
+    prompt: Annotated[str | None, typer.Option(help="Ask this one thing and print the answer.")] = None,
+    checkpoint: Annotated[
+        int | None, typer.Option(help="The checkpoint of this step instead of the final adapter.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+) -> None:
+    """Talk with a base model or a trained one."""
+    from core import talk
+
+    talk.talk(talk.model_id(model, checkpoint), prompt, temperature, max_tokens)
+
+
+@recipe_app.command("check")
+def recipe_check(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = False) -> None:
+    """Name every problem of a recipe; exit status 1 if there is one."""
+    found = recipe_yaml.load(recipe, changes)
+    check(found)
+    print(json.dumps(found.model_dump(mode="json")) if as_json else f"{recipe} is a good recipe: it can be trained.")
+
+
+def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_json: bool) -> None:
+    job = launcher.start(recipe_yaml.load(recipe, changes), kind)
+    if not detach:
+        _follow(job, quiet=as_json)
+    if as_json:
+        print(json.dumps(follow.details(job)))
+    elif detach:
+        print(job.id)
+    if not detach and job.status is not Status.FINISHED:
+        raise StudioError(
+            (job.result or {}).get("why") or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more."
+        )
+
+
+def _follow(job: Job, quiet: bool) -> None:
+    """Watch until it is over; the first Ctrl-C asks it to stop, the second ends it."""
+    while job.status.live:
+        try:
+            follow.follow(job, quiet)
+        except KeyboardInterrupt:
+            print("Stopping after this step. Press Ctrl-C again to end it at once.", file=sys.stderr)
+            launcher.stop(job)
+            time.sleep(0.2)
+
+
+def main() -> int:
+    """Run a command; errors for the person become one paragraph on standard error, bugs keep their traceback."""
+    try:
+        app(standalone_mode=False)
+    except StudioError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except typer.Exit as end:
+        return end.exit_code
+    except typer.TyperException as error:
+        error.show()
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

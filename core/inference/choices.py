@@ -1,0 +1,110 @@
+"""Who can be chatted with, and what each model id stands for. Reads files only; torch never."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from core import catalog
+from core.jobs.folder import Job, all_jobs, known_job
+from core.where import Place, local_path, place_of
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """One entry of the model picker. A base's id is its source, a run's `JOB_ID`, a checkpoint's `JOB_ID@STEP`."""
+
+    id: str
+    label: str
+    tuned: bool
+    base: str
+    job_id: str | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What has to be loaded for a model id: a base, the template it is asked with, perhaps an adapter on it."""
+
+    source: str
+    revision: str | None = None
+    chat_template: str | None = None
+    spare_template: str | None = None  # for a base without a template of its own
+    adapter: Path | None = None
+
+
+def choices() -> list[ChatModel]:
+    """Everything that can answer: the runs, newest first, each with its checkpoints; then the bases."""
+    jobs = _readable_runs()
+    names = Counter(job.name for job in jobs)
+    tuned = [model for job in jobs for model in _models_of(job, names[job.name] > 1)]
+    sources = dict.fromkeys([*(job.recipe.model.source for job in jobs), "starter"])
+    return tuned + [ChatModel(source, base_label(source), tuned=False, base=source) for source in sources]
+
+
+def target_of(model_id: str) -> Target | None:
+    """What a model id stands for; None if nothing here has that id."""
+    job_id, _, step = model_id.rpartition("@")
+    if job := known_job(model_id):
+        return _tuned_target(job, job.files.adapter)
+    if step.isdecimal() and (job := known_job(job_id)):
+        folder = next((checkpoint.folder for checkpoint in job.checkpoints if checkpoint.step == int(step)), None)
+        return _tuned_target(job, folder) if folder else None
+    return _base_target(model_id)
+
+
+def base_label(source: str) -> str:
+    """A base's name for people: the catalog's, a folder's own, or the Hub id."""
+    if known := catalog.model(source):
+        return known.name
+    return local_path(source).name if place_of(source) is Place.LOCAL else source
+
+
+def _readable_runs() -> list[Job]:
+    return [job for job in all_jobs("train") if not job.damage]
+
+
+def _models_of(job: Job, ambiguous: bool) -> Iterator[ChatModel]:
+    """The final adapter, then the checkpoints, newest first."""
+    name = f"{job.name} ({datetime.fromtimestamp(job.created):%d %b %H:%M})" if ambiguous else job.name
+    base = job.recipe.model.source
+    if _is_adapter(job.files.adapter):
+        yield ChatModel(job.id, name, tuned=True, base=base, job_id=job.id)
+    for checkpoint in reversed(job.checkpoints):
+        label = f"{name} · step {checkpoint.step:,}"
+        yield ChatModel(f"{job.id}@{checkpoint.step}", label, True, base, job.id, checkpoint.step)
+
+
+def _tuned_target(job: Job, adapter: Path) -> Target | None:
+    if job.damage or not _is_adapter(adapter):
+        return None
+    model = job.recipe.model
+    return Target(model.source, _revision(job), model.chat_template, adapter=adapter)
+
+
+def _base_target(source: str) -> Target | None:
+    """A base answers at the revision of its newest run, so that the two share the weights in memory."""
+    if not _is_base(source):
+        return None
+    job = next((job for job in _readable_runs() if job.recipe.model.source == source), None)
+    if job is None:
+        return Target(source)
+    return Target(source, _revision(job), spare_template=job.recipe.model.chat_template)
+
+
+def _revision(job: Job) -> str | None:
+    return (job.resolved.get("model") or {}).get("revision") or job.recipe.model.revision
+
+
+def _is_base(source: str) -> bool:
+    place = place_of(source)
+    return place in (Place.STARTER, Place.HUB) or (
+        place is Place.LOCAL and (local_path(source) / "config.json").exists()
+    )
+
+
+def _is_adapter(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ADAPTER_FILES)

@@ -1,0 +1,135 @@
+"""Ask the chat engine and read its answer piece by piece. Plain HTTP: torch never."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import httpx2
+
+from core import home
+from core.errors import EngineError
+from core.inference.process import Engine
+
+# Headers come once the prompt is read, after a download if it must be; then there is a sign of life every second.
+PATIENCE = httpx2.Timeout(10, read=600)
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How words are chosen, and how many at most."""
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    max_tokens: int = 256
+    seed: int | None = None
+
+
+@dataclass
+class Stats:
+    """Of one answer, up to date while it comes; `finish_reason` is stop, length, or cancelled."""
+
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds_to_first: float | None = None
+    finish_reason: str | None = None
+    started: float = field(default_factory=time.monotonic, repr=False)
+    first_tokens: int = 0
+    newest_s: float = 0.0
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Speed after the first text; loading and reading the prompt do not count."""
+        seconds = self.newest_s - (self.seconds_to_first or 0)
+        return (self.tokens - self.first_tokens) / seconds if seconds > 0 and self.tokens > self.first_tokens else None
+
+    def update(self, usage: dict[str, int], text: str) -> None:
+        self.prompt_tokens, self.tokens = usage["prompt_tokens"], usage["completion_tokens"]
+        if text:
+            self.newest_s = time.monotonic() - self.started
+        if text and self.seconds_to_first is None:
+            self.seconds_to_first, self.first_tokens = self.newest_s, self.tokens
+
+
+class Stream:
+    """An answer on its way. Iterate it once; "" means that nothing new came for a second, so look at the Stop button."""
+
+    def __init__(self, engine: Engine, request: dict[str, Any]):
+        self.stats = Stats()
+        self._pieces = self._read(engine, request)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[str]:
+        """Pieces of text; raises EngineError where the engine refuses, fails or dies."""
+        return self._pieces
+
+    def close(self) -> None:
+        """Stop the answer: the engine ends it when the connection is gone. From another thread within a second."""
+        self._closed = True
+        self.stats.finish_reason = self.stats.finish_reason or "cancelled"
+        if not self._pieces.gi_running:
+            self._pieces.close()
+
+    def _read(self, engine: Engine, request: dict[str, Any]) -> Iterator[str]:
+        self.stats = Stats()
+        try:
+            with (
+                httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client,
+                client.stream("POST", "/v1/chat/completions", json=request) as response,
+            ):
+                _check(response)
+                yield from self._texts(response.iter_lines())
+        except httpx2.TransportError as error:
+            raise EngineError(_broken(error)) from None
+
+    def _texts(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            if self._closed or line == "data: [DONE]":
+                return
+            if line.startswith(":"):
+                yield ""
+            elif line.startswith("data: ") and (text := self._text_of(json.loads(line.removeprefix("data: ")))):
+                yield text
+        raise EngineError(_broken(None))
+
+    def _text_of(self, event: dict[str, Any]) -> str:
+        if "error" in event:
+            raise EngineError(event["error"]["message"])
+        choice = event["choices"][0] if event["choices"] else {}
+        text = choice.get("delta", {}).get("content") or ""
+        self.stats.update(event["usage"], text)
+        self.stats.finish_reason = choice.get("finish_reason") or self.stats.finish_reason
+        return text
+
+
+def stream(engine: Engine, model_id: str, messages: Messages, sampling: Sampling) -> Stream:
+    """An answer of a model to a conversation; asked when it is first iterated."""
+    settings = {key: value for key, value in asdict(sampling).items() if value is not None}
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    asked = {"model": model_id, "messages": messages, "stream": True, "stream_options": options}
+    return Stream(engine, asked | settings)
+
+
+def _check(response: httpx2.Response) -> None:
+    """Raise EngineError with the engine's sentence if it refused."""
+    if response.is_success:
+        return
+    try:
+        message = json.loads(response.read())["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = f"The chat engine answered {response.status_code}. Its log is {home.engine_log()}."
+    raise EngineError(message)
+
+
+def _broken(error: httpx2.TransportError | None) -> str:
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return "The chat engine is not running any more. Send the message again, and it is started anew."
+    if isinstance(error, httpx2.ReadTimeout):
+        return "The chat engine has said nothing for ten minutes. If it is downloading a model, try again in a while."
+    return (
+        "The chat engine ended in the middle of this answer; it may have run out of memory. Send the message again, or "
+        f"choose a smaller model. Its log is {home.engine_log()}."
+    )

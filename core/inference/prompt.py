@@ -1,0 +1,113 @@
+"""From a conversation to the token ids a model is asked with, and the tokens at which its answer ends."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+
+from jinja2 import TemplateError
+from transformers import AutoConfig, PreTrainedTokenizerBase
+
+from core.errors import ModelError
+from core.inference.choices import Target, base_label
+from core.inference.protocol import Message, RequestError
+from core.models.load import Found, fetch, load_tokenizer
+
+# A fast tokenizer is not safe to use from two threads at once.
+_reading = Lock()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation as one model reads it; `room` is how many tokens of answer fit."""
+
+    found: Found
+    tokenizer: PreTrainedTokenizerBase
+    ids: list[int]
+    room: int
+    ends: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A base's tokenizer with one chat template, and the longest sequence the base can take."""
+
+    name: str
+    found: Found
+    tokenizer: PreTrainedTokenizerBase
+    context: int
+    ends: frozenset[int]
+
+    def prompt(self, messages: list[Message]) -> Prompt:
+        ids = self._ids(messages)
+        if len(ids) >= self.context:
+            raise RequestError(
+                f"This conversation is {len(ids):,} tokens long, and {self.name} reads {self.context:,} with its answer. "
+                f"Shorten it to fewer than {self.context:,} tokens, or start a new chat.",
+                code="context_length_exceeded",
+            )
+        return Prompt(self.found, self.tokenizer, ids, self.context - len(ids), self.ends)
+
+    def _ids(self, messages: list[Message]) -> list[int]:
+        if not self.tokenizer.chat_template:
+            raise RequestError(
+                f"{self.name} has no chat template, so it cannot hold a conversation. Choose its Instruct version, or "
+                "a run with a template in model.chat_template."
+            )
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except (TemplateError, TypeError, KeyError, IndexError) as error:
+            raise RequestError(f"This conversation does not fit the chat template of {self.name}: {error}") from None
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def read(target: Target, messages: list[Message]) -> Prompt:
+    """The prompt for a target; raises RequestError where it is too long, ModelError where there is no tokenizer."""
+    with _reading:
+        return _reader(target.source, target.revision, target.chat_template, target.spare_template).prompt(messages)
+
+
+@lru_cache(maxsize=8)
+def _reader(source: str, revision: str | None, template: str | None, spare: str | None) -> Reader:
+    found = _found(source, revision)
+    tokenizer = load_tokenizer(found, template)
+    tokenizer.chat_template = tokenizer.chat_template or spare
+    if not tokenizer.is_fast:
+        raise ModelError(f"{source} has a tokenizer that cannot stream text. Choose a model with a tokenizer.json.")
+    return Reader(base_label(source), found, tokenizer, context_of(found), ends_of(tokenizer))
+
+
+@lru_cache(maxsize=32)
+def _found(source: str, revision: str | None) -> Found:
+    """Looked up once: while the engine lives, a base stays the one it was."""
+    return fetch(source, revision)
+
+
+def context_of(found: Found) -> int:
+    """The longest sequence, in tokens, that the model was built for; raises ModelError."""
+    try:
+        config = AutoConfig.from_pretrained(found.folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The configuration in {found.folder} cannot be read: {error}") from error
+    # A model without positions (a recurrent one) has no such limit.
+    return getattr(config.get_text_config(), "max_position_embeddings", None) or 1_000_000
+
+
+def ends_of(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Tokens that end an answer: the tokenizer's own, and the one the chat template writes after a turn."""
+    known = {tokenizer.eos_token_id, _end_of_turn(tokenizer)}
+    return frozenset(token for token in known if token is not None)
+
+
+def _end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The first special token after an assistant's words; None where the template writes none."""
+    if not tokenizer.chat_template:
+        return None
+    turns = [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Answer"}]
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except (TemplateError, TypeError, KeyError, IndexError):
+        return None
+    after = tokenizer(text.rpartition("Answer")[2], add_special_tokens=False)["input_ids"]
+    added = tokenizer.added_tokens_decoder
+    return next((token for token in after if token in added and added[token].special), None)
