@@ -1,7 +1,7 @@
 """Data sets from the Hugging Face Hub, pinned to a commit; no code of theirs ever runs. Imports datasets: jobs only."""
 
 import httpx2
-from datasets import Dataset, DownloadConfig, load_dataset
+from datasets import Dataset, config, load_dataset
 from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
@@ -28,7 +28,10 @@ def load(source: Source) -> tuple[Dataset, str]:
 def _commit(source: Source) -> str | None:
     """The commit a revision means now; None if the Hub does not answer, for the cache may have the data."""
     try:
-        return HfApi().dataset_info(source.source, revision=source.revision, timeout=ANSWER_WITHIN_S).sha
+        commit = HfApi().dataset_info(source.source, revision=source.revision, timeout=ANSWER_WITHIN_S).sha
+        # Anyone may look at a gated data set; only this tells whether its files may be read.
+        HfApi().auth_check(source.source, repo_type="dataset")
+        return commit
     except (httpx2.TransportError, OfflineModeIsEnabled):
         return None
     except GatedRepoError:
@@ -40,19 +43,24 @@ def _commit(source: Source) -> str | None:
     except RepositoryNotFoundError:
         raise DataError(f"The Hub has no data set {source.source}, or it is private. Check the spelling.") from None
     except HfHubHTTPError as error:
-        raise DataError(
-            f"The Hub answered {error.response.status_code} when asked for {source.source}. Try again."
-        ) from None
+        code = error.response.status_code
+        if code == 401:
+            raise DataError(
+                "The Hub does not accept the token on this machine. Sign in again with `hf auth login`."
+            ) from None
+        raise DataError(f"The Hub answered {code} when asked for {source.source}. Try again in a while.") from None
 
 
 def _load(source: Source, commit: str | None) -> Dataset:
+    if commit is None:
+        # The Hub did not answer a moment ago: half a minute of retries would not change that.
+        config.HF_HUB_OFFLINE = True
     try:
         return load_dataset(
             source.source,
             source.config,
             split=source.split,
             revision=commit or source.revision,
-            download_config=DownloadConfig(local_files_only=commit is None),
         )
     except (DatasetNotFoundError, DataFilesNotFoundError, ConnectionError, httpx2.TransportError):
         raise DataError(

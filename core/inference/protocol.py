@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.errors import EngineError
 from core.recipe_problems import sentence
@@ -36,6 +36,16 @@ def _several(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
+def _whole_characters(text: str) -> str:
+    """JSON can carry half an emoji, which no tokenizer and no path can."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("it holds half a character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole_characters)]
+
+
 class Asked(BaseModel):
     """A part of a request: what it does not know it refuses, so that nothing asked for is silently left out."""
 
@@ -44,7 +54,7 @@ class Asked(BaseModel):
 
 class Message(Asked):
     role: Literal["system", "user", "assistant"]
-    content: Annotated[str, BeforeValidator(_plain_text)]
+    content: Annotated[Text, BeforeValidator(_plain_text)]
     name: str | None = None
 
 
@@ -56,14 +66,14 @@ class StreamOptions(Asked):
 class ChatRequest(Asked):
     """The body of `POST /v1/chat/completions`; defaults are the protocol's."""
 
-    model: str
+    model: Text
     messages: list[Message] = Field(min_length=1)
     temperature: float = Field(1.0, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int | None = Field(None, ge=1, description="empty: until the context is full")
     max_completion_tokens: int | None = Field(None, ge=1, description="the protocol's newer name for max_tokens")
     seed: int | None = Field(None, ge=0, lt=2**63)
-    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_several), Field(max_length=4)] = []
+    stop: Annotated[list[Annotated[Text, Field(min_length=1)]], BeforeValidator(_several), Field(max_length=4)] = []
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     n: int = Field(1, ge=1, le=1)

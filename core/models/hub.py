@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -24,20 +23,13 @@ from core.models.progress import Progress
 # Weights as safetensors only: a pickle may run code. Never a repository's Python files.
 WEIGHTS = ["*.safetensors"]
 FILES = ["*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken"]
-ANSWER_WITHIN_S = 10
-
-
-def commit_of(source: str, revision: str | None) -> str | None:
-    """The commit that a revision means now; None if the Hub does not answer. Raises ModelError where it refuses."""
-    with refusals_in_words(source, revision):
-        try:
-            return HfApi().model_info(source, revision=revision, timeout=ANSWER_WITHIN_S).sha
-        except (httpx2.TransportError, OfflineModeIsEnabled):
-            return None
 
 
 def download(source: str, revision: str | None, progress: Progress, weights: bool = True) -> Path:
-    """The folder of a repository's files at a revision: from the cache, else from the Hub; raises ModelError."""
+    """The folder of a repository's files at a revision, named after its commit; without a Hub, from the cache.
+
+    Raises ModelError.
+    """
     with refusals_in_words(source, revision):
         wanted = FILES + WEIGHTS if weights else FILES
         return Path(
@@ -63,11 +55,15 @@ def refusals_in_words(source: str, revision: str | None) -> Iterator[None]:
         ) from None
     except (LocalEntryNotFoundError, httpx2.TransportError):
         raise ModelError(
-            f"{source} is not on this machine and the Hub cannot be reached. Check the connection, or choose a folder "
-            "or the starter model."
+            f"{source} is not on this machine, and the Hub cannot be reached or is in trouble. Check the connection, or "
+            "choose a folder or the starter model."
         ) from None
     except HfHubHTTPError as error:
         code = error.response.status_code
+        if code == 401:
+            raise ModelError(
+                "The Hub does not accept the token on this machine. Sign in again with `hf auth login`."
+            ) from None
         raise ModelError(f"The Hub answered {code} when asked for {source}. Try again in a while.") from None
 
 

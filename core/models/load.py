@@ -32,9 +32,8 @@ def fetch(source: str, revision: str | None = None, progress: Progress = silent,
         return Found(local_path(source), None)
     if place is Place.UNKNOWN:
         raise ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")
-    commit = hub.commit_of(source, revision)
-    folder = hub.download(source, commit or revision, progress, weights)
-    return Found(folder, commit or folder.name)
+    folder = hub.download(source, revision, progress, weights)
+    return Found(folder, folder.name)
 
 
 def load_tokenizer(found: Found, chat_template: str | None = None) -> PreTrainedTokenizerBase:

