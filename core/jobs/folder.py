@@ -11,10 +11,9 @@ import yaml
 
 from core import home
 from core.errors import JobError, RecipeError, StudioError
-from core.files import read_json
 from core.jobs import process
 from core.jobs.metrics import Metrics, metrics_of
-from core.jobs.tail import lines_of
+from core.jobs.tail import lines_of, object_of
 from core.recipe import Recipe
 from core.recipe_yaml import load
 
@@ -100,7 +99,7 @@ class Job:
 
     @property
     def result(self) -> Row | None:
-        return read_json(self.files.result)
+        return object_of(self.files.result)
 
     @property
     def kind(self) -> str:
@@ -168,7 +167,7 @@ class Job:
 
 def _checkpoint(folder: Path) -> Checkpoint | None:
     """The checkpoint of a folder; None without a manifest, or with one that somebody has broken."""
-    manifest = read_json(home.manifest_file(folder)) or {}
+    manifest = object_of(home.manifest_file(folder)) or {}
     step, files = manifest.get("step"), manifest.get("files")
     sound = isinstance(step, int) and isinstance(files, dict) and all("size_bytes" in facts for facts in files.values())
     return Checkpoint(step, folder, manifest) if sound else None

@@ -1,9 +1,9 @@
-"""Growing JSON-line files, read once: each look reads only what was appended since the last."""
+"""Files of a job, read once: each look at a growing one reads what was appended, at a whole one only if it changed."""
 
 from pathlib import Path
 from typing import Any
 
-from core.files import read_lines
+from core.files import read_json, read_lines
 
 
 class Tail:
@@ -35,3 +35,18 @@ _tails: dict[Path, Tail] = {}
 def lines_of(path: Path) -> list[dict[str, Any]]:
     """The finished lines of an append-only file."""
     return _tails.setdefault(path, Tail(path)).refresh()
+
+
+_objects: dict[Path, tuple[tuple[int, int, int], dict[str, Any] | None]] = {}
+
+
+def object_of(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, parsed again only if the file is another; None where there is none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    stamp = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+    if _objects.get(path, (None,))[0] != stamp:
+        _objects[path] = (stamp, read_json(path))
+    return _objects[path][1]

@@ -1,0 +1,35 @@
+"""LoRA: how the adapter is taught, what that will take, and the button that starts it."""
+
+import streamlit as st
+
+from core import home
+from core.hardware import machine
+from studio import lora_form
+from studio.layout import page_header
+from studio.plan_panel import machine_card, outlook, plan_card, teaching
+from studio.recipe_file import recipe_file, reset
+from studio.session import draft
+from studio.start_bar import start_bar
+
+recipe, here = draft(), machine(home.home())
+look = outlook(recipe)
+
+with page_header("LoRA", teaching(recipe, look)):
+    st.button("Reset", icon=":material/undo:", type="tertiary", on_click=reset, key="reset")
+    recipe_file(recipe)
+
+grid = st.grid(3, min_column_width=280, gap="small", border=True)
+with grid.cell(column_span=2, row_span=2):
+    lora_form.essentials(recipe, look.plan.steps)
+with grid.cell():
+    plan_card(recipe, look, here)
+with grid.cell():
+    machine_card(recipe, here)
+
+with st.container(gap="xsmall"):
+    lora_form.adapter(recipe)
+    lora_form.optimizer(recipe)
+    lora_form.keeping(recipe)
+    lora_form.memory(recipe)
+
+start_bar(recipe, look, here)

@@ -1,0 +1,31 @@
+"""One run that needs a person: what happened in a sentence, and the way to it."""
+
+import streamlit as st
+
+from core.jobs.folder import Job
+from studio.layout import row, split
+from studio.local_time import when
+from studio.markdown import plain
+from studio.navigation import go_to
+from studio.run_facts import needs_attention, outcome
+from studio.session import recall, remember, select_job
+from studio.status_chip import badge
+
+
+def attention_card(jobs: list[Job]) -> None:
+    """The newest run that did not end well, unless it was dismissed or a later one ended well."""
+    ended = next((job for job in jobs if not job.damage and not job.status.live), None)
+    if ended is None or not needs_attention(ended) or recall("dismissed") == ended.id:
+        return
+    with st.container(border=True), split():
+        with st.container(gap=None, width="stretch"):
+            first, _, rest = outcome(ended).partition(". ")
+            st.markdown(f"{badge(ended.status)} **{plain(ended.name)}** · {plain(first.rstrip('.'))}.")
+            st.caption(plain(rest) or f"Started {when(ended.created)}.")
+        with row(width="content", horizontal_alignment="right"):
+            if st.button("Dismiss", type="tertiary", key="dismiss"):
+                remember("dismissed", ended.id)
+                st.rerun()
+            if st.button("Open the run", icon=":material/arrow_forward:", icon_position="right", key="attend"):
+                select_job(ended.id)
+                go_to("train")

@@ -1,0 +1,102 @@
+"""Choose the data: the draft's data sets line by line, and the ways to add one."""
+
+import streamlit as st
+
+from core import catalog
+from core.catalog import Dataset
+from core.errors import StudioError
+from core.jobs.preflight import check
+from core.recipe import parse
+from studio import draft, recipe_form, session, words
+from studio.data_source import data_source, from_catalog
+from studio.errors_shown import errors_shown
+from studio.layout import row, section, split
+from studio.markdown import plain
+from studio.plan_panel import length_warning
+from studio.uploads import keep_upload
+
+HELD_OUT = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3]
+TRAIN_ON = {"assistant": "Answers only", "all": "Every token"}
+TYPED_KEY, UPLOADS_KEY = "data:typed", "uploads taken"
+
+
+def data_picker() -> None:
+    """Title with the ways to add, then one line for each data set, then how they are read."""
+    sources = session.draft().data.sources
+    with split(gap="xsmall"):
+        section("Data")
+        with row(width="content", horizontal_alignment="right"):
+            _upload()
+            _add()
+    with st.container(border=True, gap="small"):
+        for index, source in enumerate(sources):
+            data_source(index, source, removable=len(sources) > 1)
+
+
+def reading_settings() -> None:
+    """The three fields that say how rows become examples."""
+    one, two, three = st.columns(3, gap="medium")
+    with one:
+        recipe_form.number("data.max_length", step=128)
+    with two:
+        recipe_form.slider("data.eval_fraction", HELD_OUT, words.percent)
+    with three:
+        recipe_form.choice("data.train_on", TRAIN_ON)
+    if warning := length_warning(session.draft()):
+        st.caption(f":orange[:material/warning:] {warning}")
+
+
+def _upload() -> None:
+    with st.popover("Upload file", icon=":material/upload_file:", key="data:upload popover"):
+        key = f"data:upload:{session.recall(UPLOADS_KEY, 0)}"  # a new key empties the widget
+        st.file_uploader(
+            "A JSONL file: one conversation on each line",
+            type="jsonl",
+            key=key,
+            on_change=_take_upload,
+            args=(key,),
+        )
+
+
+def _take_upload(key: str) -> None:
+    if upload := session.widget_value(key):
+        session.remember(UPLOADS_KEY, session.recall(UPLOADS_KEY, 0) + 1)
+        try:
+            draft.add_source({"source": keep_upload(upload, upload.name)})
+        except StudioError as error:
+            session.notify(str(error))
+
+
+def _add() -> None:
+    with (
+        st.popover("Add data set", icon=":material/add:", key="data:add popover"),
+        st.container(width=420, gap="small"),
+    ):
+        used = {source.source for source in session.draft().data.sources}
+        for known in catalog.datasets():
+            if known.source not in used:
+                _known(known)
+        typed = st.text_input("Hub id, or path of a .jsonl file", placeholder="owner/name", key=TYPED_KEY)
+        if typed and typed.strip():
+            _offer(typed.strip())
+
+
+def _known(known: Dataset) -> None:
+    with split(gap="small"):
+        with st.container(gap=None):
+            st.markdown(f"**{plain(known.name)}** :gray[{words.count(known.rows, 'row')}]")
+            st.caption(plain(known.description))
+        st.button("Add", key=f"add:{known.source}", on_click=draft.add_source, args=(from_catalog(known),))
+
+
+def _offer(typed: str) -> None:
+    """Add what was typed, if it can be a data set; else say why not."""
+    with errors_shown():
+        check(parse({"data": {"sources": [{"source": typed}]}}), "prepare")
+        st.button(f"Add {plain(typed)}", icon=":material/add:", key="data:typed add", on_click=_take, args=(typed,))
+
+
+def _take(typed: str) -> None:
+    known = catalog.dataset(typed)
+    if draft.add_source(from_catalog(known) if known else {"source": typed}):
+        session.show_in(TYPED_KEY, "")

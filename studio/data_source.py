@@ -1,0 +1,122 @@
+"""One data set of the draft as a line: what it is, its settings, and the button that takes it out."""
+
+from pathlib import PurePath
+
+import streamlit as st
+
+from core import catalog
+from core.catalog import Dataset
+from core.data.formats.table import FORMATS
+from core.recipe import Source
+from core.where import Place, local_path, place_of
+from studio import draft, recipe_form, session, words
+from studio.layout import row, split
+from studio.markdown import plain
+
+LAYOUTS = {"auto": "auto: by the columns", "messages": "messages", "conversations": "conversations", "alpaca": "alpaca"}
+COLUMN_HELP = {
+    "instruction": "The column with the question or the task.",
+    "input": "The column with context that belongs to it. It may be missing.",
+    "output": "The column with the answer that is learned.",
+    "messages": "The column with a list of messages, each with role and content.",
+    "conversations": "The column with a list of turns, each with from and value.",
+}
+
+
+def data_source(index: int, source: Source, removable: bool) -> None:
+    """Name and facts on the left, layout, settings and Remove on the right."""
+    with split(gap="small"):
+        with st.container(gap=None, width="content"):
+            st.markdown(f"**{plain(source_name(source.source))}** :gray[{plain(_origin(source))}]", width="content")
+            st.caption(plain(_facts(source)), width="content")
+        with row(width="content", horizontal_alignment="right"):
+            st.markdown(f":blue-badge[{_layout_word(source)}]", width="content")
+            with st.popover("Settings", icon=":material/tune:", key=f"source settings:{index}"):
+                _settings(index, source)
+            st.button(
+                "Remove",
+                icon=":material/close:",
+                type="tertiary",
+                disabled=not removable,
+                help=None if removable else "A recipe needs at least one data set.",
+                key=f"remove source:{index}",
+                on_click=draft.remove_source,
+                args=(index,),
+            )
+
+
+def source_name(source: str) -> str:
+    """The catalog's name, else the file's, else the Hub id."""
+    if known := catalog.dataset(source):
+        return known.name
+    return PurePath(source).name if place_of(source) is Place.LOCAL else source
+
+
+def from_catalog(known: Dataset) -> dict:
+    """A data set of the catalog as a recipe's source."""
+    return {field: getattr(known, field) for field in ("source", "config", "split", "layout", "columns")}
+
+
+def _origin(source: Source) -> str:
+    return source.source if catalog.dataset(source.source) else ""
+
+
+def _facts(source: Source) -> str:
+    """2,000 of 15,011 rows · split train · cc-by-sa-3.0"""
+    known, limit = catalog.dataset(source.source), source.limit
+    rows = f"{known.rows:,} rows" if known else _file_size(source.source)
+    if limit:
+        rows = f"{limit:,} of {rows}" if known and limit < known.rows else f"at most {limit:,} rows"
+    licence = f"licence {known.licence}" if known else None
+    return " · ".join(part for part in (rows, _split(source), source.config, licence) if part)
+
+
+def _split(source: Source) -> str | None:
+    return None if place_of(source.source) is Place.LOCAL else f"split {source.split}"
+
+
+def _file_size(source: str) -> str | None:
+    if place_of(source) is not Place.LOCAL:
+        return None
+    path = local_path(source)
+    return words.size(path.stat().st_size) if path.is_file() else "the file is not there"
+
+
+def _layout_word(source: Source) -> str:
+    known = catalog.dataset(source.source)
+    return source.layout if source.layout != "auto" or known is None else known.layout
+
+
+def _settings(index: int, source: Source) -> None:
+    path = f"data.sources.{index}"
+    if place_of(source.source) is not Place.LOCAL:
+        recipe_form.text(f"{path}.split")
+    if place_of(source.source) is Place.HUB:
+        recipe_form.text(f"{path}.config", empty="the only one")
+    recipe_form.number(f"{path}.limit", step=100, empty="all rows")
+    recipe_form.select(f"{path}.layout", LAYOUTS)
+    for part in FORMATS[source.layout].COLUMNS if source.layout in FORMATS else ():
+        _column(index, source, part)
+
+
+def _column(index: int, source: Source, part: str) -> None:
+    """The name of the column that holds one part of the row; empty: it has the part's own name."""
+    key = f"column:{index}:{part}"
+    session.show_in(key, source.columns.get(part))
+    st.text_input(
+        f"Column: {part}",
+        value=None,
+        placeholder=part,
+        help=COLUMN_HELP[part],
+        key=key,
+        on_change=_save_column,
+        args=(index, part, key),
+    )
+
+
+def _save_column(index: int, part: str, key: str) -> None:
+    columns = dict(session.draft().data.sources[index].columns)
+    columns.pop(part, None)
+    if name := (session.widget_value(key) or "").strip():
+        columns[part] = name
+    draft.change({f"data.sources.{index}.columns": columns})

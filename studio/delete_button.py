@@ -1,0 +1,35 @@
+"""Delete a run: says first what goes."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.jobs import launcher
+from core.jobs.folder import Job
+from studio import words
+from studio.markdown import plain
+from studio.session import notify, select_job
+
+
+def delete_button(job: Job) -> None:
+    if job.status.live:
+        return
+    with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
+        st.markdown(_what_goes(job))
+        if st.button(":red[Delete for good]", key="delete:yes", width="stretch"):
+            launcher.delete(job)
+            select_job(None)
+            notify(f"{job.name} is deleted.")
+            st.rerun()
+
+
+def _what_goes(job: Job) -> str:
+    parts = [words.count(len(job.checkpoints), "checkpoint")] if job.checkpoints else []
+    parts += ["the final adapter"] if job.files.adapter.is_dir() else []
+    parts += ["its recipe, curve and log"]
+    listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+    return f"**{plain(job.name)}** goes with {listed}: {words.size(_size_bytes(job.folder))} on disk."
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

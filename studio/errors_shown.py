@@ -1,0 +1,18 @@
+"""Where errors for a person are shown. Anything else is a bug and stays loud."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.errors import StudioError
+from studio.markdown import plain
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Around a page and around each live part: a fragment runs without the page around it."""
+    try:
+        yield
+    except StudioError as error:
+        st.error("  \n".join(plain(line) for line in str(error).splitlines()), icon=":material/error:")

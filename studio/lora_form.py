@@ -1,0 +1,140 @@
+"""How the adapter is taught: the essentials, and four folded groups whose labels carry their values."""
+
+import streamlit as st
+
+from core.recipe import Recipe
+from studio import recipe_form, words
+from studio.layout import section
+from studio.run_facts import METHODS
+from studio.schedule_chart import schedule_chart
+
+METHOD_COSTS = {
+    "lora": "Two small matrices beside each layer. The standard, and the fastest.",
+    "rslora": "Scaled by the square root of the rank, so that high ranks learn as they should.",
+    "dora": "Learns direction and size apart. A little better at low ranks, slower.",
+}
+RANKS = [2, 4, 8, 16, 32, 64, 128, 256]
+RATES = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3]
+DROPOUTS = [0, 0.05, 0.1, 0.15, 0.2, 0.3]
+TARGETS = {"all-linear": "All linear layers", "attention": "Attention", "mlp": "MLP"}
+AUTOMATIC = {"auto": "Automatic", "on": "On", "off": "Off"}
+PRECISIONS = {"auto": "Automatic", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
+
+
+def essentials(recipe: Recipe, steps: int | None) -> None:
+    """What nearly every run sets."""
+    section("Essentials")
+    _pair(_method, _run_name, recipe)
+    _pair(_rank, _alpha_and_epochs, recipe)
+    left, right = st.columns([1.2, 1], gap="medium")
+    with left:
+        recipe_form.slider("training.learning_rate", RATES, words.rate)
+        _batch(recipe)
+        _precision_and_measuring()
+    with right:
+        recipe_form.choice("training.schedule")
+        schedule_chart(recipe.training, steps)
+
+
+def _pair(one, other, recipe: Recipe) -> None:
+    left, right = st.columns([1.2, 1], gap="medium")
+    with left:
+        one(recipe)
+    with right:
+        other(recipe)
+
+
+def _method(recipe: Recipe) -> None:
+    recipe_form.choice("lora.method", METHODS)
+    st.caption(METHOD_COSTS[recipe.lora.method])
+
+
+def _run_name(recipe: Recipe) -> None:
+    recipe_form.text("name")
+
+
+def _rank(recipe: Recipe) -> None:
+    recipe_form.slider("lora.rank", RANKS)
+
+
+def _alpha_and_epochs(recipe: Recipe) -> None:
+    one, two = st.columns(2, gap="xsmall")
+    with one:
+        recipe_form.number("lora.alpha")
+    with two:
+        recipe_form.number("training.epochs", step=1, write="%g")
+
+
+def _batch(recipe: Recipe) -> None:
+    one, two, three = st.columns(3, gap="xsmall")
+    with one:
+        recipe_form.number("training.batch")
+    with two:
+        recipe_form.number("training.accumulation")
+    with three:
+        recipe_form.number("training.seed")
+    training = recipe.training
+    together = words.count(training.effective_batch(), "example")
+    st.caption(f"{training.batch} × {training.accumulation} = **{together} per step**")
+
+
+def _precision_and_measuring() -> None:
+    one, two = st.columns(2, gap="xsmall")
+    with one:
+        recipe_form.select("training.precision", PRECISIONS)
+    with two:
+        recipe_form.number("training.eval_every", step=10, empty="automatic")
+
+
+def adapter(recipe: Recipe) -> None:
+    lora = recipe.lora
+    with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {TARGETS[lora.targets].lower()}"):
+        one, two = st.columns([1, 1.4], gap="medium")
+        with one:
+            recipe_form.slider("lora.dropout", DROPOUTS, "{:g}".format)
+        with two:
+            recipe_form.choice("lora.targets", TARGETS)
+
+
+def optimizer(recipe: Recipe) -> None:
+    training = recipe.training
+    facts = f"AdamW · weight decay {training.weight_decay:g} · warm-up {words.percent(training.warmup)}"
+    with _folded("trending_up", "Optimizer", f"{facts} · clip {training.max_grad_norm:g}"):
+        one, two, three = st.columns(3, gap="medium")
+        with one:
+            recipe_form.number("training.weight_decay", step=0.01, write="%g")
+        with two:
+            recipe_form.number("training.max_grad_norm", step=0.1, write="%g")
+        with three:
+            recipe_form.number("training.warmup", step=0.01, write="%g")
+
+
+def keeping(recipe: Recipe) -> None:
+    kept, training = recipe.checkpoints, recipe.training
+    measured = f"every {training.eval_every} steps" if training.eval_every else "ten times a run"
+    facts = f"checkpoint every {words.count(kept.every_steps, 'step')} · keep {kept.keep} · held-out loss {measured}"
+    with _folded("save", "Evaluation and checkpoints", facts):
+        one, two, three = st.columns(3, gap="medium")
+        with one:
+            recipe_form.number("checkpoints.every_steps", step=10)
+        with two:
+            recipe_form.number("checkpoints.keep")
+        with three:
+            recipe_form.number("training.log_every")
+
+
+def memory(recipe: Recipe) -> None:
+    training = recipe.training
+    again = AUTOMATIC[training.activation_checkpointing].lower()
+    limit = f"max {training.max_steps:,} steps" if training.max_steps else "no step limit"
+    with _folded("memory", "Memory and length", f"activation checkpointing {again} · {limit}"):
+        one, two = st.columns(2, gap="medium")
+        with one:
+            recipe_form.choice("training.activation_checkpointing", AUTOMATIC)
+        with two:
+            recipe_form.number("training.max_steps", step=10, empty="epochs decide")
+
+
+def _folded(icon: str, name: str, values: str):
+    """A closed section; its key stays the same while the values in its label change, so it does not snap shut."""
+    return st.expander(f"{name}\u2002:gray[:small[{values}]]", icon=f":material/{icon}:", key=f"folded:{name}")

@@ -1,0 +1,13 @@
+"""Text from people, files and models as text: nothing in it becomes Markdown, a directive, a symbol or HTML."""
+
+import re
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$:&-]|(?<=\d)\.(?=\s))")
+# Streamlit turns `->`, `--`, `:smile:` and `:material/home:` into symbols even where every character is escaped.
+SYMBOLS = re.compile(r"(?<=[-<>=~])(?=[-<>=])|(?<=:)(?=[\w+/-]+:)")
+JOINER = "\u2060"  # has no width; between two characters it keeps them from being read as one symbol
+
+
+def plain(text: str) -> str:
+    """Escape every character that Markdown or Streamlit's directives would act on; line ends become spaces."""
+    return SPECIAL.sub(r"\\\1", SYMBOLS.sub(JOINER, " ".join(str(text).split("\n"))))

@@ -1,0 +1,72 @@
+"""The five numbers above the curves: loss, held-out loss, perplexity, speed, memory."""
+
+import streamlit as st
+
+from core.hardware import Machine
+from core.jobs.folder import Job
+from studio import words
+
+LOOK_BACK = 50
+
+
+def metric_strip(job: Job, machine: Machine) -> None:
+    """Equal heights, five in a row."""
+    strip = st.grid(5, min_column_width=110, gap="xsmall")
+    with strip.cell():
+        train_loss(job)
+    with strip.cell():
+        held_out_loss(job)
+    with strip.cell():
+        _neutral("Perplexity", words.perplexity(job.metrics.last_held_out_loss), "held-out rows")
+    with strip.cell():
+        _neutral("Tokens / s", words.whole(job.metrics.last("tokens_per_s")), "supervised")
+    with strip.cell():
+        _memory(job, machine)
+
+
+def train_loss(job: Job, border: bool = True) -> None:
+    """The newest, and how it changed over the last 50 reports, or as many as there are."""
+    losses = job.metrics["loss"]
+    if not words.known(losses[-1]):
+        _neutral("Train loss", "not a number", "lower the rate", border)
+        return
+    back = min(LOOK_BACK, len(losses) - 1)
+    change = losses[-1] - losses[-1 - back] if back and words.known(losses[-1 - back]) else None
+    steps = int(job.metrics["step"][-1] - job.metrics["step"][-1 - back])
+    _falling("Train loss", losses[-1], change, f"in {words.count(steps, 'step')}" if back else "first step", border)
+
+
+def held_out_loss(job: Job, border: bool = True) -> None:
+    losses = [loss for loss in job.metrics.held_out_loss if words.known(loss)]
+    if not losses:
+        why = "not measured yet" if job.recipe.data.eval_fraction else "nothing held out"
+        _neutral("Held-out loss", words.MISSING, why, border)
+        return
+    fact = "best so far" if losses[-1] == min(losses) else f"best {words.loss(min(losses))}"
+    _falling("Held-out loss", losses[-1], losses[-1] - losses[-2] if len(losses) > 1 else None, fact, border)
+
+
+def _falling(label: str, number: float, change: float | None, fact: str, border: bool) -> None:
+    """A number that is better when it falls, with its change."""
+    if change is None:
+        _neutral(label, words.loss(number), fact, border)
+        return
+    st.metric(
+        label,
+        words.loss(number),
+        delta=f"{change:+.3f}",
+        delta_color="inverse",
+        delta_description=fact,
+        border=border,
+        height="stretch" if border else "content",
+    )
+
+
+def _neutral(label: str, value: str, fact: str, border: bool = True) -> None:
+    height = "stretch" if border else "content"
+    st.metric(label, value, delta=fact, delta_color="off", delta_arrow="off", border=border, height=height)
+
+
+def _memory(job: Job, machine: Machine) -> None:
+    title = "GPU memory" if machine.device == "cuda" else "Memory"
+    _neutral(title, words.size(job.metrics.last("memory_bytes")), f"of {words.size(machine.memory_bytes)}")

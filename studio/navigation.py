@@ -1,0 +1,49 @@
+"""The pages of the studio, in their groups. Only this file names page files."""
+
+from typing import Any, NoReturn
+
+import streamlit as st
+
+from core.home import ROOT
+from core.jobs.folder import live_jobs
+from studio.progress import percent_done
+
+FILES: dict[str, dict[str, tuple[str, str]]] = {  # group -> page -> (title, icon)
+    "": {"home": ("Home", ":material/home:")},
+    "Prepare": {
+        "model_and_data": ("Model & data", ":material/dataset:"),
+        "lora": ("LoRA", ":material/tune:"),
+    },
+    "Train": {
+        "train": ("Train", ":material/monitoring:"),
+        "runs": ("Runs", ":material/list_alt:"),
+    },
+    "Use": {"chat": ("Chat", ":material/forum:")},
+}
+
+
+def pages() -> dict[str, list[Any]]:
+    """Group -> its pages, built anew each run: page objects shared between sessions raise now and then."""
+    return {group: [_page(name) for name in files] for group, files in FILES.items()}
+
+
+def go_to(name: str) -> NoReturn:
+    """Open a page, by the name of its file without `.py`."""
+    st.switch_page(_page(name))
+
+
+def page_name(page: Any) -> str:
+    """A page's title without the live percentage."""
+    return page.title.split(" :")[0]
+
+
+def _page(name: str) -> Any:
+    title, icon = next(files[name] for files in FILES.values() if name in files)
+    if name == "train":
+        title += _percent()
+    return st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, default=name == "home")
+
+
+def _percent() -> str:
+    live = next(live_jobs("train"), None)
+    return f" :gray[{percent_done(live)}%]" if live else ""

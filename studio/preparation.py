@@ -1,0 +1,64 @@
+"""Prepare the draft's data: the button, the progress while it runs, and why it failed if it did."""
+
+import streamlit as st
+
+from core.data.preview import last_preparation, prepared_for, preparing
+from core.jobs import launcher
+from core.jobs.folder import Job, Status
+from studio import session
+from studio.errors_shown import errors_shown
+from studio.layout import split
+from studio.live_part import live_part
+from studio.markdown import plain
+from studio.prepared_view import prepared_view
+from studio.progress import progress_bar
+from studio.run_facts import outcome
+
+
+def preparation() -> None:
+    """One of three: the work under way, the prepared set, or the invitation to prepare."""
+    recipe = session.draft()
+    if job := preparing(recipe):
+        live_part("preparing", _under_way, job)
+    elif prepared := prepared_for(recipe):
+        prepared_view(prepared)
+    else:
+        _invitation(last_preparation(recipe))
+
+
+def _under_way(job: Job) -> None:
+    with st.container(border=True), split():
+        with st.container(width="stretch"):
+            progress_bar(job)
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            key="preparing:stop",
+            disabled=job.status is Status.STOPPING,
+            on_click=_stop,
+            args=(job,),
+        )
+
+
+def _stop(job: Job) -> None:
+    """Only ever the first request, and none once it is over: the page may be older than the job."""
+    if job.status.live and job.status is not Status.STOPPING:
+        launcher.stop(job)
+
+
+def _invitation(last: Job | None) -> None:
+    if last and last.status in (Status.FAILED, Status.INTERRUPTED):
+        st.error("  \n".join(plain(line) for line in outcome(last).splitlines()), icon=":material/error:")
+    with st.container(border=True), split():
+        with st.container(gap=None, width="content"):
+            st.markdown("**Not prepared yet**", width="content")
+            st.caption(
+                "Preparing turns rows into the tokens that train, and shows them here. "
+                "Training prepares by itself if you do not.",
+                width="content",
+            )
+        clicked = st.button("Prepare", icon=":material/play_arrow:", key="prepare")
+    if clicked:
+        with errors_shown():
+            launcher.start(session.draft(), "prepare")
+            st.rerun()

@@ -1,0 +1,62 @@
+"""The draft as a file: look at its YAML, copy or download it, or load another."""
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.recipe import Recipe
+from core.recipe_yaml import MAX_RECIPE_BYTES, from_yaml, to_yaml
+from studio import session
+from studio.markdown import plain
+
+LOADED_KEY, REFUSED_KEY = "recipes loaded", "recipe refused"
+
+
+def recipe_file(recipe: Recipe) -> None:
+    with st.popover("Recipe", icon=":material/description:", key="recipe file"), st.container(width=460):
+        text = to_yaml(recipe)
+        st.code(text, language="yaml", height=320)
+        st.download_button(
+            "Download",
+            text,
+            file_name=f"{recipe.name}.yaml",
+            mime="application/yaml",
+            icon=":material/download:",
+            on_click="ignore",
+            key="recipe:download",
+        )
+        key = f"recipe:load:{session.recall(LOADED_KEY, 0)}"  # a new key empties the widget
+        st.file_uploader(
+            "Load a recipe",
+            type=["yaml", "yml"],
+            max_upload_size=1,
+            key=key,
+            help="Every setting on these pages becomes that of the file.",
+            on_change=_load,
+            args=(key,),
+        )
+        if refused := session.recall(REFUSED_KEY):
+            st.error("  \n".join(plain(line) for line in refused.splitlines()), icon=":material/error:")
+
+
+def _load(key: str) -> None:
+    if upload := session.widget_value(key):
+        session.remember(LOADED_KEY, session.recall(LOADED_KEY, 0) + 1)
+        session.remember(REFUSED_KEY, _refusal(upload.read(MAX_RECIPE_BYTES)))
+
+
+def _refusal(content: bytes) -> str | None:
+    """Take a recipe file as the draft; or say what is wrong with it, all of it."""
+    try:
+        session.save_draft(from_yaml(content.decode("utf-8-sig")))
+    except UnicodeDecodeError:
+        return "This file is not UTF-8 text, so it is no recipe."
+    except StudioError as error:
+        return str(error)
+    session.notify("The recipe is loaded.")
+    return None
+
+
+def reset() -> None:
+    """All settings back to their defaults; model and data stay."""
+    draft = session.draft()
+    session.save_draft(Recipe(name=draft.name, model=draft.model, data=draft.data))

@@ -1,0 +1,59 @@
+"""The top of Train: the run's name and status, what can be done with it, its progress, and how it ended."""
+
+import streamlit as st
+
+from core.jobs.folder import Job, Status, live_jobs
+from studio.layout import page_header
+from studio.markdown import plain
+from studio.navigation import go_to
+from studio.progress import progress_bar
+from studio.run_facts import outcome, summary
+from studio.session import choose_chat_model, select_job
+from studio.status_chip import badge
+from studio.stop_button import stop_button
+
+
+def run_header(job: Job) -> None:
+    with page_header(plain(job.name), plain(summary(job)), badge(job.status)):
+        _actions(job)
+    if not job.damage:
+        progress_bar(job)
+    show_outcome(job)
+
+
+def show_outcome(job: Job) -> None:
+    """The sentence that says how it ended; nothing while it is live."""
+    boxes = {Status.FINISHED: (st.success, "check_circle"), Status.STOPPED: (st.info, "stop_circle")}
+    box, icon = boxes.get(job.status, (st.warning, "power_off"))
+    if job.status is Status.FAILED:
+        box, icon = st.error, "error"
+    if text := outcome(job):
+        box("  \n".join(plain(line) for line in text.splitlines()), icon=f":material/{icon}:")
+
+
+def _actions(job: Job) -> None:
+    if job.status.live:
+        stop_button(job)
+        return
+    live = next(live_jobs("train"), None)
+    if live and st.button("Show what trains now", type="tertiary", key="show live"):
+        select_job(live.id)
+        st.rerun()
+    has_adapter = can_chat(job)
+    if st.button("New run", icon=":material/add:", type="secondary" if has_adapter else "primary", key="new run"):
+        go_to("model_and_data")
+    if has_adapter and st.button("Chat with it", icon=":material/forum:", type="primary", key="chat with it"):
+        chat_with(job)
+
+
+def can_chat(job: Job) -> bool:
+    """Whether there is anything to talk with: the final adapter, or a checkpoint."""
+    return not job.damage and (job.files.adapter.is_dir() or bool(job.checkpoints))
+
+
+def chat_with(job: Job, step: int | None = None) -> None:
+    """Open Chat with the final adapter, a checkpoint, or the newest checkpoint where there is no final adapter."""
+    if step is None and not job.files.adapter.is_dir():
+        step = job.checkpoints[-1].step
+    choose_chat_model(job.id if step is None else f"{job.id}@{step}")
+    go_to("chat")

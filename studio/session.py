@@ -1,0 +1,104 @@
+"""What one browser tab remembers, as typed functions. The draft recipe is on disk, so it also survives a reload."""
+
+from typing import Any
+
+import streamlit as st
+
+from core import home
+from core.errors import RecipeError
+from core.files import write_whole
+from core.jobs.folder import Job, known_job
+from core.recipe import Recipe
+from core.recipe_yaml import load, to_yaml
+
+
+def remember(key: str, value: Any) -> None:
+    """Keep a small fact for as long as the tab lives; a widget's own key is gone once its page is left."""
+    st.session_state[f"fact:{key}"] = value
+
+
+def recall(key: str, default: Any = None) -> Any:
+    return st.session_state.get(f"fact:{key}", default)
+
+
+def draft() -> Recipe:
+    """The recipe being edited; the defaults where there is none yet, or where its file is broken."""
+    path = home.draft_file()
+    stamp = (path, path.stat().st_mtime_ns) if path.exists() else (path, 0)
+    known, recipe = recall("draft", (None, None))
+    if known != stamp:
+        recipe = _read_draft() if stamp[1] else Recipe()
+        remember("draft", (stamp, recipe))
+    return recipe
+
+
+def _read_draft() -> Recipe:
+    try:
+        return load(home.draft_file())
+    except RecipeError as error:
+        notify(f"The saved settings could not be read, so the defaults are shown. {error}")
+        return Recipe()
+
+
+def save_draft(recipe: Recipe) -> None:
+    """Write the draft to disk, if it changed."""
+    if recipe != draft() or not home.draft_file().exists():
+        write_whole(home.draft_file(), to_yaml(recipe))
+        remember("draft", ((home.draft_file(), home.draft_file().stat().st_mtime_ns), recipe))
+
+
+def select_job(job_id: str | None) -> None:
+    """The run that Train shows and Runs opens first."""
+    remember("job", job_id)
+
+
+def selected_job() -> Job | None:
+    """The chosen run, if its folder is still there."""
+    return known_job(recall("job"))
+
+
+def choose_chat_model(model_id: str) -> None:
+    """Which model Chat opens with; ids as in core/inference/choices.py."""
+    remember("chat model", model_id)
+
+
+def chosen_chat_model() -> str | None:
+    return recall("chat model")
+
+
+def chat_history(pane: str = "chat") -> list[dict[str, Any]]:
+    """The messages of one pane, oldest first; append to this list to keep one."""
+    return st.session_state.setdefault(f"chat:{pane}", [])
+
+
+def forget_chat(pane: str = "chat") -> None:
+    st.session_state[f"chat:{pane}"] = []
+
+
+def notify(text: str) -> None:
+    """Say something once, on the page that is drawn next."""
+    remember("notice", text)
+
+
+def take_notice() -> str | None:
+    text = recall("notice")
+    remember("notice", None)
+    return text
+
+
+def theme_changed() -> bool:
+    """Whether the browser's theme is another than at the last look: switching it does not rerun the script."""
+    before, now = recall("theme"), st.context.theme.type
+    remember("theme", now)
+    return before is not None and before != now
+
+
+def show_in(key: str, value: Any) -> None:
+    """Let a widget show this value, whatever it showed before: called before it is drawn, or from a callback."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def widget_value(key: str, default: Any = None) -> Any:
+    """What a widget holds, for its callback or for a label above it."""
+    return st.session_state.get(key, default)

@@ -1,0 +1,274 @@
+"""Every page through the shell, in a process that cannot import torch: what a person sees, and what a click does."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from benchmarks.synthetic_jobs import make_job
+from core.home import ROOT
+from core.jobs import process
+from core.jobs.folder import Job, Status, all_jobs, live_jobs
+from core.jobs.launcher import wait
+from core.jobs.worker import Worker
+
+HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+NASTY = "<script>alert(1)</script> [x](javascript:alert(1)) :red[y] $z$"
+
+
+@pytest.fixture(autouse=True)
+def studio_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home; whatever a test has started there ends with the test."""
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path))
+    for package in HEAVY:
+        monkeypatch.setitem(sys.modules, package, None)
+    yield tmp_path
+    for job in all_jobs():
+        if job.worker:
+            job.worker.signal(signal.SIGKILL, group=True)
+
+
+@pytest.fixture
+def running() -> Iterator[Job]:
+    """A training at step 412 of 1,125 whose worker is a living process, which ends when it is asked to stop."""
+    job = make_job(0, "live-run", "running", steps=1125, reported=412)
+    worker = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    process.write(job.files.process, process.born(worker.pid))
+    yield job
+    worker.kill()
+    worker.wait()
+
+
+def opened(page: str = "home", chosen: Job | None = None) -> AppTest:
+    """A new browser tab that opens Home and then a page, where a run was chosen on the way or not."""
+    app = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
+    if chosen:
+        app.session_state["fact:job"] = chosen.id
+    return app if page == "home" else app.switch_page(f"../pages/{page}.py").run()
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    return app.button(key=key).click().run()
+
+
+def text_of(app: AppTest) -> str:
+    """All Markdown of a page, as it is sent to the browser."""
+    parts = [app.title, app.subheader, app.markdown, app.caption, app.error, app.warning, app.info, app.success]
+    return "\n".join(str(element.value) for kind in parts for element in kind)
+
+
+def progress_of(app: AppTest) -> str:
+    return " ".join(bar.proto.text for bar in app.get("progress"))
+
+
+def a_run_of_every_kind() -> None:
+    for number, status in enumerate(("finished", "stopped", "failed", "interrupted"), start=1):
+        make_job(number, f"run-{status}", status, steps=60, reported=60 if status == "finished" else 25)
+    make_job(8, "no-step", "failed", steps=60, reported=0)
+    make_job(9, "broken").files.recipe.write_text("name: [x")
+    make_job(10, "strange").files.result.write_text('{"status": "exploded"}')
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_in_an_empty_home(page: str) -> None:
+    app = opened(page)
+    assert not app.exception
+    assert len(app.title) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_with_runs_of_every_kind(page: str, running: Job) -> None:
+    a_run_of_every_kind()
+    app = opened(page)
+    assert not app.exception
+    assert "**live\\-run**" in app.button(key="live run").label  # the sidebar shows it on every page
+
+
+def test_no_page_needs_torch_even_in_a_fresh_process(tmp_path: Path) -> None:
+    script = f"""
+import sys
+for package in {HEAVY}: sys.modules[package] = None
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(ROOT / "studio" / "app.py")!r}, default_timeout=60).run()
+for page in {PAGES}:
+    app.switch_page(f"../pages/{{page}}.py").run()
+    assert not app.exception, (page, app.exception[0].message)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_first_visitor_is_offered_the_quick_start_and_nothing_that_is_not_built() -> None:
+    app = opened()
+    assert app.title[0].value == "Welcome"
+    assert [button.label for button in app.button] == ["Start the quick start", "Choose my own model"]
+    assert "Hub account" not in text_of(app)
+
+
+def test_the_quick_start_begins_a_run_and_shows_it() -> None:
+    app = click(opened(), "quick start")
+    job = next(live_jobs("train"))
+    assert job.recipe.model.source == "starter"
+    assert not app.exception
+    assert app.title[0].value == "fernway\\-support"
+
+
+def test_home_shows_what_trains_and_the_newest_run_that_needs_a_person(running: Job) -> None:
+    a_run_of_every_kind()
+    app = opened()
+    assert "One run is training." in text_of(app)
+    assert "**Step 412** of 1,125" in progress_of(app)
+    assert "Stopped at step 25" not in text_of(app)
+
+
+def test_a_failed_run_asks_for_attention_until_it_is_dismissed() -> None:
+    make_job(1, "oom", "failed", steps=60, reported=3)
+    app = opened()
+    assert "Out of memory at step 3" in text_of(app)
+    assert "Out of memory at step 3" not in text_of(click(app, "dismiss"))
+
+
+def test_a_failure_that_a_later_run_made_good_asks_for_nothing() -> None:
+    make_job(2, "oom", "failed", steps=60, reported=3)
+    make_job(1, "fine", "finished", steps=60)
+    assert not [button for button in opened().button if button.key == "dismiss"]
+
+
+def test_train_shows_the_run_that_trains_before_the_newest(running: Job) -> None:
+    make_job(-1, "newer", "finished", steps=60)
+    app = opened("train")
+    assert app.title[0].value == "live\\-run"
+    assert [metric.label for metric in app.metric][:3] == ["Train loss", "Held-out loss", "Perplexity"]
+
+
+def test_from_an_older_run_the_one_that_trains_is_one_click_away(running: Job) -> None:
+    older = make_job(1, "older", "finished", steps=60)
+    app = opened("train", chosen=older)
+    assert app.title[0].value == "older"
+    assert click(app, "show live").title[0].value == "live\\-run"
+
+
+def test_the_run_in_the_sidebar_opens_it(running: Job) -> None:
+    app = click(opened("runs"), "live run")
+    assert app.title[0].value == "live\\-run"
+
+
+def test_stop_asks_the_worker_and_the_page_sees_the_end(running: Job) -> None:
+    app = click(opened("train"), "stop:save")
+    assert not wait(running, longest_s=10).live
+    assert "The worker ended at step 412 of 1,125" in text_of(app.run())
+
+
+def test_a_second_request_to_stop_is_offered_only_after_a_while(running: Job) -> None:
+    Worker(running).phase("stopping")
+    app = opened("train")
+    assert "stop:save" not in [button.key for button in app.button]
+    assert "stop:at once" in [button.key for button in app.button]
+
+
+def test_before_the_first_step_train_says_what_is_being_done(running: Job) -> None:
+    running.files.metrics.write_text("")
+    lines = running.files.events.read_text().splitlines()[:3]
+    waiting = {"time": 0, "event": "progress", "what": "Downloading the starter model", "done": 30, "total": 100}
+    running.files.events.write_text("\n".join([*lines, json.dumps(waiting)]) + "\n")
+    app = opened("train")
+    assert not app.exception
+    assert "**Downloading the starter model** · 30%" in progress_of(app)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("finished", "Finished after 60 steps"),
+        ("stopped", "Stopped at step 25 of 60"),
+        ("failed", "Out of memory at step 25"),
+        ("interrupted", "The worker ended at step 25 of 60 without a result"),
+    ],
+)
+def test_train_says_how_a_run_ended(status: str, sentence: str) -> None:
+    make_job(1, "only", status, steps=60, reported=25)
+    assert sentence in text_of(opened("train"))
+
+
+def test_runs_can_be_narrowed_to_those_that_need_attention() -> None:
+    a_run_of_every_kind()
+    app = opened("runs")
+    app.button_group(key="runs:kinds").set_value(["Needs attention"]).run()
+    assert set(app.dataframe[0].value["Run"]) >= {"run-failed", "run-interrupted", "no-step"}
+    assert "run-finished" not in set(app.dataframe[0].value["Run"])
+
+
+def test_runs_can_be_searched() -> None:
+    a_run_of_every_kind()
+    app = opened("runs")
+    app.text_input(key="runs:search").set_value("STOPPED").run()
+    assert list(app.dataframe[0].value["Run"]) == ["run-stopped"]
+
+
+def test_preparing_data_is_not_a_run() -> None:
+    job = make_job(1, "only", "finished", steps=60)
+    job.files.events.write_text(job.files.events.read_text().replace('"train"', '"prepare"'))
+    assert "No runs yet" in text_of(opened("runs"))
+
+
+def test_the_opened_run_is_shown_in_full_and_can_be_the_start_of_a_new_one(studio_home: Path) -> None:
+    make_job(1, "only", "finished", steps=60, lora={"rank": 48, "alpha": 96})
+    app = opened("runs", chosen=all_jobs("train")[0])
+    assert "rank: 48" in app.code[0].value
+    click(app, "again")
+    assert not app.exception
+    assert "rank: 48" in (studio_home / "drafts" / "draft.yaml").read_text()
+
+
+def test_a_damaged_run_is_named_and_the_others_work() -> None:
+    a_run_of_every_kind()
+    app = opened("runs", chosen=next(job for job in all_jobs("train") if job.damage))
+    assert not app.exception
+    assert "is damaged" in text_of(app)
+    assert "run-finished" in list(app.dataframe[0].value["Run"])
+
+
+def test_a_run_is_deleted_after_its_size_was_said() -> None:
+    job = make_job(1, "only", "finished", steps=60)
+    app = opened("runs", chosen=job)
+    assert "goes with 3 checkpoints" in text_of(app)
+    click(app, "delete:yes")
+    assert not job.folder.exists()
+    assert not app.exception
+
+
+def test_a_checkpoint_is_one_click_from_chat() -> None:
+    job = make_job(1, "only", "stopped", steps=60, reported=40)
+    app = opened("runs", chosen=job)
+    click(app, f"chat:{job.checkpoints[-1].step}")
+    assert not app.exception
+    assert app.session_state["fact:chat model"] == f"{job.id}@{job.checkpoints[-1].step}"
+
+
+def test_markup_from_outside_is_shown_as_text() -> None:
+    job = make_job(1, "only", "failed", steps=60, reported=3)
+    job.files.result.write_text(json.dumps({"status": "failed", "why": NASTY, "time": 1.0}))
+    Worker(job).warning(NASTY)
+    for page in ("home", "train"):
+        said = text_of(opened(page)) + str(opened(page).main)
+        assert "\\<script\\>alert\\(1\\)\\</script\\>" in said
+        assert "<script>" not in said.replace("\\<script\\>", "")
+
+
+def test_settings_survive_a_new_session(studio_home: Path) -> None:
+    job = make_job(1, "only", "finished", steps=60, training={"learning_rate": 3e-4})
+    app = opened("runs", chosen=job)
+    click(app, "again")
+    later = opened("lora")
+    assert not later.exception
+    assert "0.0003" in (studio_home / "drafts" / "draft.yaml").read_text()
+
+
+def test_a_run_without_a_worker_is_interrupted_not_running() -> None:
+    assert make_job(1, "only", "interrupted", steps=60, reported=3).status is Status.INTERRUPTED

@@ -1,0 +1,431 @@
+"""Model & data and LoRA through the shell, in a process that cannot import torch: choose, prepare, plan, start."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import home
+from core.data.preview import preparing
+from core.errors import DataError
+from core.files import write_whole
+from core.hardware import Machine
+from core.home import ROOT
+from core.jobs import launcher, process
+from core.jobs.folder import Job, Status, all_jobs
+from core.jobs.worker import Worker
+from core.recipe import Recipe
+from core.recipe_yaml import load, to_yaml
+from studio.draft import changed
+from studio.length_chart import length_figure
+from studio.uploads import keep_upload, safe_stem
+from tests.toy_prepared import ANSWER, HELLO, make_prepared
+
+HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
+NASTY = "<script>alert(1)</script> [x](javascript:alert(1)) :red[y] $z$"
+GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def studio_home(tmp_path, monkeypatch):
+    """An empty home; whatever a test has started there ends with the test."""
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path))
+    for package in HEAVY:
+        monkeypatch.setitem(sys.modules, package, None)
+    yield tmp_path
+    for job in all_jobs():
+        if job.worker:
+            job.worker.signal(signal.SIGKILL, group=True)
+
+
+@pytest.fixture
+def never_started(monkeypatch):
+    """A job's folder is made, its process is not."""
+    monkeypatch.setattr(launcher, "_launch", lambda job: job)
+
+
+def opened(page: str) -> AppTest:
+    """A new browser tab on this page."""
+    app = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
+    return app.switch_page(f"../pages/{page}.py").run()
+
+
+def edit(values: dict) -> Recipe:
+    recipe = changed(load(home.draft_file()) if home.draft_file().exists() else Recipe(), values)
+    write_whole(home.draft_file(), to_yaml(recipe))
+    return recipe
+
+
+def on_disk() -> Recipe:
+    return load(home.draft_file())
+
+
+def text_of(app: AppTest) -> str:
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.error, app.success)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    return app.button(key=key).click().run()
+
+
+# Model
+
+
+def test_the_starter_is_chosen_and_recommended():
+    app = opened("model_and_data")
+    assert app.button(key="model:starter").label == "Selected"
+    assert "Good first run" in text_of(app)
+
+
+def test_choosing_a_model_is_kept_in_a_new_session():
+    click(opened("model_and_data"), "model:Qwen/Qwen3-0.6B")
+    assert on_disk().model.source == "Qwen/Qwen3-0.6B"
+    assert opened("model_and_data").button(key="model:Qwen/Qwen3-0.6B").label == "Selected"
+
+
+def test_another_model_does_not_inherit_the_revision_of_the_one_before():
+    edit({"model.revision": "abc", "model.chat_template": "{{ x }}"})
+    click(opened("model_and_data"), "model:Qwen/Qwen3-0.6B")
+    assert (on_disk().model.revision, on_disk().model.chat_template) == (None, None)
+
+
+def test_a_gated_model_offers_its_mirror():
+    app = opened("model_and_data")
+    assert "lock: Gated" in text_of(app)
+    menu = app.menu_button(key="model:meta-llama/Llama-3.2-1B-Instruct")
+    assert "unsloth/Llama-3.2-1B-Instruct" in menu.options[1]
+    menu.click("mirror").run()
+    assert on_disk().model.source == "unsloth/Llama-3.2-1B-Instruct"
+    assert "Mirror" in text_of(app)
+    app.menu_button(key="model:meta-llama/Llama-3.2-1B-Instruct").click("original").run()
+    assert on_disk().model.source == "meta-llama/Llama-3.2-1B-Instruct"
+
+
+def test_a_model_too_big_for_the_machine_cannot_be_chosen(monkeypatch):
+    small = Machine(2, 4 * GIB, 3 * GIB, 100 * GIB, 50 * GIB)
+    monkeypatch.setattr("core.hardware.machine", lambda folder: small)
+    app = opened("model_and_data")
+    assert app.button(key="model:Qwen/Qwen3-4B").disabled
+    assert not app.button(key="model:starter").disabled
+    assert "Too big" in text_of(app)
+
+
+def test_filters_narrow_the_cards_and_survive_a_page_switch():
+    app = opened("model_and_data")
+    app.button_group(key="models:filter").set_value(["No licence needed"]).run()
+    assert "Gated" not in text_of(app) and "SmolLM2 360M**" in text_of(app)
+    app.switch_page("../pages/lora.py").run()
+    app.switch_page("../pages/model_and_data.py").run()
+    assert app.button_group(key="models:filter").value == ["No licence needed"]
+
+
+def test_search_finds_a_model_by_part_of_its_name():
+    app = opened("model_and_data")
+    app.text_input(key="models:search").set_value("qwen3 1.7").run()
+    assert "Qwen3 1.7B" in text_of(app) and "SmolLM2" not in text_of(app)
+
+
+def test_any_hub_id_can_be_typed_and_used():
+    app = opened("model_and_data")
+    app.text_input(key="models:search").set_value("someone/their-model").run()
+    click(app, "model:typed")
+    assert on_disk().model.source == "someone/their-model"
+    assert app.text_input(key="models:search").value == ""
+    assert "someone/their\\-model" in text_of(app) and "Size unknown" in text_of(app)
+
+
+def test_a_bad_hub_id_shows_the_sentence_and_changes_nothing():
+    app = opened("model_and_data")
+    app.text_input(key="models:search").set_value("foo bar/baz").run()
+    assert "is no model" in app.error[0].value and "give a Hub id" in app.error[0].value
+    assert not home.draft_file().exists()
+
+
+def test_a_folder_without_weights_shows_the_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    app = opened("model_and_data")
+    app.text_input(key="models:search").set_value(str(tmp_path / "empty")).run()
+    assert "has no weights" in app.error[0].value
+
+
+# Data
+
+
+def test_a_data_set_of_the_catalog_is_added_as_it_is_described_and_removed():
+    app = click(opened("model_and_data"), "add:openai/gsm8k")
+    added = on_disk().data.sources[1]
+    assert (added.source, added.config, added.layout) == ("openai/gsm8k", "main", "alpaca")
+    assert added.columns == {"instruction": "question", "output": "answer"}
+    click(app, "remove source:0")
+    assert [source.source for source in on_disk().data.sources] == ["openai/gsm8k"]
+    assert app.button(key="remove source:0").disabled  # the last one stays
+
+
+def test_a_typed_data_set_is_checked_before_it_is_added(tmp_path):
+    app = opened("model_and_data")
+    app.text_input(key="data:typed").set_value(str(tmp_path / "gone.jsonl")).run()
+    assert "is not there" in app.error[0].value
+    (tmp_path / "here.jsonl").write_text("{}\n")
+    app.text_input(key="data:typed").set_value(str(tmp_path / "here.jsonl")).run()
+    click(app, "data:typed add")
+    assert on_disk().data.sources[1].source == str(tmp_path / "here.jsonl")
+
+
+def test_settings_of_a_data_set_are_edited_in_place():
+    edit({"data.sources": [{"source": "someone/rows"}]})
+    app = opened("model_and_data")
+    app.selectbox(key="field:data.sources.0.layout").set_value("alpaca").run()
+    app.number_input(key="field:data.sources.0.limit").set_value(500).run()
+    app.text_input(key="column:0:instruction").set_value("question").run()
+    source = on_disk().data.sources[0]
+    assert (source.layout, source.limit, source.columns) == ("alpaca", 500, {"instruction": "question"})
+    app.text_input(key="column:0:instruction").set_value("").run()
+    assert on_disk().data.sources[0].columns == {}
+
+
+def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):
+    app = opened("model_and_data")
+    uploader = app.get("file_uploader")[0]
+    uploader.set_value(("../../evil <b>.jsonl", b'{"messages": []}\n', "application/json")).run()
+    kept = list((studio_home / "uploads").iterdir())
+    assert len(kept) == 1 and on_disk().data.sources[1].source == f"uploads/{kept[0].name}"
+    app.run()
+    assert len(on_disk().data.sources) == 2  # a rerun does not add it again
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("faq.jsonl", "faq"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\boot.jsonl", "boot"),
+        ("..", "data"),
+        (".jsonl", "data"),
+        ("", "data"),
+        ("a\x00b\n.jsonl", "a-b"),
+        ("x" * 500 + ".jsonl", "x" * 60),
+        ("наши данные.jsonl", "data"),
+        ("<script>.jsonl", "script"),
+    ],
+)
+def test_an_uploads_own_name_never_becomes_a_path(tmp_path, studio_home, name, stem):
+    assert safe_stem(name) == stem
+    (tmp_path / "source").write_bytes(b"{}\n")
+    with (tmp_path / "source").open("rb") as file:
+        kept = keep_upload(file, name)
+    path = (studio_home / kept).resolve()
+    assert path.parent == studio_home / "uploads" and path.read_bytes() == b"{}\n"
+
+
+def test_an_empty_upload_is_refused_and_leaves_nothing(tmp_path, studio_home):
+    (tmp_path / "source").touch()
+    with (tmp_path / "source").open("rb") as file, pytest.raises(DataError, match="empty"):
+        keep_upload(file, "x.jsonl")
+    assert list((studio_home / "uploads").iterdir()) == []
+
+
+# Preparation
+
+
+def test_prepare_starts_a_job_and_shows_its_progress(never_started):
+    app = click(opened("model_and_data"), "prepare")
+    job = preparing(on_disk() if home.draft_file().exists() else Recipe())
+    assert job.kind == "prepare" and not app.exception
+    assert app.button(key="preparing:stop") and app.get("progress")
+
+
+def test_a_live_preparation_can_be_stopped(never_started):
+    job = launcher.start(Recipe(), "prepare")
+    worker = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    process.write(job.files.process, process.born(worker.pid))
+    Worker(job).phase("preparing")
+    click(opened("model_and_data"), "preparing:stop")
+    assert worker.wait(timeout=5) == -signal.SIGTERM
+
+
+def test_a_failed_preparation_says_why_as_text(never_started):
+    job = launcher.start(Recipe(), "prepare")
+    Worker(job).finish("failed", f"line 3: {NASTY}.")
+    app = opened("model_and_data")
+    assert "line 3" in app.error[0].value and "\\<script\\>" in app.error[0].value
+    assert app.button(key="prepare")
+
+
+def test_prepared_data_shows_counts_losses_and_rows():
+    make_prepared(Recipe())
+    app = opened("model_and_data")
+    assert {metric.label: metric.value for metric in app.metric} == {
+        "Rows read": "5",
+        "To train on": "3",
+        "Held out": "1",
+        "Tokens": "28",
+        "Trained tokens": "12",
+    }
+    assert "1 row dropped: nothing left to learn after the cut." in text_of(app)
+    assert ":color[Hello]{background=" in text_of(app) and ":gray[Hi]" in text_of(app)
+    assert "held out" in text_of(app)  # of the first row
+
+
+def test_the_arrows_leaf_through_the_rows():
+    make_prepared(Recipe(), [HELLO + ANSWER, [*HELLO, ("Second", True, False)]])
+    app = opened("model_and_data")
+    assert "Second" not in text_of(app)
+    app.get("pagination")[0].set_value(2).run()
+    assert "Second" in text_of(app) and "row 2 · 2 of 2" in text_of(app)
+
+
+def test_token_edges_can_be_turned_off():
+    make_prepared(Recipe())
+    app = opened("model_and_data")
+    assert "#E6EDFE" in text_of(app)
+    app.toggle(key="viewer:edges").set_value(False).run()
+    assert "#E6EDFE" not in text_of(app)
+
+
+def test_markup_in_rows_shows_as_text():
+    make_prepared(Recipe(), [[(NASTY, True, False)]])
+    shown = text_of(opened("model_and_data"))
+    assert "\\<script\\>" in shown and "<script>" not in shown and "\\:red\\[" in shown
+
+
+def test_an_uploaded_file_is_found_again_once_it_is_prepared(studio_home):
+    (studio_home / "uploads").mkdir()
+    (studio_home / "uploads" / "a.jsonl").write_text("{}\n")
+    make_prepared(edit({"data.sources": [{"source": "uploads/a.jsonl"}]}))
+    app = opened("model_and_data")
+    assert app.metric and "a.jsonl" in text_of(app)
+
+
+def test_other_data_is_not_shown_as_prepared():
+    make_prepared(Recipe())
+    edit({"data.max_length": 512})
+    app = opened("model_and_data")
+    assert not app.metric and "Not prepared yet" in text_of(app)
+
+
+@pytest.mark.parametrize(("limit", "text"), [(80, "limit 80"), (150, "limit 150"), (4096, "limit 4,096 →")])
+def test_the_histogram_marks_the_limit_and_what_is_beyond_it(limit, text):
+    report = {"lengths": {"edges": [0, 50, 100], "counts": [7, 2]}, "max_length": limit}
+    figure = length_figure(report)
+    assert figure["layout"]["annotations"][0]["text"] == text
+
+
+def test_bars_beyond_the_limit_have_another_colour():
+    report = {"lengths": {"edges": [0, 50, 100], "counts": [7, 2]}, "max_length": 60}
+    one, two = length_figure(report)["data"][0]["marker"]["color"]
+    assert one != two
+
+
+# LoRA
+
+
+def test_the_plan_is_about_until_the_data_is_prepared():
+    app = opened("lora")
+    assert "about **18** · 1 epoch" in text_of(app)
+    make_prepared(Recipe())
+    app = opened("lora")
+    assert "**1** · 1 epoch" in text_of(app) and "3 rows to train on" in text_of(app)
+
+
+def test_unknown_data_is_to_be_prepared_first():
+    edit({"data.sources": [{"source": "someone/rows"}]})
+    assert "prepare the data to count" in text_of(opened("lora"))
+
+
+def test_changing_the_rank_changes_the_plan():
+    app = opened("lora")
+    assert "**4.9M** · 3.6%" in text_of(app)
+    app.select_slider(key="field:lora.rank").set_value(32).run()
+    assert "**9.8M** · 7.3%" in text_of(app) and "**9.8M** trainable" in text_of(app)
+
+
+def test_the_draft_survives_a_new_session_and_a_page_switch():
+    app = opened("lora")
+    app.number_input(key="field:training.batch").set_value(2).run()
+    app.text_input(key="field:name").set_value("my first").run()
+    app.switch_page("../pages/model_and_data.py").run()
+    app.switch_page("../pages/lora.py").run()
+    assert app.number_input(key="field:training.batch").value == 2
+    again = opened("lora")
+    assert again.number_input(key="field:training.batch").value == 2
+    assert again.text_input(key="field:name").value == "my first"
+    assert "2 × 4 = **8 examples per step**" in text_of(again)
+
+
+@pytest.mark.parametrize("page", ["model_and_data", "lora"])
+def test_every_recipe_field_that_is_shown_has_help(page):
+    edit({"data.sources": [{"source": "someone/rows", "layout": "alpaca"}]})
+    app = opened(page)
+    kinds = ("number_input", "text_input", "selectbox", "select_slider", "button_group")
+    widgets = [
+        widget for kind in kinds for widget in app.get(kind) if (widget.key or "").startswith(("field:", "column:"))
+    ]
+    assert len(widgets) > (5 if page == "model_and_data" else 15)
+    assert [widget.key for widget in widgets if not widget.help] == []
+
+
+def test_start_makes_a_job_and_opens_train(never_started):
+    app = click(opened("lora"), "start")
+    (job,) = all_jobs("train")
+    assert job.recipe == Recipe() and not app.exception
+    assert app.title[0].value != "LoRA"
+
+
+def test_what_cannot_start_says_why_and_leaves_nothing():
+    edit({"model.source": "/no/such/folder"})
+    app = click(opened("lora"), "start")
+    assert "is not there" in app.error[0].value and app.title[0].value == "LoRA"
+    assert all_jobs() == []
+
+
+def test_while_a_training_is_live_another_cannot_start(never_started):
+    job = launcher.start(Recipe())
+    assert job.status is Status.STARTING
+    app = opened("lora")
+    assert app.button(key="start").disabled and "my\\-run is training" in text_of(app)
+
+
+def test_a_recipe_file_becomes_the_draft():
+    app = opened("lora")
+    text = to_yaml(changed(Recipe(), {"lora.rank": 64, "name": "from-file"}))
+    app.get("file_uploader")[0].set_value(("r.yaml", text.encode(), "text/yaml")).run()
+    assert app.select_slider(key="field:lora.rank").value == 64 and on_disk().name == "from-file"
+
+
+def test_a_bad_recipe_file_lists_every_problem_and_changes_nothing():
+    edit({"lora.rank": 8})
+    app = opened("lora")
+    bad = b"lora: {rank: 0, rnak: 4}\ntraining: {learning_rate: 5}\n"
+    app.get("file_uploader")[0].set_value(("r.yaml", bad, "text/yaml")).run()
+    said = app.error[0].value.replace("\\", "")
+    assert all(path in said for path in ("lora.rank", "lora.rnak", "training.learning_rate"))
+    assert on_disk().lora.rank == 8
+
+
+def test_a_file_that_is_no_text_is_no_recipe():
+    app = opened("lora")
+    app.get("file_uploader")[0].set_value(("r.yaml", b"\xff\xfe\x00", "text/yaml")).run()
+    assert "not UTF" in app.error[0].value
+
+
+def test_reset_keeps_model_data_and_name():
+    edit({"lora.rank": 8, "name": "kept", "model.source": "Qwen/Qwen3-0.6B"})
+    app = click(opened("lora"), "reset")
+    assert (on_disk().lora.rank, on_disk().name, on_disk().model.source) == (16, "kept", "Qwen/Qwen3-0.6B")
+    assert app.select_slider(key="field:lora.rank").value == 16
+
+
+def test_a_model_that_reads_less_than_max_tokens_is_warned_about():
+    edit({"data.max_length": 16_384})
+    assert "reads 8,192 tokens at most" in text_of(opened("model_and_data"))
+
+
+def test_pages_read_a_job_that_is_damaged(studio_home):
+    job = Job(home.job_folder("20261123-101502-broken"))
+    write_whole(job.files.recipe, "name: [x")
+    for page in ("model_and_data", "lora"):
+        assert not opened(page).exception

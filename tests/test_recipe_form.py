@@ -1,0 +1,143 @@
+"""Recipe fields as widgets: what they show comes from the field, what they hold goes into the draft and nowhere else."""
+
+import sys
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import home
+from core.files import write_whole
+from core.recipe import Recipe
+from core.recipe_yaml import load, to_yaml
+from studio import recipe_form
+from studio.draft import changed, value_at
+
+HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
+
+
+@pytest.fixture(autouse=True)
+def without_heavy_packages(monkeypatch):
+    for package in HEAVY:
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def form() -> None:
+    """A page with one field of each kind."""
+    import streamlit as st
+
+    from studio import recipe_form, session
+
+    recipe_form.number("lora.alpha")
+    recipe_form.number("training.epochs", write="%g")
+    recipe_form.number("training.eval_every", empty="automatic")
+    recipe_form.slider("lora.rank", [4, 16, 64])
+    recipe_form.choice("lora.method")
+    recipe_form.select("training.precision")
+    recipe_form.text("name")
+    recipe_form.text("model.revision")
+    recipe_form.text("data.sources.0.split")
+    if notice := session.take_notice():
+        st.error(notice)
+
+
+@pytest.fixture
+def app() -> AppTest:
+    return AppTest.from_function(form).run()
+
+
+def on_disk() -> Recipe:
+    return load(home.draft_file())
+
+
+def edit(recipe: Recipe) -> None:
+    """Another tab changes the draft."""
+    write_whole(home.draft_file(), to_yaml(recipe))
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "limits"),
+    [
+        ("lora.rank", "Rank", (1, 512)),
+        ("training.epochs", "Epochs", (0, 1000)),
+        ("training.eval_every", "Held-out loss every", (1, None)),
+        ("data.sources.0.limit", "Row limit", (1, None)),
+        ("name", "Run name", (None, None)),
+    ],
+)
+def test_title_and_limits_are_the_fields_own(path, title, limits):
+    field = recipe_form.field(path)
+    assert (field.title, recipe_form.limits(field)) == (title, limits)
+
+
+def test_the_choices_are_the_fields_own():
+    assert recipe_form.options(recipe_form.field("training.schedule")) == ["cosine", "linear", "constant"]
+
+
+def test_every_widget_shows_the_draft_and_explains_itself(app):
+    assert app.number_input(key="field:lora.alpha").value == 32
+    assert app.number_input(key="field:training.eval_every").value is None
+    assert app.select_slider(key="field:lora.rank").value == 16
+    assert app.button_group(key="field:lora.method").value == "lora"
+    assert app.text_input(key="field:name").value == "my-run"
+    assert app.number_input(key="field:lora.alpha").help == recipe_form.field("lora.alpha").description
+
+
+def test_limits_of_the_field_are_limits_of_the_widget(app):
+    alpha = app.number_input(key="field:lora.alpha")
+    assert (alpha.min, alpha.max, alpha.step) == (1, 2048, 1)
+
+
+def test_a_change_is_on_disk_at_once(app):
+    app.number_input(key="field:lora.alpha").set_value(64).run()
+    app.select_slider(key="field:lora.rank").set_value(64).run()
+    app.button_group(key="field:lora.method").set_value("dora").run()
+    app.text_input(key="field:data.sources.0.split").set_value("test").run()
+    recipe = on_disk()
+    assert (recipe.lora.alpha, recipe.lora.rank, recipe.lora.method) == (64, 64, "dora")
+    assert recipe.data.sources[0].split == "test"
+
+
+def test_an_emptied_field_is_none_where_the_recipe_allows_it(app):
+    app.text_input(key="field:model.revision").set_value("main").run()
+    assert on_disk().model.revision == "main"
+    app.text_input(key="field:model.revision").set_value("").run()
+    assert on_disk().model.revision is None
+
+
+def test_what_the_recipe_refuses_springs_back_and_is_said(app):
+    app.text_input(key="field:name").set_value("../x").run()
+    assert app.text_input(key="field:name").value == "my-run"
+    assert "name" in app.error[0].value
+    app.number_input(key="field:training.epochs").set_value(0).run()
+    assert app.number_input(key="field:training.epochs").value == 1
+    assert "more than 0" in app.error[0].value
+
+
+def test_a_value_beside_the_sensible_ones_is_shown_and_kept(app):
+    edit(changed(Recipe(), {"lora.rank": 20}))
+    app.run()
+    assert app.select_slider(key="field:lora.rank").options == ["4", "16", "20", "64"]
+    assert app.select_slider(key="field:lora.rank").value == 20
+    app.number_input(key="field:lora.alpha").set_value(40).run()
+    assert (on_disk().lora.rank, on_disk().lora.alpha) == (20, 40)
+
+
+def test_a_draft_that_changed_elsewhere_is_shown_not_overwritten(app):
+    app.number_input(key="field:lora.alpha").set_value(64).run()
+    edit(changed(on_disk(), {"lora.alpha": 8}))
+    app.run()
+    assert app.number_input(key="field:lora.alpha").value == 8
+    assert on_disk().lora.alpha == 8
+
+
+def test_a_contradiction_leaves_the_draft_alone(app):
+    edit(changed(Recipe(), {"data.eval_fraction": 0}))
+    app.run()
+    app.number_input(key="field:training.eval_every").set_value(10).run()
+    assert on_disk().training.eval_every is None
+    assert "held-out" in app.error[0].value
+
+
+def test_values_are_read_and_set_by_path():
+    recipe = changed(Recipe(), {"data.sources.0.limit": 5, "lora.rank": 8})
+    assert value_at(recipe, "data.sources.0.limit") == 5 and value_at(recipe, "lora.rank") == 8
