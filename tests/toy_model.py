@@ -37,6 +37,15 @@ def make_toy_model(folder: Path, seed: int = 7) -> Path:
     return folder
 
 
+def make_toy_chatterbox(folder: Path) -> Path:
+    """A toy model that never ends its answer by itself, if it takes the likeliest token; returns the folder."""
+    model = AutoModelForCausalLM.from_pretrained(make_toy_model(folder))
+    with torch.no_grad():
+        model.lm_head.weight[: len(SPECIAL)] = 0
+    model.save_pretrained(folder)
+    return folder
+
+
 def toy_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level BPE with hardly any merges, so that an emoji takes several tokens."""
     inner = Tokenizer(models.BPE())
@@ -79,5 +88,7 @@ def make_toy_parrot(folder: Path, words: str) -> Path:
 def _lesson(tokenizer: PreTrainedTokenizerFast, question: str, words: str) -> tuple[torch.Tensor, torch.Tensor]:
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": words}]
     ids = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), return_tensors="pt")["input_ids"]
-    asked = len(tokenizer(tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True))["input_ids"])
+    asked = len(
+        tokenizer(tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True))["input_ids"]
+    )
     return ids, torch.cat([torch.full((1, asked), -100), ids[:, asked:]], dim=1)

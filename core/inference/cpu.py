@@ -3,6 +3,9 @@
 Writing an answer reads every weight once per token, so half the bytes decide. Reading a prompt is arithmetic, and a CPU
 without instructions for bf16 does that three times as fast in fp32. Measured on two AVX2 cores with the starter model:
 tokens written per second 31 in bf16, 19 in fp32; CPU seconds to read 300 tokens 8.5 in bf16, 3.2 in fp32, 3.4 as here.
+
+Threads of two processes that share cores wait for each other in every layer: beside a training, both cores gave 0.5 to 8
+tokens per second, one gave 13.
 """
 
 from functools import partial
@@ -13,6 +16,13 @@ from torch.nn.functional import linear
 
 # From so many tokens on, the arithmetic saved is worth a copy of the weights in fp32.
 LONG_INPUT = 16
+
+CORES = torch.get_num_threads()
+
+
+def share_cores(with_others: bool) -> None:
+    """Answer with all cores, or with half of them while others need them too; for the calling thread."""
+    torch.set_num_threads(max(1, CORES // 2) if with_others else CORES)
 
 
 def quicken(model: nn.Module) -> None:

@@ -9,10 +9,12 @@ from transformers.generation.streamers import BaseStreamer
 
 from core.errors import EngineError
 from core.inference.choices import Target
+from core.inference.cpu import share_cores
 from core.inference.prompt import Prompt
 from core.inference.protocol import ChatRequest
 from core.inference.text import TextPieces
 from core.inference.weights import Weights
+from core.jobs.folder import live_jobs
 
 
 class Listener(Protocol):
@@ -34,6 +36,8 @@ class Engine:
         """Generate, telling the listener; the finish reason, `stop` or `length`. Raises StudioError."""
         if listener.cancelled.is_set():
             return "stop"
+        if self.weights.device == "cpu":
+            share_cores(with_others=any(live_jobs()))
         try:
             return self._generate(ask, target, prompt, listener)
         except torch.OutOfMemoryError:

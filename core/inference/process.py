@@ -5,7 +5,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,7 +36,6 @@ class Engine:
         return {"Authorization": f"Bearer {self.key}"}
 
 
-_threads = threading.Lock()
 _known: Engine | None = None
 _child: subprocess.Popen | None = None
 
@@ -65,13 +63,12 @@ def stop() -> None:
 def _one_at_a_time() -> Iterator[None]:
     """Two tabs are two threads of one app, the command line is another process: one of them starts the engine."""
     home.home().mkdir(parents=True, exist_ok=True)
-    with _threads:
-        try:
-            lock = FileLock(home.engine_file().with_suffix(".lock")).acquire(timeout=START_WITHIN_S)
-        except Timeout:
-            raise EngineError("The chat engine is being started elsewhere and does not get on. Try again.") from None
-        with lock:
-            yield
+    try:
+        lock = FileLock(home.engine_file().with_suffix(".lock")).acquire(timeout=START_WITHIN_S)
+    except Timeout:
+        raise EngineError("The chat engine is being started elsewhere and does not get on. Try again.") from None
+    with lock:
+        yield
 
 
 def _start() -> Engine:
