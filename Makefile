@@ -12,9 +12,9 @@ run: .venv/ready
 test: .venv/ready-dev
 	@$(BIN)/python -m pytest
 
-# The tests that need neither a model nor a browser.
+# The unit tests: no model, no browser, no process of its own. Under a minute.
 fast: .venv/ready-dev
-	@$(BIN)/python -m pytest -m "not model and not browser"
+	@$(BIN)/python -m pytest -m "not model and not browser and not process"
 
 lint: .venv/ready-dev
 	@$(BIN)/ruff check .

@@ -18,6 +18,8 @@ from core.recipe import parse
 from core.recipe_yaml import from_yaml, to_yaml
 from tests.toy_model import make_toy_model
 
+pytestmark = pytest.mark.process
+
 
 def studio(*words: str, **settings) -> subprocess.CompletedProcess:
     return subprocess.run(

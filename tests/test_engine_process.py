@@ -22,6 +22,8 @@ from core.inference.client import Sampling, stream
 from core.jobs.process import Birth, born
 from tests.toy_model import make_toy_chatterbox
 
+pytestmark = pytest.mark.process
+
 HELLO = [{"role": "user", "content": "Hi"}]
 IDLE_S = 3
 

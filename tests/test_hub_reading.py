@@ -18,6 +18,8 @@ from core.errors import StudioError
 from core.models.load import fetch, load_tokenizer
 from core.recipe import Source
 
+pytestmark = pytest.mark.process
+
 def answer(kind, source, **settings):
     if kind == "data":
         rows, commit = hub.load(Source(source=source, **settings))

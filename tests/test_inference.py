@@ -24,6 +24,8 @@ from tests.toy_model import (
 )
 from tests.toy_run import make_toy_run
 
+pytestmark = pytest.mark.process
+
 WORDS = "<script>alert('1')</script> & 👩‍🚀 über 日本"
 HELLO = [{"role": "user", "content": "Hi"}]
 GREEDY = Sampling(temperature=0, max_tokens=100)

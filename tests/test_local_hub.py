@@ -19,6 +19,8 @@ TINY = {"config.json": "now", "deep/notes.txt": "0123456789", "w.safetensors": "
 OUTCOME = """
 import json
 
+pytestmark = pytest.mark.process
+
 def outcome(ask):
     try:
         return ask()

@@ -20,6 +20,8 @@ from core.training.plan import plan, trainable_parameters
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():

@@ -59,8 +59,10 @@ def run(worker: Worker) -> None:
     steps = total_steps(recipe, report["rows"])
     _resolve(worker, device, steps, model.get_nb_trainable_parameters()[0])
     trainer = _trainer(worker, device, model, tokenizer, _data(files, report), steps)
-    _train(worker, trainer)
-    _finish(worker, trainer, tokenizer, report)
+    # From here on a stop may not cut anything short: the step is finished, and what was learned is saved.
+    with worker.finishing_the_step():
+        _train(worker, trainer)
+        _finish(worker, trainer, tokenizer, report)
 
 
 def _data(files: home.PreparedFiles, report: dict[str, Any]) -> tuple[Dataset, Dataset | None]:
@@ -155,10 +157,9 @@ def _trainer(
 
 
 def _train(worker: Worker, trainer: Trainer) -> None:
+    worker.phase("running")
     try:
-        with worker.finishing_the_step():
-            worker.phase("running")
-            trainer.train()
+        trainer.train()
     except torch.OutOfMemoryError:
         batch = worker.job.recipe.training.batch
         raise ModelError(
