@@ -14,7 +14,7 @@ from studio.navigation import go_to
 from studio.progress import brief, percent_done, share_done
 from studio.session import recall, remember, select_job, theme_changed
 
-LIVE_EVERY_S, IDLE_EVERY_S = 2, 10
+LIVE_EVERY_S, IDLE_EVERY_S = 2, 4
 # The page list is only drawn with the whole page, so its percentage may be this old.
 WHOLE_PAGE_EVERY_S = 10
 
