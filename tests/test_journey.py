@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from core.data.starter.generate import in_manner, rows
+from core.data.starter.generate import rows
 from core.inference import process as engine_process
 from core.jobs import launcher
 from core.jobs.folder import Status, all_jobs
@@ -83,4 +83,5 @@ def test_from_the_first_visit_to_a_model_that_answers_differently(app, page):
     wait_until(lambda: lengths.add(len(answer.inner_text())) or "tok/s" in answer.inner_text(), 120, "an answer")
     assert len(lengths) > 2, "the answer did not stream"
     said = answer.get_by_test_id("stMarkdownContainer").first.inner_text()
-    assert in_manner(said), said
+    # The words are drawn by chance here; `benchmarks/first_light.py` counts strictly, and greedily.
+    assert [line.split(":")[0] for line in said.splitlines()] == ["Topic", "Answer", "Next step"], said
