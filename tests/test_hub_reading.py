@@ -10,6 +10,8 @@ from core import home
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.toy_model import make_toy_model
 
+pytestmark = pytest.mark.process
+
 # The clients read HF_ENDPOINT once, at import, so what is asked runs in a process of its own: one for many questions.
 ASK = """
 import json, sys
@@ -17,8 +19,6 @@ from core.data import hub
 from core.errors import StudioError
 from core.models.load import fetch, load_tokenizer
 from core.recipe import Source
-
-pytestmark = pytest.mark.process
 
 def answer(kind, source, **settings):
     if kind == "data":

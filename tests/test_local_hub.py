@@ -15,11 +15,12 @@ from tests.local_hub import NO_HUB, client_environment, local_hub
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [{"question": f"{number} + 1?", "answer": number + 1} for number in range(10)]
 TINY = {"config.json": "now", "deep/notes.txt": "0123456789", "w.safetensors": "w"}
+
+pytestmark = pytest.mark.process
+
 # Each process imports its client once and asks everything; `outcome` turns a refusal into its class and status.
 OUTCOME = """
 import json
-
-pytestmark = pytest.mark.process
 
 def outcome(ask):
     try:
