@@ -59,7 +59,8 @@ def the_rest(app: Studio, page: Page) -> None:
     picture(page, "home")
     page.get_by_role("link", name="Model & data").click()
     picture(page, "model_and_data")
-    page.get_by_role("button", name=re.compile("Prepare")).click()
+    # Only inside the page: the sidebar's group of that name is a button too.
+    page.get_by_test_id("stMain").get_by_role("button", name="Prepare").click()
     page.get_by_text("What the model learns from").wait_for(timeout=2 * MINUTE)
     page.get_by_text("What the model learns from").scroll_into_view_if_needed()
     picture(page, "tokens")
