@@ -12,7 +12,7 @@ run: .venv/ready
 test: .venv/ready-dev
 	@$(BIN)/python -m pytest
 
-# The unit tests: no model, no browser, no process of its own. Under a minute.
+# The unit tests: no model, no browser, no process of their own. About a minute.
 fast: .venv/ready-dev
 	@$(BIN)/python -m pytest -m "not model and not browser and not process"
 

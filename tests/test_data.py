@@ -19,6 +19,8 @@ from core.recipe import Recipe, Source, parse
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model
 
+pytestmark = pytest.mark.process
+
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
 

@@ -25,6 +25,8 @@ from core.models.load import Found, load_base
 from tests.toy_model import CONTEXT, make_toy_adapter, make_toy_model, toy_tokenizer
 from tests.toy_run import make_toy_run
 
+pytestmark = pytest.mark.process
+
 HELLO = {"model": "toy", "messages": [{"role": "user", "content": "Hi"}]}
 
 

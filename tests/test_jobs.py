@@ -22,6 +22,8 @@ from core.recipe import Recipe, parse
 from core.recipe_yaml import to_yaml
 from tests.toy_model import make_toy_model
 
+pytestmark = pytest.mark.process
+
 
 def new_job(name: str = "20260101-000000-try", kind: str = "train", recipe: Recipe | None = None) -> Worker:
     """A job folder as the launcher makes it, with its writing side."""

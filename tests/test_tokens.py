@@ -11,6 +11,8 @@ from core.data import tokens
 from core.data.conversation import RowProblem
 from core.errors import DataError
 
+pytestmark = pytest.mark.process
+
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 SPECIAL = {
     "chatml": ["<|im_start|>", "<|im_end|>"],
