@@ -61,12 +61,13 @@ def show(job: JobName, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def stop(job: JobName) -> None:
+def stop(job: JobName, as_json: AsJson = False) -> None:
     """Ask a job to save and stop, and wait for it."""
     found = find_job(job)
     launcher.stop(found)
     launcher.wait(found)
-    print(f"{found.id}: {found.status}. {(found.result or {}).get('why', '')}".strip())
+    said = f"{found.id}: {found.status}. {(found.result or {}).get('why', '')}".strip()
+    print(json.dumps(follow.details(found)) if as_json else said)
 
 
 @app.command()

@@ -80,12 +80,14 @@ def test_stopping_saves_a_checkpoint_and_says_where(recipe_file):
     while job.metrics.step < 2:
         assert job.status.live, job.log_tail()
         time.sleep(0.05)
-    stopped = studio("stop", job.id)
+    stopped = studio("stop", job.id, "--json")
     assert stopped.returncode == 0
     assert job.status is Status.STOPPED
     step = job.result["step"]
     assert job.checkpoints[-1].step == step >= 2
-    assert f"Stopped after step {step:,} of 100,000" in stopped.stdout
+    told = json.loads(stopped.stdout)
+    assert (told["status"], told["step"]) == ("stopped", step)
+    assert f"Stopped after step {step:,} of 100,000" in told["why"]
     assert not job.files.scratch.exists()
 
 
