@@ -1,7 +1,7 @@
-"""On a CPU: the loss computed only where there are labels. TRL's chunked loss computes every position, twice.
+"""On a CPU: the loss computed only where there are labels; TRL's chunked loss computes it at every position.
 
 The output layer of a small model with a large vocabulary is a fifth of all its work; positions without a label need none
-of it. `benchmarks/cpu_loss.py` measures what it gives. Models whose logits are changed after the output layer keep TRL's.
+of it. `tests/test_training.py` holds it to the same loss as TRL's. Models whose logits are changed after the output layer keep TRL's.
 """
 
 from typing import Any
