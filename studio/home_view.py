@@ -8,7 +8,7 @@ from core.jobs.folder import Job, all_jobs
 from studio import charts, words
 from studio.attention_card import attention_card
 from studio.job_table import job_table
-from studio.layout import page_header, row, section, split
+from studio.layout import page_header, section, split
 from studio.live_part import live_part
 from studio.loss_chart import curve_of, finding, small_loss_figure
 from studio.machine_cards import computer_card, fits_card, gpu_card
@@ -16,9 +16,9 @@ from studio.markdown import plain
 from studio.metric_strip import held_out_loss, train_loss
 from studio.navigation import go_to
 from studio.progress import progress_bar
-from studio.run_facts import needs_attention, summary
+from studio.run_facts import needs_attention
+from studio.run_title import run_title
 from studio.session import select_job
-from studio.status_chip import badge
 
 RECENT = 8
 
@@ -53,11 +53,7 @@ def _now(job: Job) -> None:
 
 def _run_card(job: Job) -> None:
     with split():
-        with st.container(gap=None, width="content"):
-            with row(width="content"):
-                section(plain(job.name))
-                st.markdown(badge(job.status), width="content")
-            st.caption(plain(summary(job)))
+        run_title(job)
         if st.button("Open", icon=":material/arrow_forward:", icon_position="right", key="open now"):
             select_job(job.id)
             go_to("train")

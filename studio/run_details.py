@@ -15,19 +15,15 @@ from studio.log_view import log_view
 from studio.loss_card import loss_card
 from studio.markdown import plain
 from studio.navigation import go_to
-from studio.run_facts import data_names, method, model_name, summary
+from studio.run_facts import data_names, method, model_name
 from studio.run_header import can_chat, chat_with, show_outcome
+from studio.run_title import run_title
 from studio.session import save_draft
-from studio.status_chip import badge
 
 
 def run_details(job: Job) -> None:
     with split():
-        with st.container(gap=None, width="content"):
-            with row(width="content"):
-                section(plain(job.name))
-                st.markdown(badge(job.status), width="content")
-            st.caption(plain(summary(job)))
+        run_title(job)
         _actions(job)
     show_outcome(job)
     if job.damage:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from core.home import ROOT
 
@@ -93,9 +93,3 @@ def studio(home: Path) -> Iterator[Studio]:
         yield running
     finally:
         running.kill()
-
-
-def open_page(page: Page, url: str, heading: str) -> None:
-    """Open an address and wait until its page is drawn."""
-    page.goto(url)
-    page.get_by_role("heading", name=heading, exact=True).first.wait_for(timeout=60_000)
