@@ -40,6 +40,9 @@ def picture(page: Page, name: str) -> None:
             page.screenshot(path=PICTURES / f"{name}_{theme}{suffix}.png")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(SIZES[""])
+    # The page is drawn anew once the theme is seen; a click before that would be lost.
+    page.wait_for_timeout(THEME_IS_SEEN_MS)
+    settle(page)
 
 
 def first_run(app: Studio, page: Page) -> None:
