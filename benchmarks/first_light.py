@@ -17,7 +17,7 @@ from core.data.starter.generate import in_manner, rows
 from core.hardware import memory_use_of
 from core.inference import process
 from core.inference.client import Sampling, stream
-from core.jobs.folder import find_job
+from core.jobs.listing import find_job
 from core.quick_start import quick_start
 from core.recipe_yaml import to_yaml
 

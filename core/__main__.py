@@ -13,9 +13,11 @@ from rich.table import Table
 
 from core import follow, recipe_yaml
 from core.errors import StudioError
-from core.jobs import launcher
-from core.jobs.folder import Job, Status, all_jobs, find_job
+from core.jobs import ending, launcher, queue
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs, find_job
 from core.jobs.preflight import check
+from core.jobs.status import Status
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is_help=True)
@@ -32,6 +34,17 @@ Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job 
 def train(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Train, and follow until it is over. Ctrl-C asks it to save and stop."""
     _run(recipe, changes, "train", detach, as_json)
+
+
+@app.command()
+def resume(
+    job: JobName,
+    step: Annotated[int | None, typer.Option("--from", help="The checkpoint of this step; else the newest.")] = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made."""
+    _watch(launcher.resume(find_job(job), step), detach, as_json)
 
 
 @app.command()
@@ -60,11 +73,35 @@ def show(job: JobName, as_json: AsJson = False) -> None:
     print(json.dumps(follow.details(found), indent=1) if as_json else follow.page(found))
 
 
+@app.command("queue")
+def queue_list(as_json: AsJson = False) -> None:
+    """List the trainings that wait for their turn, the next one first. `stop` takes one out."""
+    rows = [follow.summary(job) for job in queue.waiting()]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for place, row in enumerate(rows, 1):
+        print(f"{place}. {row['id']}")
+    if not rows:
+        print("Nothing waits.")
+
+
 @app.command()
-def stop(job: JobName, as_json: AsJson = False) -> None:
-    """Ask a job to save and stop, and wait for it."""
+def move(job: JobName, place: Annotated[int, typer.Argument(min=1, help="1 is next.")]) -> None:
+    """Put a waiting training at another place in the queue."""
+    queue.move(find_job(job), place)
+    queue_list()
+
+
+@app.command()
+def stop(
+    job: JobName,
+    discard: Annotated[bool, typer.Option("--discard", help="End at once; remove what it has saved.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a job to save and stop, and wait for it. A waiting one leaves the queue."""
     found = find_job(job)
-    launcher.stop(found)
+    (launcher.discard if discard else launcher.stop)(found)
     launcher.wait(found)
     said = f"{found.id}: {found.status}. {(found.result or {}).get('why', '')}".strip()
     print(json.dumps(follow.details(found)) if as_json else said)
@@ -106,7 +143,11 @@ def recipe_check(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = 
 
 
 def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_json: bool) -> None:
-    job = launcher.start(recipe_yaml.load(recipe, changes), kind)
+    _watch(launcher.start(recipe_yaml.load(recipe, changes), kind), detach, as_json)
+
+
+def _watch(job: Job, detach: bool, as_json: bool) -> None:
+    """Follow a job to its end, unless it shall go on alone; raises StudioError where it did not finish."""
     if not detach:
         _follow(job, quiet=as_json)
     if as_json:
@@ -114,9 +155,7 @@ def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_js
     elif detach:
         print(job.id)
     if not detach and job.status is not Status.FINISHED:
-        raise StudioError(
-            (job.result or {}).get("why") or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more."
-        )
+        raise StudioError(ending.why(job) or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more.")
 
 
 def _follow(job: Job, quiet: bool) -> None:

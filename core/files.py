@@ -27,6 +27,16 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
         file.write(line.encode())
 
 
+def end_last_line(path: Path) -> None:
+    """End a line that a killed writer, or a full disk, has left unfinished, so that the next one stands alone."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file; None where there is none, or it is not one."""
     try:

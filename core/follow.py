@@ -9,7 +9,9 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from core.jobs import ending, queue
 from core.jobs.folder import Job
+from core.jobs.status import Status
 
 LOOK_EVERY_S = 0.5
 
@@ -35,9 +37,10 @@ def details(job: Job) -> dict[str, Any]:
     """Everything about a job in plain values."""
     return summary(job) | {
         "folder": str(job.folder),
-        "why": job.damage or (job.result or {}).get("why"),
+        "why": ending.why(job) or None,
         "recipe": None if job.damage else job.recipe.model_dump(mode="json"),
         "resolved": job.resolved,
+        "broken_checkpoints": [{"step": broken.step, "why": broken.why} for broken in job.broken_checkpoints],
         "checkpoints": [{"step": c.step, "size_bytes": c.size_bytes, "folder": str(c.folder)} for c in job.checkpoints],
         "losses": list(zip(map(int, job.metrics["step"]), map(_finite, job.metrics["loss"]), strict=True)),
         "held_out_losses": [
@@ -112,11 +115,18 @@ def _lines(job: Job) -> None:
 def now(job: Job) -> tuple[str, int, int | None]:
     """What the job does at this moment, how far it is, and of how much."""
     loss = job.metrics.last("loss")
-    if job.phase == "running" or loss is not None:
+    if job.status is Status.QUEUED:
+        return f"waiting, {_place(job)}", 0, None
+    if job.phase == "running" or (loss is not None and job.phase != "preparing"):
         words = "training" if loss is None else f"training, loss {loss:.3f}"
         return words, job.metrics.step, job.total_steps
     progress = job.progress
     return progress.get("what", "starting"), progress.get("done", 0), progress.get("total")
+
+
+def _place(job: Job) -> str:
+    ids = [other.id for other in queue.waiting()]
+    return f"number {ids.index(job.id) + 1} in the queue" if job.id in ids else "next in the queue"
 
 
 def log_lines(job: Job, go_on: bool) -> Iterator[str]:

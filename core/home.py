@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from core.errors import HomeError
@@ -16,6 +17,21 @@ def home() -> Path:
 
 def jobs_folder() -> Path:
     return home() / "jobs"
+
+
+def start_lock() -> Path:
+    """Held while a job is started, resumed or moved."""
+    return jobs_folder() / ".start.lock"
+
+
+def queue_file() -> Path:
+    """The order of the waiting jobs, where a person has changed it."""
+    return jobs_folder() / ".queue.json"
+
+
+def device_lock(device: str) -> Path:
+    """Held by the training that uses a device, such as `cpu` or `gpu-0`."""
+    return jobs_folder() / f".device-{device}.lock"
 
 
 def uploads_folder() -> Path:
@@ -68,44 +84,64 @@ class JobFiles:
 
     folder: Path
 
-    @property
+    @cached_property
     def recipe(self) -> Path:
         return self.folder / "recipe.yaml"
 
-    @property
+    @cached_property
     def resolved(self) -> Path:
         return self.folder / "resolved.yaml"
 
-    @property
+    @cached_property
     def process(self) -> Path:
         return self.folder / "process.json"
 
-    @property
+    @cached_property
     def events(self) -> Path:
         return self.folder / "events.jsonl"
 
-    @property
+    @cached_property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
 
-    @property
+    @cached_property
     def log(self) -> Path:
         return self.folder / "log.txt"
 
-    @property
+    @cached_property
     def result(self) -> Path:
         return self.folder / "result.json"
 
-    @property
+    @cached_property
+    def about(self) -> Path:
+        """What a person has written on it: name, tags, note."""
+        return self.folder / "about.json"
+
+    @cached_property
+    def ballast(self) -> Path:
+        """A little room kept for the last words on a full disk."""
+        return self.folder / ".ballast"
+
+    @cached_property
+    def lock(self) -> Path:
+        """Held by the worker, so that a folder never has two."""
+        return self.folder / ".lock"
+
+    @cached_property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
-    @property
+    @cached_property
     def adapter(self) -> Path:
         """The final adapter with its model card."""
         return self.folder / "adapter"
 
-    @property
+    @cached_property
+    def adapter_aside(self) -> Path:
+        """Where the final adapter is written before it is renamed."""
+        return self.scratch / "adapter"
+
+    @cached_property
     def scratch(self) -> Path:
         """What the trainer writes before it is published; never read by anyone else."""
         return self.folder / ".scratch"
@@ -117,6 +153,16 @@ class JobFiles:
 def manifest_file(checkpoint: Path) -> Path:
     """Written last: no manifest, no checkpoint."""
     return checkpoint / "manifest.json"
+
+
+def adapter_config(folder: Path) -> Path:
+    """What PEFT writes beside an adapter's weights: without it a folder is none."""
+    return folder / "adapter_config.json"
+
+
+def reporter_file(checkpoint: Path) -> Path:
+    """Numbers that were in no report yet when the checkpoint was made."""
+    return checkpoint / "reporter.json"
 
 
 @dataclass(frozen=True)

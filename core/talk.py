@@ -6,7 +6,7 @@ from core.errors import EngineError, JobError, StudioError
 from core.inference import process
 from core.inference.choices import target_of
 from core.inference.client import Sampling, stream
-from core.jobs.folder import find_job
+from core.jobs.listing import find_job
 from core.where import Place, place_of
 
 

@@ -2,7 +2,7 @@
 
 from core import home
 from core.hardware import machine
-from core.jobs.folder import all_jobs
+from core.jobs.listing import all_jobs
 from studio.home_view import home_view
 from studio.welcome import welcome
 

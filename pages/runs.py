@@ -1,25 +1,30 @@
-"""Runs: every training there was, and everything about the chosen one."""
+"""Runs: every training there was, everything about the chosen one, or several beside each other."""
 
 import streamlit as st
 
-from core.jobs.folder import all_jobs
+from studio.compare_view import compare_view
 from studio.empty_state import empty_state
 from studio.layout import page_header
 from studio.navigation import go_to
 from studio.run_details import run_details
+from studio.run_filters import tags_of
+from studio.run_row import all_rows
 from studio.runs_view import caption, run_chooser
-from studio.session import selected_job
+from studio.session import selected_jobs
 
-jobs = all_jobs("train")
-with page_header("Runs", caption(jobs) if jobs else "Every training, with its curve and result."):
-    if st.button("New run", icon=":material/add:", type="primary", key="new run"):
+runs = all_rows()
+with page_header("Runs", caption(runs) if runs else "Every training, with its curve and result."):
+    if st.button("New run", icon=":material/add:", type="secondary" if selected_jobs() else "primary", key="new run"):
         go_to("model_and_data")
 
-if not jobs:
+if not runs:
     empty_state("list_alt", "No runs yet", "Runs you start appear here with their loss curve and result.")
 else:
-    run_chooser(live=any(job.status.live for job in jobs))
-    if chosen := selected_job():
-        run_details(chosen)
-    else:
-        st.caption("Choose a run to see its curve, recipe, checkpoints and log.")
+    run_chooser(runs)
+    match selected_jobs():
+        case []:
+            st.caption("Select a run to see its curve, recipe, checkpoints and log; select several to compare them.")
+        case [job]:
+            run_details(job, tags_of(runs))
+        case jobs:
+            compare_view(jobs)

@@ -2,12 +2,14 @@
 
 import streamlit as st
 
+from core.jobs.ending import why
 from core.jobs.folder import Job
 from studio.layout import row, split
 from studio.local_time import when
 from studio.markdown import plain
 from studio.navigation import go_to
-from studio.run_facts import needs_attention, outcome
+from studio.resume_button import resume_button
+from studio.run_facts import needs_attention
 from studio.session import recall, remember, select_job
 from studio.status_chip import badge
 
@@ -19,7 +21,7 @@ def attention_card(jobs: list[Job]) -> None:
         return
     with st.container(border=True), split():
         with st.container(gap=None, width="stretch"):
-            first, _, rest = outcome(ended).partition(". ")
+            first, _, rest = why(ended).partition(". ")
             st.markdown(f"{badge(ended.status)} **{plain(ended.name)}** · {plain(first.rstrip('.'))}.")
             st.caption(plain(rest) or f"Started {when(ended.created)}.")
         with row(width="content", horizontal_alignment="right"):
@@ -29,3 +31,4 @@ def attention_card(jobs: list[Job]) -> None:
             if st.button("Open the run", icon=":material/arrow_forward:", icon_position="right", key="attend"):
                 select_job(ended.id)
                 go_to("train")
+            resume_button(ended, key="attend:resume")

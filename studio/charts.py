@@ -24,6 +24,8 @@ class Palette:
     paper: str
     panel: str
     tokens: tuple[str, str]  # the two shades of trained tokens
+    runs: tuple[str, ...]  # one line each where several runs are compared
+    run_labels: tuple[str, ...]  # the same, dark enough for words
 
 
 LIGHT = Palette(
@@ -39,6 +41,8 @@ LIGHT = Palette(
     paper="#FFFFFF",
     panel="#F5F6F8",
     tokens=("#D3DFFC", "#E6EDFE"),
+    runs=("#3F6AE0", "#E0701A", "#0A7468", "#3B1B63", "#A82252", "#A88BB0"),
+    run_labels=("#2A4FB8", "#A8500B", "#0A7468", "#3B1B63", "#A82252", "#7C5E86"),
 )
 DARK = Palette(
     train="#7D9BFF",
@@ -53,6 +57,8 @@ DARK = Palette(
     paper="#0F1115",
     panel="#191C22",
     tokens=("#2A3A70", "#1E2A52"),
+    runs=("#7D9BFF", "#F2A15C", "#35C2AE", "#E3DBFD", "#D6457A", "#8B7A2E"),
+    run_labels=("#A5B9FF", "#F5B57E", "#5FD6C4", "#E3DBFD", "#EE7FA5", "#BBA957"),
 )
 
 

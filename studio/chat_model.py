@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.inference.choices import ChatModel, choices
-from core.jobs.folder import known_job
+from core.jobs.listing import known_job
 from studio import session
 from studio.layout import row
 

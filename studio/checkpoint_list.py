@@ -5,21 +5,20 @@ import streamlit as st
 from core.jobs.folder import Job
 from studio import words
 from studio.layout import kv, section, split
-from studio.run_facts import best_step
+from studio.lora_form import cadence
 
 
 def checkpoint_list(job: Job) -> None:
     """A card's content: newest first, with sizes."""
     with split():
         section("Checkpoints")
-        st.caption(f"the newest {job.recipe.checkpoints.keep} are kept", width="content")
+        st.caption(f"the newest {job.recipe.checkpoints.keep} and the best are kept", width="content")
     checkpoints = job.checkpoints[::-1]
-    best = best_step(job)
+    best = job.best_step
     for checkpoint in checkpoints[:6]:
         mark = ":green-badge[Best] " if checkpoint.step == best else ""
         kv(f"Step {words.whole(checkpoint.step)}", mark + words.size(checkpoint.size_bytes))
     if len(checkpoints) > 6:
         st.caption(f"and {len(checkpoints) - 6} older")
     if not checkpoints:
-        every = words.count(job.recipe.checkpoints.every_steps, "step")
-        st.caption(f"One is saved every {every}." if job.status.live else "None was saved.")
+        st.caption(f"One is saved {cadence(job.recipe)}." if job.status.live else "None was saved.")

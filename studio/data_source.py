@@ -7,7 +7,7 @@ import streamlit as st
 from core import catalog
 from core.catalog import Dataset
 from core.data.formats.table import FORMATS
-from core.recipe import Source
+from core.recipe_sections import Source
 from core.where import Place, local_path, place_of
 from studio import draft, recipe_form, session, words
 from studio.layout import row, split

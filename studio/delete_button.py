@@ -8,24 +8,27 @@ from core.jobs import launcher
 from core.jobs.folder import Job
 from studio import words
 from studio.markdown import plain
-from studio.session import notify, select_job
+from studio.session import notify, select_jobs, selected_jobs
 
 
 def delete_button(job: Job) -> None:
+    """Nothing while the run is live."""
     if job.status.live:
         return
     with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
         st.markdown(_what_goes(job))
         if st.button(":red[Delete for good]", key="delete:yes", width="stretch"):
+            name, others = job.name, [other.id for other in selected_jobs() if other != job]
             launcher.delete(job)
-            select_job(None)
-            notify(f"{job.name} is deleted.")
+            select_jobs(others)
+            notify(f"{name} is deleted.")
             st.rerun()
 
 
 def _what_goes(job: Job) -> str:
     parts = [words.count(len(job.checkpoints), "checkpoint")] if job.checkpoints else []
     parts += ["the final adapter"] if job.files.adapter.is_dir() else []
+    parts += ["its tags and note"] if job.about.tags or job.about.note else []
     parts += ["its recipe, curve and log"]
     listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
     return f"**{plain(job.name)}** goes with {listed}: {words.size(_size_bytes(job.folder))} on disk."

@@ -50,8 +50,31 @@ def _checkpoint(event: Row) -> tuple[str, str, str]:
 
 
 def _phase(event: Row) -> tuple[str, str, str] | None:
-    said = {"preparing": ("hourglass_top", "Preparing"), "stopping": ("stop_circle", "Stop requested")}
-    return (*said[event["phase"]], "") if event.get("phase") in said else None
+    said = {
+        "queued": ("schedule", "Waiting for its turn"),
+        "preparing": ("hourglass_top", "Preparing"),
+        "stopping": ("stop_circle", "Stop requested"),
+    }
+    phase = str(event.get("phase"))
+    return (*said[phase], "") if phase in said else None
+
+
+def _resumed(event: Row) -> tuple[str, str, str]:
+    step = event.get("step")
+    where = f"Resumed from step {words.whole(step)}" if step else "Begun anew, from step 0"
+    return "resume", where, "Checkpoints"
+
+
+def _out_of_memory(event: Row) -> tuple[str, str, str]:
+    again = ", activations computed again" if event.get("recomputes") else ""
+    pieces = f"batch {words.whole(event.get('batch'))} × {words.whole(event.get('accumulation'))}{again}"
+    return "memory", f"Out of memory at step {words.whole(event.get('step'))} · goes on with {pieces}", "Warnings"
+
+
+def _ended(event: Row) -> tuple[str, str, str] | None:
+    icons = {"finished": "check_circle", "stopped": "stop_circle", "failed": "error"}
+    status, said = str(event.get("status")), plain(str(event.get("why", "")).split(". ")[0])
+    return (icons[status], said, "") if status in icons else None
 
 
 WORDS: dict[str, Callable[[Row], tuple[str, str, str] | None]] = {
@@ -60,9 +83,19 @@ WORDS: dict[str, Callable[[Row], tuple[str, str, str] | None]] = {
     "training": _training,
     "held_out": _held_out,
     "checkpoint": _checkpoint,
-    "warning": lambda event: ("warning", plain(event.get("text", "")), "Warnings"),
+    "resumed": _resumed,
+    "out_of_memory": _out_of_memory,
+    "ended": _ended,
+    "warning": lambda event: ("warning", plain(str(event.get("text", ""))), "Warnings"),
 }
-COLOURS = {"warning": "orange", "star": "orange", "save": "gray", "play_arrow": "blue"}
+COLOURS = {
+    "warning": "orange",
+    "star": "orange",
+    "save": "gray",
+    "play_arrow": "blue",
+    "resume": "blue",
+    "memory": "orange",
+}
 
 
 def lines_of(events: list[Row], kind: str | None = None, longest: int = 9) -> list[Line]:

@@ -4,7 +4,9 @@ import streamlit as st
 
 from core import home
 from core.hardware import machine
-from core.jobs.folder import Job, all_jobs
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
+from core.jobs.status import Status
 from studio import charts, words
 from studio.attention_card import attention_card
 from studio.job_table import job_table
@@ -25,7 +27,7 @@ RECENT = 8
 
 def home_view(jobs: list[Job]) -> None:
     """`jobs` are all trainings, newest first."""
-    live = next((job for job in jobs if job.status.live), None)
+    live = next((job for job in jobs if job.status.at_work), None)
     with page_header("Home", _caption(live, jobs)):
         if st.button("New run", icon=":material/add:", type="primary", key="new run"):
             go_to("model_and_data")
@@ -36,8 +38,10 @@ def home_view(jobs: list[Job]) -> None:
 
 def _caption(live: Job | None, jobs: list[Job]) -> str:
     training = "One run is training." if live else "Nothing is training."
-    waiting = sum(needs_attention(job) for job in jobs)
-    return f"{training} {words.count(waiting, 'run')} did not end well." if waiting else training
+    waiting = sum(job.status is Status.QUEUED for job in jobs)
+    queued = f" {words.count(waiting, 'run')} in the queue." if waiting else ""
+    bad = sum(needs_attention(job) for job in jobs)
+    return training + queued + (f" {words.count(bad, 'run')} did not end well." if bad else "")
 
 
 def _now(job: Job) -> None:

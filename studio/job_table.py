@@ -1,5 +1,6 @@
-"""Runs as a table: status chip, name, model, method, progress, loss at a glance, time."""
+"""Runs as a table: status chip, name, progress, loss at a glance, the best held-out loss, settings, time."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,82 +10,115 @@ import pandas as pd
 import streamlit as st
 
 from core.jobs.folder import Job
-from studio import status_chip, words
+from studio import session, status_chip, words
 from studio.local_time import when
-from studio.progress import percent_done
-from studio.run_facts import method, model_name
+from studio.run_row import RunRow, row_of
 
 SPARKLINE_POINTS = 40
+# What the table on the page is: its widget's key, the ids of its rows, and how often runs had been chosen elsewhere.
+TABLE = "table of runs"
 
 
 def job_table(jobs: list[Job]) -> None:
     """For reading only."""
-    st.dataframe(_frame(jobs), key="recent runs", **_look())
+    runs = [row_of(job) for job in jobs]
+    st.dataframe(_frame(runs), key="recent runs", **_look(_tagged(runs)))
 
 
-def job_choice_table(jobs: list[Job], chosen: Job | None) -> Job | None:
-    """One row can be chosen; the chosen job, or None."""
-    ids = [job.id for job in jobs]
-    rows = [ids.index(chosen.id)] if chosen and chosen.id in ids else []
+def run_table(runs: list[RunRow]) -> None:
+    """Any number of rows can be chosen; what is chosen on other pages of the table stays so."""
+    ids = [run.job.id for run in runs]
+    chosen = {job.id for job in session.selected_jobs()}
+    elsewhere = session.times_chosen_elsewhere()
     # A choice is a row number, so other rows need another widget: it must not slide to a neighbour.
-    key = hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]
-    state: Any = st.dataframe(
-        _frame(jobs),
-        key=f"runs:{key}",
+    key = f"runs:{elsewhere}:{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}"
+    session.remember(TABLE, (key, ids, elsewhere))
+    st.dataframe(
+        _frame(runs),
+        key=key,
         on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": rows}},
-        **_look(),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": [place for place, name in enumerate(ids) if name in chosen]}},
+        **_look(_tagged(runs)),
     )
-    picked = state.selection.rows
-    return jobs[picked[0]] if picked and picked[0] < len(jobs) else None
 
 
-def _look() -> dict[str, Any]:
+def take_choice() -> bool:
+    """Whether rows were ticked or unticked since the table was drawn; they are chosen then."""
+    key, ids, elsewhere = session.recall(TABLE, ("none yet", [], None))
+    state: Any = session.widget_value(key)
+    if state is None or elsewhere != session.times_chosen_elsewhere():
+        return False
+    ticked = [ids[place] for place in state["selection"]["rows"] if place < len(ids)]
+    before = [job.id for job in session.selected_jobs()]
+    kept = [name for name in before if name in ticked or name not in ids]
+    after = kept + [name for name in ticked if name not in kept]
+    if after != before:
+        session.select_jobs(after, by_table=True)
+    return after != before
+
+
+def _look(tags: bool) -> dict[str, Any]:
+    """Widths that together with the boxes fill a window of 1440 pixels, with a column for tags or without."""
     column = st.column_config
-    status = column.MultiselectColumn(options=status_chip.WORDS, color=status_chip.COLOURS, width=104)
+    status = column.MultiselectColumn(options=status_chip.WORDS, color=status_chip.COLOURS, width=98)
     return {
         "hide_index": True,
         "row_height": 34,
         "placeholder": words.MISSING,
-        "alt": "Runs, newest first",
+        "alt": "Runs",
         "column_config": {
             "Status": status,
-            "Run": column.TextColumn(width=190),
-            "Model": column.TextColumn(width=142),
-            "Method": column.TextColumn(width=92),
-            "Progress": column.ProgressColumn(min_value=0, max_value=100, format="%d%%", color="gray", width=124),
-            "Train loss": column.LineChartColumn(color="blue", width=122),
-            "Held-out": column.NumberColumn(format="%.3f", width=84),
-            "Time": column.TextColumn(alignment="right", width=84),
-            "Started": column.TextColumn(width=100),
+            "Run": column.TextColumn(width=148 if tags else 204),
+            "Progress": column.ProgressColumn(min_value=0, max_value=100, format="%d%%", color="gray", width=88),
+            "Train loss": column.LineChartColumn(color="blue", width=76),
+            "Best held-out": column.NumberColumn(format="%.3f", width=92),
+            "Model": column.TextColumn(width=120 if tags else 144),
+            "Data": column.TextColumn(width=100),
+            "Method": column.TextColumn(width=76),
+            "Tags": column.ListColumn(width=80),
+            "Time": column.TextColumn(alignment="right", width=78),
+            "Started": column.TextColumn(width=84),
         },
     }
 
 
-def _frame(jobs: list[Job]) -> pd.DataFrame:
-    return pd.DataFrame([_row(job) for job in jobs])
+def _frame(runs: list[RunRow]) -> pd.DataFrame:
+    frame = pd.DataFrame([_cells(run) for run in runs])
+    return frame if _tagged(runs) else frame.drop(columns="Tags")
 
 
-def _row(job: Job) -> dict[str, Any]:
+def _tagged(runs: list[RunRow]) -> bool:
+    return any(run.about.tags for run in runs)
+
+
+def _cells(run: RunRow) -> dict[str, Any]:
     """In a narrow window the columns on the right are scrolled to, so the numbers come before the settings."""
-    whole = not job.damage
     return {
-        "Status": [status_chip.word(job.status)],
-        "Run": job.name,
-        "Progress": percent_done(job) if whole else None,
-        "Train loss": sparkline(job.metrics["loss"]),
-        "Held-out": job.metrics.last_held_out_loss,
-        "Model": model_name(job.recipe) if whole else None,
-        "Method": method(job.recipe) if whole else None,
-        "Time": words.duration(job.duration_s),
-        "Started": when(job.created),
+        "Status": [status_chip.word(run.status)],
+        "Run": run.name,
+        "Progress": run.percent,
+        "Train loss": _losses(run),
+        "Best held-out": run.best_held_out,
+        "Model": run.model,
+        "Data": run.data,
+        "Method": run.method,
+        "Tags": list(run.about.tags),
+        "Time": words.duration(run.duration_s),
+        "Started": when(run.created),
     }
+
+
+# Rows of runs that are over stay the same objects.
+@functools.lru_cache(maxsize=1000)
+def _losses(run: RunRow) -> list[float]:
+    return sparkline(run.job.metrics["loss"])
 
 
 def sparkline(losses: Sequence[float], points: int = SPARKLINE_POINTS) -> list[float]:
     """At most `points` means of neighbouring losses; those that were not finite are left out."""
-    values = np.asarray(losses, dtype=float)
+    # A copy: the column of a live run could not grow while numpy looks into its memory.
+    values = np.array(losses, dtype=float)
     values = values[np.isfinite(values)]
     parts = np.array_split(values, min(points, len(values))) if len(values) else []
     return [round(float(part.mean()), 4) for part in parts]

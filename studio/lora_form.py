@@ -5,11 +5,13 @@ import streamlit as st
 from core.recipe import Recipe
 from studio import recipe_form, words
 from studio.layout import section
+from studio.markdown import plain
 from studio.run_facts import METHODS
 from studio.schedule_chart import schedule_chart
 
 METHOD_COSTS = {
     "lora": "Two small matrices beside each layer. The standard, and the fastest.",
+    "qlora": "LoRA on a base model held in 4 bits. A quarter of the memory for the weights, slower.",
     "rslora": "Scaled by the square root of the rank, so that high ranks learn as they should.",
     "dora": "Learns direction and size apart. A little better at low ranks, slower.",
 }
@@ -73,9 +75,10 @@ def _batch(recipe: Recipe) -> None:
         recipe_form.number("training.accumulation")
     with three:
         recipe_form.number("training.seed")
-    training = recipe.training
-    together = words.count(training.effective_batch(), "example")
-    st.caption(f"{training.batch} × {training.accumulation} = **{together} per step**")
+    training, processes = recipe.training, recipe.launcher.processes
+    together = words.count(recipe.effective_batch(), "example")
+    times = f" × {processes} processes" if processes > 1 else ""
+    st.caption(f"{training.batch} × {training.accumulation}{times} = **{together} per step**")
 
 
 def _precision_and_measuring() -> None:
@@ -88,12 +91,14 @@ def _precision_and_measuring() -> None:
 
 def adapter(recipe: Recipe) -> None:
     lora = recipe.lora
-    with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {TARGETS[lora.targets].lower()}"):
+    begin = f" · goes on from {plain(recipe.model.start_from)}" if recipe.model.start_from else ""
+    with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {TARGETS[lora.targets].lower()}{begin}"):
         one, two = st.columns([1, 1.4], gap="medium")
         with one:
             recipe_form.slider("lora.dropout", DROPOUTS, "{:g}".format)
         with two:
             recipe_form.choice("lora.targets", TARGETS)
+        recipe_form.text("model.start_from", empty="a fresh adapter")
 
 
 def optimizer(recipe: Recipe) -> None:
@@ -112,27 +117,42 @@ def optimizer(recipe: Recipe) -> None:
 def keeping(recipe: Recipe) -> None:
     kept, training = recipe.checkpoints, recipe.training
     measured = f"every {training.eval_every} steps" if training.eval_every else "ten times a run"
-    facts = f"checkpoint every {words.count(kept.every_steps, 'step')} · keep {kept.keep} · held-out loss {measured}"
+    facts = f"checkpoint {cadence(recipe)} · keep {kept.keep} · held-out loss {measured}"
     with _folded("save", "Evaluation and checkpoints", facts):
-        one, two, three = st.columns(3, gap="medium")
+        one, two, three, four = st.columns(4, gap="medium")
         with one:
-            recipe_form.number("checkpoints.every_steps", step=10)
+            recipe_form.number("checkpoints.every_steps", step=10, empty="minutes decide")
         with two:
-            recipe_form.number("checkpoints.keep")
+            recipe_form.number("checkpoints.every_minutes", step=5, write="%g", empty="steps decide")
         with three:
+            recipe_form.number("checkpoints.keep")
+        with four:
             recipe_form.number("training.log_every")
+
+
+def cadence(recipe: Recipe) -> str:
+    """How often a checkpoint is saved: every 100 steps or 10 min."""
+    kept = recipe.checkpoints
+    steps = [words.count(kept.every_steps, "step")] if kept.every_steps else []
+    minutes = [f"{kept.every_minutes:g} min"] if kept.every_minutes else []
+    return f"every {' or '.join(steps + minutes)}" if steps or minutes else "at the end"
 
 
 def memory(recipe: Recipe) -> None:
     training = recipe.training
     again = AUTOMATIC[training.activation_checkpointing].lower()
     limit = f"max {training.max_steps:,} steps" if training.max_steps else "no step limit"
-    with _folded("memory", "Memory and length", f"activation checkpointing {again} · {limit}"):
-        one, two = st.columns(2, gap="medium")
+    packed = "packing on" if recipe.data.packing else "packing off"
+    with _folded("memory", "Memory and length", f"activation checkpointing {again} · {packed} · {limit}"):
+        one, two, three, four = st.columns([1.6, 0.8, 1, 1], gap="medium")
         with one:
             recipe_form.choice("training.activation_checkpointing", AUTOMATIC)
         with two:
+            recipe_form.switch("data.packing")
+        with three:
             recipe_form.number("training.max_steps", step=10, empty="epochs decide")
+        with four:
+            recipe_form.number("launcher.processes")
 
 
 def _folded(icon: str, name: str, values: str):

@@ -1,24 +1,34 @@
 """The loss of one run: raw and smoothed, the held-out points, and the checkpoints on the floor of the plot."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.jobs.folder import Job
+from core.jobs.metrics import HELD_OUT, Metrics
+from core.jobs.thinning import Thinned
 from studio import charts, words
-from studio.run_facts import best_step
 
-# Weight of the newest step in a mean: a long curve is smoothed over more steps, or it would look like the raw one.
-MOST, LEAST, SPAN = 0.07, 0.02, 14
+# Weight of the newest value in a mean: a long curve is smoothed over more, always over the same share of its length,
+# or it would look like the raw one.
+MOST, SPAN = 0.07, 14
+# How many reports before a short range are smoothed over with it; earlier ones would weigh nothing.
+BEFORE = 400
+HELD_OUT_BUCKETS = 250
 
 
 @dataclass(frozen=True)
 class LossCurve:
-    """What is drawn, all in steps and nats a token; a loss that was not finite is NaN and leaves a gap."""
+    """What is drawn, all in steps and nats a token; a loss that was not finite is NaN and leaves a gap.
+
+    Of a long run `losses` are the extremes, so the means of neighbours are smoothed in their place.
+    """
 
     steps: Sequence[float]
     losses: Sequence[float]
@@ -27,40 +37,59 @@ class LossCurve:
     checkpoints: list[int] = field(default_factory=list)
     best: int | None = None
     before: Sequence[float] = ()  # losses of earlier steps, which are smoothed over but not shown
+    mean_steps: Sequence[float] = ()
+    means: Sequence[float] = ()
 
     @property
+    def smoothed_steps(self) -> Sequence[float]:
+        return self.mean_steps if len(self.means) else self.steps
+
+    @cached_property
     def smoothed(self) -> np.ndarray:
         """Twice the exponentially weighted mean less the mean of that mean: it does not trail behind a falling loss."""
-        once = _mean(pd.Series([*self.before, *self.losses], dtype=float))
+        shown = self.means if len(self.means) else self.losses
+        once = _mean(pd.Series(np.concatenate([self.before, shown]), dtype=float))
         return (2 * once - _mean(once)).to_numpy()[len(self.before) :]
 
 
 def _mean(values: pd.Series) -> pd.Series:
-    return values.ewm(alpha=min(MOST, max(LEAST, SPAN / max(1, len(values)))), ignore_na=True).mean()
+    return values.ewm(alpha=min(MOST, SPAN / max(1, len(values))), ignore_na=True).mean()
 
 
 def curve_of(job: Job, last: int | None = None, until: int | None = None) -> LossCurve:
     """The curve as of now; of the first `until` reports, and of these only the `last`."""
     metrics = job.metrics
-    end = min(until or len(metrics), len(metrics))
-    part = slice(max(0, end - last) if last else 0, end)
-    steps = metrics["step"][part]
-    start, stop = (steps[0], steps[-1]) if steps else (0, 0)
-    if not part.start:
+    curve = _end(metrics, last, until) if last else _whole(metrics, until)
+    start, stop = (curve.steps[0], curve.steps[-1]) if len(curve.steps) else (0, 0)
+    if not len(curve.before):
         start = 0
-    return LossCurve(
-        steps=steps,
-        losses=metrics["loss"][part],
-        **_held_out(metrics.held_out_step, metrics.held_out_loss, start, stop),
+    held_out = _held_out(metrics, start, stop)
+    return replace(
+        curve,
+        held_out_steps=held_out.steps,
+        held_out_losses=held_out.values,
         checkpoints=[c.step for c in job.checkpoints if start <= c.step <= stop],
-        best=best_step(job),
-        before=metrics["loss"][: part.start],
+        best=job.best_step,
     )
 
 
-def _held_out(steps: Sequence[float], losses: Sequence[float], start: float, end: float) -> dict[str, list[float]]:
-    pairs = [(step, loss) for step, loss in zip(steps, losses, strict=False) if start <= step <= end]
-    return {"held_out_steps": [step for step, _ in pairs], "held_out_losses": [loss for _, loss in pairs]}
+def _whole(metrics: Metrics, until: int | None) -> LossCurve:
+    loss = metrics.thinned("loss", slice(until or None))
+    return LossCurve(loss.steps, loss.values, mean_steps=loss.mean_steps, means=loss.means)
+
+
+def _end(metrics: Metrics, last: int, until: int | None) -> LossCurve:
+    # One look at the columns: where a run is resumed, others take their place.
+    steps, losses = metrics.columns["step"], metrics.columns["loss"]
+    stop = min(until or len(steps), len(steps))
+    start = max(0, stop - last)
+    return LossCurve(steps[start:stop], losses[start:stop], before=losses[max(0, start - BEFORE) : start])
+
+
+def _held_out(metrics: Metrics, start: float, stop: float) -> Thinned:
+    """Those measured in these steps, the best and the worst among them however many there are."""
+    steps = metrics.held_out_step
+    return metrics.thinned(HELD_OUT, slice(bisect_left(steps, start), bisect_right(steps, stop)), HELD_OUT_BUCKETS)
 
 
 def loss_figure(curve: LossCurve, height: int = 322, logarithmic: bool = False) -> dict[str, Any]:
@@ -95,15 +124,22 @@ def finding(curve: LossCurve) -> str:
 
 def _train_lines(curve: LossCurve) -> list[dict[str, Any]]:
     colour = charts.palette().train
-    steps = np.asarray(curve.steps, dtype=float)
+    mode = charts.line_mode(curve.steps)
     raw = {"color": charts.see_through(colour, 0.3), "width": 1}
-    lines = [("train, raw", np.asarray(curve.losses, dtype=float), raw)]
-    lines.append(("train, smoothed", curve.smoothed, {"color": colour, "width": 2.4}))
-    return [
-        {"type": "scatter", "mode": charts.line_mode(steps), "name": name, "x": steps, "y": values, "line": line}
-        | _hover(name)
-        for name, values, line in lines
+    smooth = {"color": colour, "width": 2.4}
+    lines = [
+        ("train, raw", curve.steps, curve.losses, raw),
+        ("train, smoothed", curve.smoothed_steps, curve.smoothed, smooth),
     ]
+    return [
+        {"type": "scatter", "mode": mode, "name": name, "x": _numbers(steps), "y": _numbers(values), "line": line}
+        | _hover(name)
+        for name, steps, values, line in lines
+    ]
+
+
+def _numbers(values: Sequence[float]) -> np.ndarray:
+    return np.array(values, dtype=float)
 
 
 def _held_out_line(curve: LossCurve) -> list[dict[str, Any]]:
@@ -111,7 +147,7 @@ def _held_out_line(curve: LossCurve) -> list[dict[str, Any]]:
         return []
     colour = charts.palette().held_out
     line = {"color": colour, "width": 1.6, "dash": "dot"}
-    points = {"x": list(curve.held_out_steps), "y": list(curve.held_out_losses)}
+    points = {"x": _numbers(curve.held_out_steps), "y": _numbers(curve.held_out_losses)}
     marks = {"mode": "lines+markers", "line": line, "marker": {"color": colour, "size": 9}}
     return [{"type": "scatter", "name": "held-out"} | points | marks | _hover("held-out")]
 
@@ -144,13 +180,10 @@ def _hover(name: str) -> dict[str, str]:
     return {"hovertemplate": f"{name} %{{y:.3f}}<extra></extra>"}
 
 
-def _finite(curve: LossCurve) -> list[float]:
-    return [loss for loss in [*curve.losses, *curve.held_out_losses] if math.isfinite(loss)]
-
-
 def _range(curve: LossCurve) -> tuple[float, float]:
-    finite = _finite(curve) or [0.0, 1.0]
-    low, high = min(finite), max(finite)
+    shown = np.concatenate([curve.losses, curve.held_out_losses])
+    finite = shown[np.isfinite(shown)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -192,7 +225,7 @@ def _end_labels(curve: LossCurve, low: float, high: float, logarithmic: bool) ->
     if len(curve.steps):
         labels.append((float(curve.smoothed[-1]), colours.train_label))
     if len(curve.held_out_losses):
-        labels.append((curve.held_out_losses[-1], colours.held_out_label))
+        labels.append((float(curve.held_out_losses[-1]), colours.held_out_label))
     labels = sorted((label for label in labels if math.isfinite(label[0])), reverse=True)
     scale = _exponent if logarithmic else float
     near = len(labels) == 2 and scale(labels[0][0]) - scale(labels[1][0]) < 0.08 * (scale(high) - scale(low))

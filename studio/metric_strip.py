@@ -37,12 +37,16 @@ def train_loss(job: Job, border: bool = True) -> None:
 
 
 def held_out_loss(job: Job, border: bool = True) -> None:
-    losses = [loss for loss in job.metrics.held_out_loss if words.known(loss)]
+    losses = [loss for loss in job.metrics.held_out_loss[-LOOK_BACK:] if words.known(loss)]
     if not losses:
         why = "not measured yet" if job.recipe.data.eval_fraction else "nothing held out"
         _neutral("Held-out loss", words.MISSING, why, border)
         return
-    fact = "best so far" if losses[-1] == min(losses) else f"best {words.loss(min(losses))}"
+    fact = (
+        "best so far"
+        if losses[-1] == job.metrics.best_held_out_loss
+        else f"best {words.loss(job.metrics.best_held_out_loss)}"
+    )
     _falling("Held-out loss", losses[-1], losses[-1] - losses[-2] if len(losses) > 1 else None, fact, border)
 
 

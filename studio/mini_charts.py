@@ -12,7 +12,8 @@ from core.jobs.folder import Job
 from studio import charts, words
 from studio.layout import kv
 
-POINTS = 400
+# A card is about 200 pixels wide.
+BUCKETS = 200
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,17 @@ MINIS = (
 def mini_charts(job: Job) -> None:
     """Four equal cards; two and two where the window is narrow."""
     grid = st.grid(4, min_column_width=216, gap="xsmall", border=True)
+    metrics = job.metrics
     for mini in MINIS:
         with grid.cell():
-            newest = mini.value(job.metrics.last(mini.column))
+            newest = mini.value(metrics.last(mini.column))
             kv(mini.title, f"**{newest}**")
-            figure = mini_figure(mini, job.metrics["step"], job.metrics[mini.column])
+            drawn = metrics.thinned(mini.column, buckets=BUCKETS)
+            figure = mini_figure(mini, drawn.steps, drawn.values)
             charts.show(figure, alt=f"{mini.title} is {newest}", key=f"mini:{mini.column}")
 
 
 def mini_figure(mini: Mini, steps: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
-    steps, values = thinned(steps, values)
     layout = charts.frame(98, left=34, bottom=18)
     top = max((value for value in values if math.isfinite(value)), default=0) or 1
     ticks = charts.nice_ticks(0, top * 1.05, wanted=3)
@@ -70,10 +72,3 @@ def mini_figure(mini: Mini, steps: Sequence[float], values: Sequence[float]) -> 
         "line": line,
     }
     return {"data": [trace | hover], "layout": layout}
-
-
-def thinned(steps: Sequence[float], values: Sequence[float], points: int = POINTS) -> tuple[list[float], list[float]]:
-    """At most about `points` of a column, evenly spaced, the newest always among them."""
-    stride = max(1, math.ceil(len(steps) / points))
-    first = (len(steps) - 1) % stride if len(steps) else 0
-    return list(steps[first::stride]), list(values[first::stride])

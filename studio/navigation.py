@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import streamlit as st
 
 from core.home import ROOT
-from core.jobs.folder import live_jobs
+from core.jobs.listing import training_now
 from studio.progress import percent_done
 
 FILES: dict[str, dict[str, tuple[str, str]]] = {  # group -> page -> (title, icon)
@@ -45,5 +45,5 @@ def _page(name: str) -> Any:
 
 
 def _percent() -> str:
-    live = next(live_jobs("train"), None)
+    live = training_now()
     return f" :gray[{percent_done(live)}%]" if live else ""

@@ -7,7 +7,8 @@ import streamlit as st
 from core import catalog
 from core.data.preview import prepared_for
 from core.hardware import Machine
-from core.recipe import Recipe, Source
+from core.recipe import Recipe
+from core.recipe_sections import Source
 from core.training.plan import Plan, context_length, fit, plan
 from studio import words
 from studio.layout import kv, section, split

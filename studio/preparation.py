@@ -4,7 +4,9 @@ import streamlit as st
 
 from core.data.preview import last_preparation, prepared_for, preparing
 from core.jobs import launcher
-from core.jobs.folder import Job, Status
+from core.jobs.ending import why
+from core.jobs.folder import Job
+from core.jobs.status import Status
 from studio import session
 from studio.errors_shown import errors_shown
 from studio.layout import split
@@ -12,7 +14,6 @@ from studio.live_part import live_part
 from studio.markdown import plain
 from studio.prepared_view import prepared_view
 from studio.progress import progress_bar
-from studio.run_facts import outcome
 
 
 def preparation() -> None:
@@ -48,7 +49,7 @@ def _stop(job: Job) -> None:
 
 def _invitation(last: Job | None) -> None:
     if last and last.status in (Status.FAILED, Status.INTERRUPTED):
-        st.error("  \n".join(plain(line) for line in outcome(last).splitlines()), icon=":material/error:")
+        st.error("  \n".join(plain(line) for line in why(last).splitlines()), icon=":material/error:")
     with st.container(border=True), split():
         with st.container(gap=None, width="content"):
             st.markdown("**Not prepared yet**", width="content")

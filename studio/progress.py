@@ -4,10 +4,12 @@ import time
 
 import streamlit as st
 
-from core.jobs.folder import Job, Status
+from core.jobs.folder import Job
+from core.jobs.status import Status
 from studio import words
 from studio.local_time import clock
 from studio.markdown import plain
+from studio.queue_card import place_of
 
 STARTING = "Starting the worker"
 
@@ -26,15 +28,19 @@ def percent_done(job: Job) -> int:
 
 def progress_bar(job: Job) -> None:
     """The bar with its line of text; before the first step, what is being done."""
-    if job.total_steps:
+    if job.status is Status.QUEUED:
+        st.progress(share_done(job), text=f"**Waiting for its turn** · number {place_of(job) or 1} in the queue")
+    elif job.total_steps and job.phase != "preparing":
         st.progress(share_done(job), text=_training_text(job))
+    elif job.metrics.step:
+        st.progress(share_done(job), text=f"**Going on from a checkpoint** · {_preparing_text(job)}")
     else:
         st.progress(_share_prepared(job), text=_preparing_text(job))
 
 
 def brief(job: Job) -> str:
     """One line for the sidebar: 412 / 1,125 · 23 min left"""
-    if not job.total_steps:
+    if not job.total_steps or job.phase == "preparing":
         return plain(job.progress.get("what", STARTING))
     left = time_left_s(job)
     rest = f" · {words.duration(left)} left" if left is not None else ""

@@ -59,6 +59,11 @@ def text(path: str, empty: str | None = None) -> None:
     st.text_input(field(path).title, value=None, placeholder=empty, **_bound(path))
 
 
+def switch(path: str) -> None:
+    """On or off."""
+    st.toggle(field(path).title, **_bound(path))
+
+
 def choice(path: str, names: dict[Any, str] | None = None) -> None:
     """A few values side by side."""
     st.segmented_control(

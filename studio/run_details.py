@@ -1,12 +1,19 @@
 """Everything about one run, under the table of runs."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import streamlit as st
 
+from core.jobs.ending import can_resume
 from core.jobs.folder import Job
+from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
+from core.training.start import parent_of
 from studio import words
-from studio.checkpoint_chat import checkpoint_chat
+from studio.about_form import about_button, about_text
+from studio.checkpoint_actions import checkpoint_actions
 from studio.delete_button import delete_button
 from studio.event_list import event_list
 from studio.layout import kv, row, section, split
@@ -14,45 +21,32 @@ from studio.live_part import live_part
 from studio.log_view import log_view
 from studio.loss_card import loss_card
 from studio.markdown import plain
+from studio.mini_charts import mini_charts
 from studio.navigation import go_to
+from studio.new_run import continue_from, new_run_from
+from studio.resume_button import resume_button
 from studio.run_facts import data_names, method, model_name
 from studio.run_header import can_chat, chat_with, show_outcome
 from studio.run_title import run_title
-from studio.session import save_draft
+from studio.session import select_job
+
+CONTINUE_HELP = "A new run that begins with this adapter, for more epochs or other data."
 
 
-def run_details(job: Job) -> None:
+def run_details(job: Job, known_tags: Iterable[str]) -> None:
+    """`known_tags` are those that other runs have: they are offered when this one is tagged."""
     with split():
-        run_title(job)
-        _actions(job)
+        with st.container(gap="xsmall", width="content"):
+            run_title(job)
+            _parent(job)
+        _actions(job, known_tags)
+    about_text(job)
     show_outcome(job)
-    if job.damage:
-        log_view(job)
-        return
-    grid = st.grid(2, min_column_width=400)
-    with grid.cell():
-        live_part("details:loss", lambda job: loss_card(job, 300), job)
-    with grid.cell(), st.container(border=True):
-        _recipe_card(job)
-    grid = st.grid(2, min_column_width=400, border=True)
-    with grid.cell():
-        live_part("details:checkpoints", checkpoint_chat, job)
-    with grid.cell():
-        live_part("details:events", event_list, job)
-    _resolved(job)
+    if not job.damage:
+        _charts(job)
+        _what_happened(job)
+        _resolved(job)
     log_view(job)
-
-
-def _actions(job: Job) -> None:
-    with row(width="content", horizontal_alignment="right"):
-        delete_button(job)
-        if not job.damage and st.button("New run from this one", icon=":material/content_copy:", key="again"):
-            save_draft(job.recipe)
-            go_to("lora")
-        if not job.damage and st.button("Open in Train", icon=":material/monitoring:", key="open in train"):
-            go_to("train")
-        if can_chat(job) and st.button("Chat with it", icon=":material/forum:", type="primary", key="chat with it"):
-            chat_with(job)
 
 
 def recipe_facts(recipe: Recipe) -> None:
@@ -63,6 +57,68 @@ def recipe_facts(recipe: Recipe) -> None:
     kv("Method", f"{method(recipe)}, alpha {recipe.lora.alpha}")
     kv("Learning rate", f"{words.rate(training.learning_rate)}, {training.schedule}")
     kv("Batch", f"{training.batch} × {training.accumulation}")
+
+
+def _parent(job: Job) -> None:
+    """The run, or the folder, whose adapter this one began with."""
+    start = None if job.damage else job.recipe.model.start_from
+    if not start:
+        return
+    parent = known_job(parent_of(job.recipe))
+    if parent is None:
+        st.caption(f"Goes on from {plain(start)}")
+    elif st.button(f"Goes on from {plain(parent.name)}{_at_step(start)}", type="tertiary", key="parent"):
+        select_job(parent.id)
+        st.rerun()
+
+
+def _at_step(start: str) -> str:
+    step = start.rpartition("@")[2]
+    return f", step {words.whole(int(step))}" if "@" in start and step.isdecimal() else ""
+
+
+def _actions(job: Job, known_tags: Iterable[str]) -> None:
+    with row(width="content", horizontal_alignment="right"):
+        delete_button(job)
+        about_button(job, known_tags)
+        if job.damage:
+            return
+        if st.button("New run from this one", icon=":material/content_copy:", key="again"):
+            new_run_from(job)
+        if job.status.live and st.button("Open in Train", icon=":material/monitoring:", type="primary", key="open"):
+            go_to("train")
+        if job.files.adapter.is_dir() and st.button(
+            "Continue", icon=":material/start:", help=CONTINUE_HELP, key="continue"
+        ):
+            continue_from(job)
+        _chat_or_resume(job)
+
+
+def _chat_or_resume(job: Job) -> None:
+    """What is left to do comes first: the rest of the training, else talking with what it became."""
+    unfinished = job.status.live or can_resume(job)
+    chat: Any = "secondary" if unfinished else "primary"
+    if can_chat(job) and st.button("Chat with it", icon=":material/forum:", type=chat, key="chat with it"):
+        chat_with(job)
+    resume_button(job)
+
+
+def _charts(job: Job) -> None:
+    grid = st.grid(2, min_column_width=400)
+    with grid.cell():
+        live_part("details:loss", lambda job: loss_card(job, 300), job)
+    with grid.cell(), st.container(border=True):
+        _recipe_card(job)
+    if len(job.metrics):
+        live_part("details:minis", mini_charts, job)
+
+
+def _what_happened(job: Job) -> None:
+    grid = st.grid(2, min_column_width=400, border=True)
+    with grid.cell():
+        live_part("details:checkpoints", checkpoint_actions, job)
+    with grid.cell():
+        live_part("details:events", event_list, job)
 
 
 def _recipe_card(job: Job) -> None:
@@ -83,7 +139,8 @@ def _recipe_card(job: Job) -> None:
 
 def _resolved(job: Job) -> None:
     """What the recipe became on this machine, once the worker knew."""
-    box = st.expander("What it became", icon=":material/fact_check:", key=f"resolved:{job.id}", on_change="rerun")
+    title = "What it became :gray[:small[revisions, device, precision, versions]]"
+    box = st.expander(title, icon=":material/fact_check:", key=f"resolved:{job.id}", on_change="rerun")
     if box.open:
         with box:
             text = job.files.resolved.read_text(encoding="utf-8") if job.files.resolved.exists() else ""

@@ -3,11 +3,11 @@
 from pathlib import PurePath
 
 from core import catalog
-from core.jobs.folder import Job, Status
+from core.jobs.folder import Job
+from core.jobs.status import Status
 from core.recipe import Recipe
-from studio import words
 
-METHODS = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA"}
+METHODS = {"lora": "LoRA", "qlora": "QLoRA", "rslora": "rsLoRA", "dora": "DoRA"}
 
 
 def model_name(recipe: Recipe) -> str:
@@ -45,30 +45,6 @@ def summary(job: Job) -> str:
 def training_event(job: Job) -> dict:
     """The event that says what the training became: total_steps, device, precision; empty before it."""
     return next((event for event in job.events if event.get("event") == "training"), {})
-
-
-def outcome(job: Job) -> str:
-    """How a run ended and what to do, in words; empty while it is live."""
-    if job.damage:
-        return job.damage
-    if result := job.result:
-        return str(result.get("why") or "It ended without saying why. The log has the details.")
-    return _interruption(job) if job.status is Status.INTERRUPTED else ""
-
-
-def _interruption(job: Job) -> str:
-    step, total = job.metrics.step, job.total_steps
-    where = f"at step {words.whole(step)} of {words.whole(total)}" if step and total else "before its first step"
-    saved = job.checkpoints[-1].step if job.checkpoints else None
-    kept = f"Step {words.whole(saved)} is saved." if saved else "No checkpoint was saved."
-    return f"The worker ended {where} without a result: it was killed, or the machine restarted. {kept}"
-
-
-def best_step(job: Job) -> int | None:
-    """The saved checkpoint with the lowest held-out loss of its own step; None where none was measured there."""
-    measured = dict(zip(job.metrics.held_out_step, job.metrics.held_out_loss, strict=False))
-    losses = {c.step: measured[c.step] for c in job.checkpoints if words.known(measured.get(c.step))}
-    return min(losses, key=losses.__getitem__) if losses else None
 
 
 def needs_attention(job: Job) -> bool:

@@ -1,13 +1,19 @@
 """The top of Train: the run's name and status, what can be done with it, its progress, and how it ended."""
 
+from typing import Any
+
 import streamlit as st
 
-from core.jobs.folder import Job, Status, live_jobs
+from core.jobs.ending import can_resume, why
+from core.jobs.folder import Job
+from core.jobs.listing import training_now
+from core.jobs.status import Status
 from studio.layout import page_header
 from studio.markdown import plain
 from studio.navigation import go_to
 from studio.progress import progress_bar
-from studio.run_facts import outcome, summary
+from studio.resume_button import resume_button
+from studio.run_facts import summary
 from studio.session import choose_chat_model, select_job
 from studio.status_chip import badge
 from studio.stop_button import stop_button
@@ -27,7 +33,7 @@ def show_outcome(job: Job) -> None:
     box, icon = boxes.get(job.status, (st.warning, "power_off"))
     if job.status is Status.FAILED:
         box, icon = st.error, "error"
-    if text := outcome(job):
+    if text := why(job):
         box("  \n".join(plain(line) for line in text.splitlines()), icon=f":material/{icon}:")
 
 
@@ -35,15 +41,23 @@ def _actions(job: Job) -> None:
     if job.status.live:
         stop_button(job)
         return
-    live = next(live_jobs("train"), None)
+    live = training_now()
     if live and st.button("Show what trains now", type="tertiary", key="show live"):
         select_job(live.id)
         st.rerun()
-    has_adapter = can_chat(job)
-    if st.button("New run", icon=":material/add:", type="secondary" if has_adapter else "primary", key="new run"):
+    resumable, has_adapter = can_resume(job), can_chat(job)
+    if st.button("New run", icon=":material/add:", type=_kind(not resumable and not has_adapter), key="new run"):
         go_to("model_and_data")
-    if has_adapter and st.button("Chat with it", icon=":material/forum:", type="primary", key="chat with it"):
+    if has_adapter and st.button(
+        "Chat with it", icon=":material/forum:", type=_kind(not resumable), key="chat with it"
+    ):
         chat_with(job)
+    resume_button(job)
+
+
+def _kind(first: bool) -> Any:
+    """One primary button at most: the first thing one would do."""
+    return "primary" if first else "secondary"
 
 
 def can_chat(job: Job) -> bool:

@@ -1,86 +1,55 @@
-"""All runs: search and narrow the table, choose one to see everything about it."""
-
-from typing import Any
+"""The table of all runs with its filters: redraws itself while something trains."""
 
 import streamlit as st
 
-from core.jobs.folder import Job, Status, all_jobs
+from core.jobs.status import Status
 from studio import words
 from studio.errors_shown import errors_shown
-from studio.job_table import job_choice_table
-from studio.layout import row
-from studio.run_facts import model_name, needs_attention
-from studio.session import select_job, selected_job
+from studio.job_table import run_table, take_choice
+from studio.run_filters import filters
+from studio.run_row import RunRow, all_rows
 
 EVERY_S = 4
 ROWS = 25
-KINDS = {
-    "Active": lambda job: job.status.live,
-    "Finished": lambda job: job.status in (Status.FINISHED, Status.STOPPED),
-    "Needs attention": needs_attention,
-}
 
 
-def caption(jobs: list[Job]) -> str:
-    """8 runs · 1 training · 2 did not end well"""
-    statuses = [job.status for job in jobs]
-    live = sum(status.live for status in statuses)
-    bad = sum(status in (Status.FAILED, Status.INTERRUPTED, Status.DAMAGED) for status in statuses)
+def caption(runs: list[RunRow]) -> str:
+    """8 runs · 1 training · 1 waiting · 2 can be resumed"""
+    at_work = sum(run.status.at_work for run in runs)
+    waiting = sum(run.status is Status.QUEUED for run in runs)
+    resumable = sum(run.can_resume for run in runs)
     parts = [
-        words.count(len(jobs), "run"),
-        f"{live} training" if live else "",
-        f"{bad} did not end well" if bad else "",
+        words.count(len(runs), "run"),
+        f"{at_work} training" if at_work else "",
+        f"{waiting} waiting" if waiting else "",
+        f"{resumable} can be resumed" if resumable else "",
     ]
     return " · ".join(part for part in parts if part)
 
 
-def run_chooser(live: bool) -> None:
-    """The table with its filters; it redraws itself while something trains, the page only when the choice changes."""
+def run_chooser(runs: list[RunRow]) -> None:
+    """The table, from which runs are chosen; the page is drawn anew when the choice changes."""
+    # The page has just looked at all runs; later looks are this part's own.
+    just_read = iter([runs])
 
-    @st.fragment(run_every=EVERY_S if live else None, key="runs")
+    @st.fragment(run_every=EVERY_S if any(run.status.live for run in runs) else None, key="runs")
     def part() -> None:
+        if take_choice():
+            st.rerun()
         with errors_shown():
-            _choose(_narrowed(all_jobs("train")))
+            _table(next(just_read, None) or all_rows())
 
     part()
 
 
-def _narrowed(jobs: list[Job]) -> list[Job]:
-    with row(gap="small"):
-        asked = st.text_input(
-            "Search runs",
-            placeholder="Search runs",
-            icon=":material/search:",
-            width=190,
-            label_visibility="collapsed",
-            key="runs:search",
-        )
-        options: Any = list(KINDS)
-        kinds = st.pills(
-            "Status", options, selection_mode="multi", label_visibility="collapsed", key="runs:kinds", width="content"
-        )
-    found = [job for job in jobs if _matches(job, (asked or "").lower())]
-    return [job for job in found if any(KINDS[kind](job) for kind in kinds)] if kinds else found
-
-
-def _matches(job: Job, asked: str) -> bool:
-    known = [job.id, job.name, "" if job.damage else model_name(job.recipe)]
-    return not asked or any(asked in text.lower() for text in known)
-
-
-def _choose(jobs: list[Job]) -> None:
-    if not jobs:
-        st.caption("No run matches. Clear the search to see all.")
+def _table(runs: list[RunRow]) -> None:
+    asked = filters(runs)
+    found = asked.applied(runs)
+    if not found:
+        st.caption("No run matches. Clear the search and the filters to see all.")
         return
-    pages = -(-len(jobs) // ROWS)
-    page = _page(pages)
-    before = selected_job()
-    shown = jobs[(page - 1) * ROWS : page * ROWS]
-    chosen = job_choice_table(shown, before)
-    if chosen != before and (chosen or before in shown):
-        select_job(chosen.id if chosen else None)
-        st.rerun()
-
-
-def _page(pages: int) -> int:
-    return st.pagination(pages, key="runs:page") if pages > 1 else 1
+    place, pages = st.container(), -(-len(found) // ROWS)
+    # Other filters begin with their first page.
+    page = st.pagination(pages, key=f"runs:page:{asked}") if pages > 1 else 1
+    with place:
+        run_table(found[(page - 1) * ROWS : page * ROWS])

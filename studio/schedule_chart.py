@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from core.recipe import TrainingSection
+from core.recipe_sections import TrainingSection
 from studio import charts, words
 
 HEIGHT = 192

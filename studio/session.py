@@ -7,7 +7,8 @@ import streamlit as st
 from core import home
 from core.errors import RecipeError
 from core.files import write_whole
-from core.jobs.folder import Job, known_job
+from core.jobs.folder import Job
+from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
 
@@ -48,13 +49,30 @@ def save_draft(recipe: Recipe) -> None:
 
 
 def select_job(job_id: str | None) -> None:
-    """The run that Train shows and Runs opens first."""
-    remember("job", job_id)
+    """Choose this run alone, or none: Runs opens it and Train shows it."""
+    select_jobs([job_id] if job_id else [])
+
+
+def select_jobs(ids: list[str], by_table: bool = False) -> None:
+    """Choose runs, the last one last. The table of runs shows what was chosen in it already; from elsewhere it is told."""
+    remember("jobs", ids)
+    if not by_table:
+        remember("chosen elsewhere", times_chosen_elsewhere() + 1)
+
+
+def times_chosen_elsewhere() -> int:
+    """How often runs were chosen by anything but the table: it needs another widget then, which begins with that choice."""
+    return recall("chosen elsewhere", 0)
+
+
+def selected_jobs() -> list[Job]:
+    """The chosen runs whose folders are still there, in the order they were chosen."""
+    return [job for job_id in recall("jobs", []) if (job := known_job(job_id))]
 
 
 def selected_job() -> Job | None:
-    """The chosen run, if its folder is still there."""
-    return known_job(recall("job"))
+    """The run that was chosen last."""
+    return next(reversed(selected_jobs()), None)
 
 
 def choose_chat_model(model_id: str) -> None:

@@ -6,7 +6,9 @@ import streamlit as st
 
 from core import home
 from core.hardware import machine
-from core.jobs.folder import Job, live_jobs
+from core.jobs import queue
+from core.jobs.folder import Job
+from core.jobs.listing import training_now
 from studio import words
 from studio.errors_shown import errors_shown
 from studio.markdown import plain
@@ -20,7 +22,7 @@ WHOLE_PAGE_EVERY_S = 10
 
 
 def sidebar() -> None:
-    live = next(live_jobs("train"), None)
+    live = training_now()
     remember("sidebar", (live.id if live else None, _percent(live), time.monotonic()))
 
     @st.fragment(run_every=LIVE_EVERY_S if live else IDLE_EVERY_S, key="sidebar")
@@ -38,7 +40,7 @@ def _percent(job: Job | None) -> int:
 
 
 def _foot() -> None:
-    live = next(live_jobs("train"), None)
+    live = training_now()
     if theme_changed() or _whole_page_is_old(live):
         st.rerun()
     if live:
@@ -50,6 +52,8 @@ def _foot() -> None:
                 go_to("train")
             st.progress(share_done(live))
             st.caption(brief(live))
+            if waiting := queue.waiting():
+                st.caption(f"{words.count(len(waiting), 'run')} waiting")
     reading = machine(home.home())
     st.caption(f":material/memory: {plain(reading.device_name)} · {words.size(reading.memory_free_bytes)} free")
 

@@ -1,10 +1,10 @@
-"""The docked bar: the plan in a line and the button that starts the training, or why it cannot be pressed."""
+"""The docked bar: the plan in a line, and the button that starts the training or puts it into the queue."""
 
 import streamlit as st
 
 from core.hardware import Machine
 from core.jobs import launcher
-from core.jobs.folder import live_jobs
+from core.jobs.listing import training_now
 from core.recipe import Recipe
 from studio import session, words
 from studio.errors_shown import errors_shown
@@ -15,26 +15,22 @@ from studio.plan_panel import Outlook, fit_badge
 
 
 def start_bar(recipe: Recipe, look: Outlook, machine: Machine) -> None:
-    busy = next(live_jobs("train"), None)
+    busy = training_now()
     with st.bottom, st.container(border=True):
         with split():
             st.markdown(_line(recipe, look, machine), width="content")
             with row(width="content", horizontal_alignment="right"):
                 if busy:
-                    st.caption(f"{plain(busy.name)} is training. Wait, or stop it first.", width="content")
-                start = st.button(
-                    "Start training",
-                    icon=":material/play_arrow:",
-                    type="primary",
-                    disabled=busy is not None,
-                    key="start",
-                )
+                    st.caption(f"{plain(busy.name)} is training", width="content")
+                label, icon = ("Add to queue", "playlist_add") if busy else ("Start training", "play_arrow")
+                start = st.button(label, icon=f":material/{icon}:", type="primary", key="start")
         if start:
             with errors_shown():
                 _start(recipe)
 
 
 def _start(recipe: Recipe) -> None:
+    """The same recipe twice is one run: a double click, or a second tab, opens the one that is under way."""
     job = launcher.start(recipe)
     session.select_job(job.id)
     go_to("train")

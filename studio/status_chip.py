@@ -1,9 +1,10 @@
 """A job's status as a chip: always a word and an icon, never colour alone."""
 
-from core.jobs.folder import Status
+from core.jobs.status import Status
 
 CHIPS: dict[Status, tuple[str, str, str]] = {  # status -> word, colour, icon
     Status.STARTING: ("Starting", "blue", "hourglass_top"),
+    Status.QUEUED: ("Queued", "violet", "schedule"),
     Status.PREPARING: ("Preparing", "blue", "progress_activity"),
     Status.RUNNING: ("Running", "blue", "progress_activity"),
     Status.STOPPING: ("Stopping", "violet", "progress_activity"),

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core import home
 from core.hardware import machine
+from core.jobs import queue
 from core.jobs.folder import Job
 from studio.checkpoint_list import checkpoint_list
 from studio.event_list import event_list
@@ -14,6 +15,7 @@ from studio.log_view import log_view
 from studio.loss_card import loss_card
 from studio.metric_strip import metric_strip
 from studio.mini_charts import mini_charts
+from studio.queue_card import queue_card
 from studio.run_details import recipe_facts
 from studio.run_header import run_header
 
@@ -42,6 +44,14 @@ def _curves(job: Job) -> None:
     with grid.cell():
         checkpoint_list(job)
     with grid.cell(), st.container(gap="xxsmall"):
-        section("Recipe")
-        recipe_facts(job.recipe)
-        st.caption(f"Started {when(job.created)}")
+        _queue_or_recipe(job)
+
+
+def _queue_or_recipe(job: Job) -> None:
+    """Who waits matters more than what was set; without anybody waiting, the recipe."""
+    if waiting := queue.waiting():
+        queue_card(waiting)
+        return
+    section("Recipe")
+    recipe_facts(job.recipe)
+    st.caption(f"Started {when(job.created)}")

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, tzinfo
+from numbers import Real
 
 MISSING = "—"
 GB = 1_000_000_000
@@ -9,7 +10,7 @@ MB = 1_000_000
 
 
 def known(number: float | None) -> bool:
-    return number is not None and math.isfinite(number)
+    return isinstance(number, Real) and math.isfinite(number)
 
 
 def loss(number: float | None) -> str:

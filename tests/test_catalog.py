@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from core import catalog
-from core.recipe import Source
+from core.recipe_sections import Source
 
 REAL_ROWS = Path(__file__).parents[2] / "shared/data"
 NORMS_PER_LAYER = {"Google": 4}  # Gemma 3 has norms before and after both blocks, the others only before

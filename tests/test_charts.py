@@ -1,8 +1,10 @@
 """The figures show what the metrics say, and stay the same as long as nothing new is reported."""
 
+import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.synthetic_jobs import make_job
@@ -11,8 +13,7 @@ from core.jobs.folder import Job
 from studio import charts
 from studio.job_table import sparkline
 from studio.loss_chart import LossCurve, curve_of, finding, loss_figure, small_loss_figure
-from studio.mini_charts import MINIS, mini_figure, thinned
-from studio.run_facts import best_step
+from studio.mini_charts import BUCKETS, MINIS, mini_figure
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def test_a_curve_held_still_ignores_what_comes_after(job: Job) -> None:
 def test_the_best_checkpoint_is_the_one_with_the_lowest_held_out_loss(job: Job) -> None:
     measured = dict(zip(job.metrics.held_out_step, job.metrics.held_out_loss, strict=True))
     kept = [checkpoint.step for checkpoint in job.checkpoints]
-    assert best_step(job) == min(kept, key=lambda step: measured[step])
+    assert job.best_step == min(kept, key=lambda step: measured[step])
     figure = loss_figure(curve_of(job))
-    assert trace(figure, "best checkpoint")["x"] == [best_step(job)]
+    assert trace(figure, "best checkpoint")["x"] == [job.best_step]
     assert len(trace(figure, "checkpoint")["x"]) == len(kept) - 1
 
 
@@ -102,11 +103,69 @@ def test_ticks_are_round(low: float, high: float, wanted: int, ticks: list[float
     assert charts.nice_ticks(low, high, wanted) == ticks
 
 
-def test_small_charts_are_thinned_and_keep_the_newest_point(job: Job) -> None:
-    steps, values = thinned(range(1, 2002), range(2001))
-    assert len(steps) <= 401
-    assert (steps[-1], values[-1]) == (2001, 2000)
-    assert all(mini_figure(mini, job.metrics["step"], job.metrics[mini.column])["data"] for mini in MINIS)
+@pytest.fixture
+def long_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """5,000 reports, one of them a spike, and 1,300 held-out losses, the best and the worst among neighbours."""
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path))
+    job = make_job(2, steps=1)
+    rows = [
+        {"step": step, "loss": 40.0 if step == 3333 else 2 - step / 5000, "learning_rate": 1e-4, "grad_norm": step}
+        for step in range(1, 5001)
+    ]
+    measured = {2001: 0.25, 2004: 9.5}
+    rows += [{"step": step, "held_out_loss": measured.get(step, 1.5)} for step in range(1101, 5001, 3)]
+    job.files.metrics.write_text("".join(f"{json.dumps(row)}\n" for row in sorted(rows, key=lambda row: row["step"])))
+    return job
+
+
+@pytest.mark.parametrize("until", [None, 4999])
+def test_a_long_run_is_thinned_but_no_spike_is_hidden(long_job: Job, until: int | None) -> None:
+    figure = loss_figure(curve_of(long_job, until=until))
+    raw, smoothed, held_out = (trace(figure, name) for name in ("train, raw", "train, smoothed", "held-out"))
+    assert list(raw["x"][raw["y"] == 40.0]) == [3333]
+    assert (raw["x"][0], raw["x"][-1]) == (smoothed["x"][0], smoothed["x"][-1]) == (1, until or 5000)
+    assert len(raw["x"]) <= 2002
+    assert len(smoothed["x"]) == len(smoothed["y"]) <= 1000
+    assert {2001: 0.25, 2004: 9.5}.items() <= dict(zip(held_out["x"], held_out["y"], strict=True)).items()
+    assert len(held_out["x"]) <= 502
+    assert all(np.diff(raw["x"]) > 0)
+
+
+def test_the_smoothed_line_of_a_long_run_follows_its_losses(long_job: Job) -> None:
+    curve = curve_of(long_job)
+    steps = np.array(curve.smoothed_steps)
+    undisturbed = steps < 3300
+    assert curve.smoothed[undisturbed] == pytest.approx(2 - steps[undisturbed] / 5000, abs=0.02)
+
+
+def test_a_short_range_of_a_long_run_shows_each_of_its_points(long_job: Job) -> None:
+    curve = curve_of(long_job, last=200, until=2100)
+    assert list(curve.steps) == list(range(1901, 2101))
+    assert list(curve.held_out_steps) == list(range(1902, 2101, 3))
+    assert len(curve.smoothed) == len(curve.losses) == 200
+    assert len(curve.before) == 400
+
+
+def test_a_held_curve_of_a_long_run_stands_still_while_the_run_doubles(long_job: Job) -> None:
+    before = curve_of(long_job, until=4000)
+    with long_job.files.metrics.open("a") as file:
+        file.writelines(
+            f'{{"step": {step}, "loss": 0.5}}\n{{"step": {step}, "held_out_loss": 3}}\n' for step in range(5001, 9001)
+        )
+    after = curve_of(long_job, until=4000)
+    for name in ("steps", "losses", "smoothed_steps", "smoothed", "held_out_steps", "held_out_losses"):
+        np.testing.assert_equal(getattr(before, name), getattr(after, name))
+    assert curve_of(long_job).steps[-1] == 9000
+
+
+def test_small_charts_show_the_first_point_the_newest_and_the_highest(long_job: Job) -> None:
+    append_line(long_job.files.metrics, {"step": 5001, "loss": 1.0, "grad_norm": 1.0, "learning_rate": 1e-4})
+    for mini in MINIS:
+        drawn = long_job.metrics.thinned(mini.column, buckets=BUCKETS)
+        line = mini_figure(mini, drawn.steps, drawn.values)["data"][0]
+        assert (line["x"][0], line["x"][-1]) == (1, 5001)
+        assert len(line["x"]) <= 2 * BUCKETS + 2
+        assert mini.column != "grad_norm" or max(line["y"]) == 5000
 
 
 def test_a_sparkline_has_forty_points_at_most_and_only_numbers() -> None:

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from peft import PeftConfig
 
 from core import home
-from core.jobs import launcher
-from core.jobs.folder import Status, all_jobs, find_job
+from core.jobs import launcher, queue
+from core.jobs.listing import all_jobs, find_job
+from core.jobs.status import Status
 from core.recipe import parse
 from core.recipe_yaml import from_yaml, to_yaml
 from tests.toy_model import make_toy_model
@@ -89,6 +91,52 @@ def test_stopping_saves_a_checkpoint_and_says_where(recipe_file):
     assert (told["status"], told["step"]) == ("stopped", step)
     assert f"Stopped after step {step:,} of 100,000" in told["why"]
     assert not job.files.scratch.exists()
+
+
+def test_a_stopped_training_is_resumed_to_the_same_end(recipe_file):
+    expected = json.loads(studio("train", str(recipe_file), "--set", "name=whole", "--json").stdout)["losses"]
+    job = find_job(studio("train", str(recipe_file), "--detach").stdout.strip())
+    while not job.checkpoints:
+        assert job.status.live, job.log_tail()
+        time.sleep(0.02)
+    os.killpg(job.worker.pid, signal.SIGKILL)
+    wrong = studio("resume", job.id, "--from", "99")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "has no checkpoint of step 99 that can be used. Those it has:" in wrong.stderr
+    done = studio("resume", job.id, "--from", str(job.checkpoints[0].step), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["losses"] == expected
+    again = studio("resume", job.id)
+    assert again.returncode == 1
+    assert "is finished; continue it as a new run" in again.stderr
+
+
+def test_the_queue_is_listed_reordered_and_left(recipe_file):
+    home.jobs_folder().mkdir(parents=True)
+    assert studio("queue").stdout == "Nothing waits.\n"
+    (device,) = queue.devices()
+    with FileLock(home.device_lock(device)):
+        ids = [
+            studio("train", str(recipe_file), "--set", f"name={name}", "--detach").stdout.strip() for name in ("a", "b")
+        ]
+        while len(queue.waiting()) < 2:
+            time.sleep(0.05)
+        assert studio("move", ids[1], "1").stdout == f"1. {ids[1]}\n2. {ids[0]}\n"
+        assert [row["id"] for row in json.loads(studio("queue", "--json").stdout)] == ids[::-1]
+        for job_id in ids:
+            assert "Taken out of the queue" in studio("stop", job_id).stdout
+        assert "does not wait in the queue" in studio("move", ids[0], "1").stderr
+    assert [job.status for job in all_jobs()] == [Status.STOPPED] * 2
+
+
+def test_discarding_removes_what_was_saved(recipe_file):
+    job = find_job(studio("train", str(recipe_file), "--set", "training.max_steps=100000", "--detach").stdout.strip())
+    while not job.checkpoints:
+        assert job.status.live, job.log_tail()
+        time.sleep(0.05)
+    assert "discarded: nothing is saved" in studio("stop", job.id, "--discard").stdout
+    assert job.status is Status.STOPPED
+    assert not job.checkpoints
 
 
 def test_ctrl_c_asks_the_training_to_save_and_stop(recipe_file):

@@ -15,7 +15,8 @@ from core.data.formats.table import FORMATS, columns_of, conversation_of, format
 from core.data.prepare import find_model, prepare
 from core.data.store import held_out_rows
 from core.errors import DataError
-from core.recipe import Recipe, Source, parse
+from core.recipe import Recipe, parse
+from core.recipe_sections import Source
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model
 

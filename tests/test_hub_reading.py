@@ -1,12 +1,17 @@
 """Models and data from the Hub, by the real clients against a local Hub: pinned, or refused in a sentence."""
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from core import home
+from core.jobs import launcher
+from core.jobs.listing import find_job
+from core.jobs.status import Status
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.toy_model import make_toy_model
 
@@ -18,7 +23,7 @@ import json, sys
 from core.data import hub
 from core.errors import StudioError
 from core.models.load import fetch, load_tokenizer
-from core.recipe import Source
+from core.recipe_sections import Source
 
 def answer(kind, source, **settings):
     if kind == "data":
@@ -103,3 +108,47 @@ def test_a_hub_in_trouble_is_a_sentence(hub, tmp_path):
         model, data = ask(environment, ("model", "me/tiny", {}), ("data", "me/rows", {}))
     assert "me/tiny is not on this machine, and the Hub cannot be reached or is in trouble" in model["error"]
     assert "The Hub answered 503 when asked for me/rows" in data["error"]
+
+
+def test_a_resumed_run_keeps_to_the_commits_it_began_with(hub, studio_home, tmp_path):
+    model, data = hub.repository("models/me/moving"), hub.repository("datasets/me/moving")
+    make_toy_model(model)
+    rows = [{"instruction": f"Say {n}", "output": str(n)} for n in range(20)]
+    (data / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: moving\nmodel: {source: me/moving}\ndata: {sources: [{source: me/moving}]}\n"
+        "training: {max_steps: 100000, batch: 1, accumulation: 1}\ncheckpoints: {every_steps: 2}\n"
+    )
+    environment = hub.environment(tmp_path) | {"STUDIO_HOME": str(studio_home), "OMP_NUM_THREADS": "1"}
+    job = trained_a_little(environment, "train", str(recipe), "--detach")
+    before = job.resolved
+    for folder in (model, data):
+        shutil.copytree(folder, folder.with_name("moving@before"))
+        (folder / "README.md").write_text("Something new")
+    shutil.rmtree(home.prepared_folder())
+    resumed = trained_a_little(environment, "resume", job.id, "--detach")
+    assert {name: resumed.resolved[name] for name in ("model", "data")} == {
+        name: before[name] for name in ("model", "data")
+    }
+
+
+def trained_a_little(environment: dict[str, str], *words: str):
+    """The job of a command after some steps more, stopped."""
+    done = subprocess.run(
+        [sys.executable, "-m", "core", *words],
+        cwd=home.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    job = find_job(done.stdout.strip())
+    already = job.metrics.step
+    while job.metrics.step < already + 4:
+        assert job.status.live, (job.result, job.log_tail())
+        time.sleep(0.05)
+    launcher.stop(job)
+    assert launcher.wait(job, 60) is Status.STOPPED
+    return job

@@ -9,7 +9,8 @@ import pytest
 from core.data.starter.generate import rows
 from core.inference import process as engine_process
 from core.jobs import launcher
-from core.jobs.folder import Status, all_jobs
+from core.jobs.listing import all_jobs
+from core.jobs.status import Status
 from tools.browser import browser, chromium, studio
 
 pytestmark = [

@@ -1,7 +1,6 @@
 """Every page through the shell, in a process that cannot import torch: what a person sees, and what a click does."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +12,10 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.synthetic_jobs import make_job
 from core.home import ROOT
 from core.jobs import process
-from core.jobs.folder import Job, Status, all_jobs, live_jobs
+from core.jobs.folder import Job
 from core.jobs.launcher import wait
+from core.jobs.listing import all_jobs, live_jobs
+from core.jobs.status import Status
 from core.jobs.worker import Worker
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
@@ -31,7 +32,7 @@ def studio_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     yield tmp_path
     for job in all_jobs():
         if job.worker:
-            job.worker.signal(signal.SIGKILL, group=True)
+            job.worker.kill()
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def opened(page: str = "home", chosen: Job | None = None) -> AppTest:
     """A new browser tab that opens Home and then a page, where a run was chosen on the way or not."""
     app = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
     if chosen:
-        app.session_state["fact:job"] = chosen.id
+        app.session_state["fact:jobs"] = [chosen.id]
     return app if page == "home" else app.switch_page(f"../pages/{page}.py").run()
 
 
@@ -113,7 +114,7 @@ def test_a_first_visitor_is_offered_the_quick_start_and_nothing_that_is_not_buil
 
 def test_the_quick_start_begins_a_run_and_shows_it() -> None:
     app = click(opened(), "quick start")
-    job = next(live_jobs("train"))
+    (job,) = live_jobs("train")
     assert job.recipe.model.source == "starter"
     assert not app.exception
     assert app.title[0].value == "fernway\\-support"
@@ -194,61 +195,6 @@ def test_before_the_first_step_train_says_what_is_being_done(running: Job) -> No
 def test_train_says_how_a_run_ended(status: str, sentence: str) -> None:
     make_job(1, "only", status, steps=60, reported=25)
     assert sentence in text_of(opened("train"))
-
-
-def test_runs_can_be_narrowed_to_those_that_need_attention() -> None:
-    a_run_of_every_kind()
-    app = opened("runs")
-    app.button_group(key="runs:kinds").set_value(["Needs attention"]).run()
-    assert set(app.dataframe[0].value["Run"]) >= {"run-failed", "run-interrupted", "no-step"}
-    assert "run-finished" not in set(app.dataframe[0].value["Run"])
-
-
-def test_runs_can_be_searched() -> None:
-    a_run_of_every_kind()
-    app = opened("runs")
-    app.text_input(key="runs:search").set_value("STOPPED").run()
-    assert list(app.dataframe[0].value["Run"]) == ["run-stopped"]
-
-
-def test_preparing_data_is_not_a_run() -> None:
-    job = make_job(1, "only", "finished", steps=60)
-    job.files.events.write_text(job.files.events.read_text().replace('"train"', '"prepare"'))
-    assert "No runs yet" in text_of(opened("runs"))
-
-
-def test_the_opened_run_is_shown_in_full_and_can_be_the_start_of_a_new_one(studio_home: Path) -> None:
-    make_job(1, "only", "finished", steps=60, lora={"rank": 48, "alpha": 96})
-    app = opened("runs", chosen=all_jobs("train")[0])
-    assert "rank: 48" in app.code[0].value
-    click(app, "again")
-    assert not app.exception
-    assert "rank: 48" in (studio_home / "drafts" / "draft.yaml").read_text()
-
-
-def test_a_damaged_run_is_named_and_the_others_work() -> None:
-    a_run_of_every_kind()
-    app = opened("runs", chosen=next(job for job in all_jobs("train") if job.damage))
-    assert not app.exception
-    assert "is damaged" in text_of(app)
-    assert "run-finished" in list(app.dataframe[0].value["Run"])
-
-
-def test_a_run_is_deleted_after_its_size_was_said() -> None:
-    job = make_job(1, "only", "finished", steps=60)
-    app = opened("runs", chosen=job)
-    assert "goes with 3 checkpoints" in text_of(app)
-    click(app, "delete:yes")
-    assert not job.folder.exists()
-    assert not app.exception
-
-
-def test_a_checkpoint_is_one_click_from_chat() -> None:
-    job = make_job(1, "only", "stopped", steps=60, reported=40)
-    app = opened("runs", chosen=job)
-    click(app, f"chat:{job.checkpoints[-1].step}")
-    assert not app.exception
-    assert app.session_state["fact:chat model"] == f"{job.id}@{job.checkpoints[-1].step}"
 
 
 def test_markup_from_outside_is_shown_as_text() -> None:

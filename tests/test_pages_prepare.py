@@ -14,7 +14,9 @@ from core.files import write_whole
 from core.hardware import Machine
 from core.home import ROOT
 from core.jobs import launcher, process
-from core.jobs.folder import Job, Status, all_jobs
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
+from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
@@ -37,7 +39,7 @@ def studio_home(tmp_path, monkeypatch):
     yield tmp_path
     for job in all_jobs():
         if job.worker:
-            job.worker.signal(signal.SIGKILL, group=True)
+            job.worker.kill()
 
 
 @pytest.fixture
@@ -382,11 +384,20 @@ def test_what_cannot_start_says_why_and_leaves_nothing():
     assert all_jobs() == []
 
 
-def test_while_a_training_is_live_another_cannot_start(never_started):
+def test_while_a_training_is_live_another_is_put_into_the_queue(never_started):
     job = launcher.start(Recipe())
     assert job.status is Status.STARTING
+    edit({"name": "second"})
     app = opened("lora")
-    assert app.button(key="start").disabled and "my\\-run is training" in text_of(app)
+    assert app.button(key="start").label == "Add to queue" and "my\\-run is training" in text_of(app)
+    assert click(app, "start").title[0].value == "second"
+    assert [job.name for job in all_jobs("train")] == ["second", "my-run"]
+
+
+def test_the_same_run_is_not_started_twice(never_started):
+    launcher.start(Recipe())
+    app = click(opened("lora"), "start")
+    assert app.title[0].value == "my\\-run" and len(all_jobs("train")) == 1
 
 
 def test_a_recipe_file_becomes_the_draft():

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from core.errors import RecipeError
-from core.recipe import Recipe, Source, diff, parse
+from core.recipe import Recipe, diff, parse
+from core.recipe_sections import Source
 from core.recipe_yaml import changed, from_yaml, load, to_yaml
 
 

@@ -12,7 +12,8 @@ from core import home
 from core.errors import ModelError
 from core.inference.choices import choices
 from core.jobs.worker import Worker
-from core.recipe import Recipe, TrainingSection, parse
+from core.recipe import Recipe, parse
+from core.recipe_sections import TrainingSection
 from core.training import cpu_loss, device
 from core.training import run as training
 from core.training.model import lora_config
@@ -145,15 +146,6 @@ def test_a_precision_the_device_does_not_have_is_refused(monkeypatch):
     cuda(monkeypatch, "Tesla T4", (7, 5))
     with pytest.raises(ModelError, match="Tesla T4 has no bf16"):
         device.choose_device(TrainingSection(precision="bf16"))
-
-
-def test_a_gpu_out_of_memory_is_a_sentence_with_a_way_out(toy, monkeypatch):
-    def too_much(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(training.SFTTrainer, "training_step", too_much)
-    with pytest.raises(ModelError, match=r"out of memory at step 1\. A batch of 1 with twice the accumulation"):
-        trained(recipe_for(toy))
 
 
 def test_the_plan_counts_what_peft_makes(toy):

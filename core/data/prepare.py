@@ -21,9 +21,12 @@ from core.data.report import Count, SourceCount
 from core.data.store import RowWriter, held_out_rows
 from core.errors import DataError
 from core.files import append_line, read_json, write_whole
+from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.load import Found, fetch, load_tokenizer
-from core.recipe import Recipe, Source
+from core.recipe import Recipe
+from core.recipe_sections import Source
+from core.where import Place, place_of
 
 # Raised when the making of tokens or labels changes, so that sets made before are not used.
 VERSION = 1
@@ -40,11 +43,11 @@ def run(worker: Worker) -> None:
     )
 
 
-def find_model(worker: Worker, weights: bool = True) -> Found:
+def find_model(worker: Worker, revision: str | None = None, weights: bool = True) -> Found:
     """Fetch the recipe's model, or only what its tokenizer needs, and write down what it is."""
     model = worker.job.recipe.model
     worker.progress(f"Looking for {model.source}", 0, 1)
-    found = fetch(model.source, model.revision, worker.progress, weights)
+    found = fetch(model.source, revision or model.revision, worker.progress, weights)
     worker.resolve(model={"source": model.source, "revision": found.revision})
     return found
 
@@ -55,7 +58,7 @@ def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.Prepared
     worker.progress("Opening the data", 0, 1)
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
     template = tokens.training_template(tokenizer)
-    opened = [sources.open_source(source) for source in recipe.data.sources]
+    opened = [sources.open_source(source) for source in _pinned(worker.job)]
     files = home.prepared_files(_key(recipe, tokenizer, template, [source.fingerprint for source in opened]))
     cached = files.report.exists()
     if not cached:
@@ -67,11 +70,27 @@ def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.Prepared
     return report, files
 
 
+def _pinned(job: Job) -> list[Source]:
+    """The recipe's sources; those on the Hub at the commit this job has begun with, if it has begun before."""
+    known = job.resolved.get("data")
+    commits = (
+        [found.get("fingerprint") for found in known if isinstance(found, dict)] if isinstance(known, list) else []
+    )
+    asked = job.recipe.data.sources
+    if len(commits) != len(asked):
+        return asked
+    return [
+        source.model_copy(update={"revision": commit}) if place_of(source.source) is Place.HUB else source
+        for source, commit in zip(asked, commits, strict=True)
+    ]
+
+
 def _key(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, template: str, fingerprints: list[str]) -> str:
     """Everything that shapes the prepared set, as 16 hex digits."""
     shape = [
         VERSION,
-        recipe.data.model_dump(mode="json"),
+        # Packing is done by the trainer, on the very same rows.
+        recipe.data.model_dump(mode="json", exclude={"packing"}),
         recipe.training.seed,
         hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
         template,

@@ -8,7 +8,8 @@ from typing import Any
 
 from core import home
 from core.files import read_json
-from core.jobs.folder import Job, all_jobs
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
 from core.jobs.tail import lines_of
 from core.recipe import Recipe
@@ -97,7 +98,8 @@ def _with_same_data(recipe: Recipe, kind: str | None = None) -> Iterator[Job]:
 
 
 def _data_of(recipe: Recipe) -> tuple:
-    return recipe.model, recipe.data, recipe.training.seed
+    model = recipe.model.model_copy(update={"start_from": None})
+    return model, recipe.data.model_copy(update={"packing": False}), recipe.training.seed
 
 
 def _row(values: dict[str, Any], held_out: set[int]) -> SampleRow:

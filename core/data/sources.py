@@ -10,7 +10,7 @@ from typing import Any
 
 from core.data.starter import generate
 from core.errors import DataError
-from core.recipe import Source
+from core.recipe_sections import Source
 from core.where import Place, local_path, place_of
 
 LONGEST_LINE_BYTES = 32_000_000

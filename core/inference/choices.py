@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from core import catalog
-from core.jobs.folder import Job, all_jobs, known_job
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs, known_job
 from core.where import Place, local_path, place_of
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")

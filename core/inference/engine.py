@@ -14,7 +14,7 @@ from core.inference.prompt import Prompt
 from core.inference.protocol import ChatRequest
 from core.inference.text import TextPieces
 from core.inference.weights import Weights
-from core.jobs.folder import live_jobs
+from core.jobs.listing import live_jobs
 
 
 class Listener(Protocol):
@@ -37,7 +37,7 @@ class Engine:
         if listener.cancelled.is_set():
             return "stop"
         if self.weights.device == "cpu":
-            share_cores(with_others=any(live_jobs()))
+            share_cores(with_others=any(job.status.at_work for job in live_jobs()))
         try:
             return self._generate(ask, target, prompt, listener)
         except torch.OutOfMemoryError:

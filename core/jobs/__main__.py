@@ -2,32 +2,54 @@
 
 import errno
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from core.errors import StudioError
+from core.jobs import queue
+from core.jobs.ending import stopped_early
 from core.jobs.folder import Job
 from core.jobs.kinds import KINDS
+from core.jobs.preflight import check_again
 from core.jobs.worker import StopRequested, Worker
 
 
 def main(folder: Path) -> int:
     """Exit status: 0 finished, 1 failed, 3 stopped. A bug leaves its traceback in the log."""
     worker = Worker(Job(folder))
-    sys.excepthook = worker.fail_loudly
-    worker.listen()
     try:
-        worker.phase("preparing")
-        import_module(KINDS[worker.job.kind]).run(worker)
-    except StopRequested:
-        worker.finish("stopped", "Stopped before the first step. Nothing was trained.")
+        # Held until the process ends, however it ends: a folder never has two workers.
+        lock = FileLock(worker.files.lock).acquire(timeout=0)
+    except Timeout:
+        print("Another worker is at work in this folder.", file=sys.stderr)
+        return 1
+    with lock:
+        sys.excepthook = worker.fail_loudly
+        worker.begin()
+        worker.listen()
+        _work(worker)
+    return {"finished": 0, "stopped": 3}.get((worker.job.result or {}).get("status", ""), 1)
+
+
+def _work(worker: Worker) -> None:
+    job = worker.job
+    try:
+        with queue.turn(worker, job.recipe.launcher.processes) if job.kind == "train" else nullcontext():
+            # It may have waited for hours, and what was there then need not be there now.
+            check_again(job)
+            worker.phase("preparing")
+            import_module(KINDS[job.kind]).run(worker)
+    except StopRequested as stop:
+        worker.finish("stopped", str(stop) or stopped_early(job))
     except StudioError as error:
         worker.finish("failed", str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        worker.finish("failed", f"The disk is full: {error.filename or folder}. Make space, then start again.")
-    return {"finished": 0, "stopped": 3}.get((worker.job.result or {}).get("status", ""), 1)
+        worker.finish("failed", f"The disk is full: {error.filename or job.folder}. Make space, then start again.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Read a job: the files of its folder are the truth, everything else is derived from them."""
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,43 +9,20 @@ from typing import Any
 import yaml
 
 from core import home
-from core.errors import JobError, RecipeError, StudioError
+from core.errors import RecipeError
 from core.jobs import process
+from core.jobs.about import About, about_in
+from core.jobs.checkpoint import Broken, Checkpoint, checkpoints_in
 from core.jobs.metrics import Metrics, metrics_of
-from core.jobs.tail import lines_of, object_of
+from core.jobs.status import Status
+from core.jobs.tail import events_of, latest_of, object_of
 from core.recipe import Recipe
 from core.recipe_yaml import load
 
 Row = dict[str, Any]
 
-
-class Status(StrEnum):
-    STARTING = "starting"
-    PREPARING = "preparing"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    DAMAGED = "damaged"
-
-    @property
-    def live(self) -> bool:
-        return self in (Status.STARTING, Status.PREPARING, Status.RUNNING, Status.STOPPING)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint that has its manifest, so all of it is there."""
-
-    step: int
-    folder: Path
-    manifest: Row
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file["size_bytes"] for file in self.manifest["files"].values())
+# The events with which a worker's life begins.
+BEGINNINGS = ("created", "resuming")
 
 
 @dataclass(frozen=True)
@@ -59,7 +35,7 @@ class Job:
     def id(self) -> str:
         return self.folder.name
 
-    @property
+    @cached_property
     def files(self) -> home.JobFiles:
         return home.JobFiles(self.folder)
 
@@ -69,29 +45,43 @@ class Job:
         return load(self.files.recipe)
 
     @property
+    def about(self) -> About:
+        """The name, tags and note that a person gave it later."""
+        return about_in(self.files.about)
+
+    @property
     def name(self) -> str:
-        return self.id if self.damage else self.recipe.name
+        return self.about.name or (self.id if self._recipe_damage else self.recipe.name)
 
     @cached_property
-    def damage(self) -> str | None:
-        """Why this folder cannot be read as a job, or None."""
+    def _recipe_damage(self) -> str | None:
         try:
             self.recipe  # noqa: B018
         except RecipeError as error:
-            return f"The job {self.id} is damaged. {error}"
+            return str(error)
+        return None
+
+    @property
+    def damage(self) -> str | None:
+        """Why this folder cannot be read as a job, or None."""
+        if self._recipe_damage:
+            return f"The job {self.id} is damaged. {self._recipe_damage}"
+        if self.files.result.exists() and _ended(self.result) is Status.DAMAGED:
+            return f"The job {self.id} is damaged. {self.files.result} is not what a worker writes."
         return None
 
     @property
     def resolved(self) -> Row:
         """What it became: revisions, device, precision, versions. Empty until the worker knows."""
         try:
-            return yaml.safe_load(self.files.resolved.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError):
+            found = yaml.safe_load(self.files.resolved.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
             return {}
+        return found if isinstance(found, dict) else {}
 
     @property
     def events(self) -> list[Row]:
-        return lines_of(self.files.events)
+        return events_of(self.files.events)
 
     @property
     def metrics(self) -> Metrics:
@@ -101,15 +91,21 @@ class Job:
     def result(self) -> Row | None:
         return object_of(self.files.result)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """`train` or `prepare`."""
-        return next((event["kind"] for event in self.events if event.get("event") == "created"), "train")
+        created = next((event for event in self.events if event["event"] == "created"), {})
+        return "prepare" if created.get("kind") == "prepare" else "train"
 
     @property
     def created(self) -> float:
         """Seconds since the epoch."""
-        return self.events[0].get("time", 0.0) if self.events else self.folder.stat().st_mtime
+        return self.events[0]["time"] if self.events else self.folder.stat().st_mtime
+
+    @property
+    def began(self) -> float:
+        """When its newest worker was asked for: at the creation, or at the last resume."""
+        return (self._newest(*BEGINNINGS) or {"time": self.created})["time"]
 
     @property
     def worker(self) -> process.Birth | None:
@@ -122,38 +118,73 @@ class Job:
         if result := self.result:
             return _ended(result)
         if self.worker is None:
-            return Status.STARTING if process.just_now(self.created) else Status.INTERRUPTED
+            return Status.STARTING if process.just_now(self.began) else Status.INTERRUPTED
         if not self.worker.alive:
             # The worker may have written its result between the two looks.
-            return _ended(self.result) if self.result else Status.INTERRUPTED
-        return Status(self.phase or Status.STARTING)
+            return _ended(self.result) if self.result else self._silent_end
+        return Status.STOPPING if self.stop_asked else Status(self.phase or Status.STARTING)
+
+    @property
+    def _silent_end(self) -> Status:
+        """A worker that was asked to stop before it could listen ends without a word."""
+        return Status.STOPPED if self.stop_asked and self.phase is None else Status.INTERRUPTED
+
+    @property
+    def prepared_key(self) -> str | None:
+        """The prepared set this job has found or made, once it has."""
+        key = (self._newest("prepared") or {}).get("key")
+        return key if isinstance(key, str) else None
 
     @property
     def phase(self) -> str | None:
-        """The last phase the worker entered: preparing, running or stopping."""
-        return next((event["phase"] for event in reversed(self.events) if event.get("event") == "phase"), None)
+        """The last phase its newest worker entered: queued, preparing, running or stopping."""
+        phase = (self.newest_event("phase") or {}).get("phase")
+        return phase if phase in ("queued", "preparing", "running", "stopping") else None
+
+    @property
+    def stop_asked(self) -> Row | None:
+        """The request to stop the newest worker, if there is one."""
+        return self.newest_event("stop_requested")
 
     @property
     def progress(self) -> Row:
         """The newest `progress` event: `what`, `done`, `total`; empty before the first."""
-        return next((event for event in reversed(self.events) if event.get("event") == "progress"), {})
+        newest = self.newest_event("progress") or {}
+        counted = all(isinstance(newest.get(name), int) for name in ("done", "total"))
+        return newest if counted and isinstance(newest.get("what"), str) else {}
 
     @property
     def total_steps(self) -> int | None:
         """How many steps the training will take; None until the worker knows."""
-        return next((event["total_steps"] for event in self.events if "total_steps" in event), None)
+        total = (self._newest("training") or {}).get("total_steps")
+        return total if isinstance(total, int) else None
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the creation to the last sign of life."""
-        end = (self.result or {}).get("time") or (self.events[-1]["time"] if self.events else self.created)
-        return process.now() - self.created if self.status.live else end - self.created
+        """Seconds its workers have worked, to the last sign of life; breaks and waiting in the queue do not count."""
+        before = _seconds((self._newest(*BEGINNINGS) or {}).get("before_s"), 0.0)
+        if self.status is Status.QUEUED:
+            return before
+        begun = self._newest(*BEGINNINGS, "turn") or {"time": self.created}
+        last = self.events[-1]["time"] if self.events else begun["time"]
+        end = process.now() if self.status.live else _seconds((self.result or {}).get("time"), last)
+        return before + max(0.0, end - begun["time"])
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """Those that can be used, oldest first."""
-        found = (_checkpoint(folder) for folder in self.files.checkpoints.glob("step-*"))
-        return sorted((checkpoint for checkpoint in found if checkpoint), key=lambda checkpoint: checkpoint.step)
+        return checkpoints_in(self.files)[0]
+
+    @property
+    def broken_checkpoints(self) -> list[Broken]:
+        """Those that cannot, oldest first; a live worker may be writing one."""
+        return checkpoints_in(self.files)[1]
+
+    @property
+    def best_step(self) -> int | None:
+        """The saved checkpoint with the lowest held-out loss of its own step; None where none was measured there."""
+        measured = self.metrics.held_out_at
+        return min((c.step for c in self.checkpoints if c.step in measured), key=measured.__getitem__, default=None)
 
     def log_tail(self, longest_bytes: int = 20_000) -> str:
         """The end of what the worker printed."""
@@ -164,63 +195,21 @@ class Job:
         except FileNotFoundError:
             return ""
 
+    def newest_event(self, name: str) -> Row | None:
+        """The newest event of a name that its newest worker, or somebody since its start, has written."""
+        found = self._newest(name, *BEGINNINGS)
+        return found if found and found["event"] == name else None
 
-def _checkpoint(folder: Path) -> Checkpoint | None:
-    """The checkpoint of a folder; None without a manifest, or with one that somebody has broken."""
-    manifest = object_of(home.manifest_file(folder)) or {}
-    step, files = manifest.get("step"), manifest.get("files")
-    sound = isinstance(step, int) and isinstance(files, dict) and all("size_bytes" in facts for facts in files.values())
-    return Checkpoint(step, folder, manifest) if sound else None
-
-
-def all_jobs(kind: str | None = None) -> list[Job]:
-    """Every job, newest first; with a kind, only those."""
-    folder = home.jobs_folder()
-    names = sorted((p.name for p in folder.iterdir() if _is_job(p)), reverse=True) if folder.is_dir() else []
-    jobs = [_job(str(folder), name) for name in names]
-    return [job for job in jobs if kind in (None, job.kind)]
+    def _newest(self, *names: str) -> Row | None:
+        return latest_of(self.files.events, *names)
 
 
-def live_jobs(kind: str | None = None) -> Iterator[Job]:
-    """The jobs whose worker is at work, newest first."""
-    return (job for job in all_jobs(kind) if job.status.live)
+def _seconds(value: Any, otherwise: float) -> float:
+    """A number of a file that somebody may have edited."""
+    return value if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
-def find_job(name: str) -> Job:
-    """The job with this id, or the newest whose run has this name; raises JobError."""
-    jobs = all_jobs()
-    matches = [job for job in jobs if job.id == name] or [job for job in jobs if job.name == name]
-    if not matches:
-        known = ", ".join(job.id for job in jobs[:5]) or "there are none yet"
-        raise JobError(f"There is no job {name!r}. The newest are: {known}. `python -m core jobs` lists all of them.")
-    return matches[0]
-
-
-def known_job(job_id: str | None) -> Job | None:
-    """The job with this id if its folder is there."""
-    try:
-        folder = home.job_folder(job_id or "")
-    except StudioError:
-        return None
-    return _job(str(folder.parent), folder.name) if folder.is_dir() else None
-
-
-_jobs: dict[tuple[str, str], Job] = {}
-
-
-def _job(folder: str, name: str) -> Job:
-    """One handle per folder, so that a recipe is parsed once in the life of the app."""
-    key = (folder, name)
-    if key not in _jobs:
-        _jobs[key] = Job(Path(folder) / name)
-    return _jobs[key]
-
-
-def _ended(result: Row) -> Status:
+def _ended(result: Row | None) -> Status:
     """How a job ended; a result file that says something else was not written by a worker."""
     known = (Status.FINISHED, Status.STOPPED, Status.FAILED)
-    return next((status for status in known if status == result.get("status")), Status.DAMAGED)
-
-
-def _is_job(path: Path) -> bool:
-    return not path.name.startswith(".") and path.is_dir()
+    return next((status for status in known if status == (result or {}).get("status")), Status.DAMAGED)

@@ -1,4 +1,4 @@
-"""Start and stop jobs: each is a process of its own session, so it outlives the app, the terminal and the tab."""
+"""Start, resume, stop and delete jobs: each is a process of its own session, so it outlives app, terminal and tab."""
 
 import os
 import shutil
@@ -15,38 +15,94 @@ from core import home
 from core.errors import JobError
 from core.files import append_line, write_whole
 from core.jobs import process
-from core.jobs.folder import Job, Status, live_jobs
-from core.jobs.preflight import check, located
+from core.jobs.ending import can_resume
+from core.jobs.folder import Job
+from core.jobs.listing import live_jobs
+from core.jobs.preflight import check, check_again, located
+from core.jobs.status import Status
+from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
 
+# A folder that was written to this recently by a worker of another machine may have a living one there.
+QUIET_S = 60
+
 
 def start(recipe: Recipe, kind: str = "train") -> Job:
-    """Start a job in the background and return its handle; raises StudioError and leaves nothing if it cannot start."""
+    """Start a job in the background, or queue it behind another training; its handle.
+
+    The very same recipe that is already under way is not started twice: its job is returned. Raises StudioError and
+    leaves nothing if it cannot start.
+    """
     recipe = located(recipe)
     check(recipe, kind)
     home.jobs_folder().mkdir(parents=True, exist_ok=True)
     # Two tabs, or a double click: the lock makes the look and the start one act.
-    with FileLock(home.jobs_folder() / ".start.lock"):
-        _refuse_a_second_training(kind)
-        job = _new_folder(recipe, kind)
+    with FileLock(home.start_lock()):
+        same = next((job for job in live_jobs(kind) if job.recipe == recipe), None)
+        return same or _launch(_new_folder(recipe, kind))
+
+
+def resume(job: Job, step: int | None = None) -> Job:
+    """Go on with a training from its newest good checkpoint, or from that of a step; raises JobError if it cannot.
+
+    Without any checkpoint it begins anew, in the same folder.
+    """
+    with FileLock(home.start_lock()):
+        if job.status.live:
+            return job
+        _refuse_resume(job, step)
+        check_again(job)
+        request = {"event": "resuming", "step": step, "before_s": job.duration_s}
+        append_line(job.files.events, {"time": time.time()} | request)
+        job.files.result.unlink(missing_ok=True)
+        job.files.process.unlink(missing_ok=True)
         return _launch(job)
 
 
 def stop(job: Job) -> None:
-    """Ask the worker to finish its step, write a checkpoint and end; a second request ends the whole group at once."""
+    """Ask the worker to finish its step, write a checkpoint and end; a second request ends it at once.
+
+    One that does not react is ended after a deadline, whether or not anybody still watches.
+    """
     if job.worker is None or not job.status.live:
         raise JobError(f"{job.name} is not running, so there is nothing to stop.")
     if job.status is Status.STOPPING:
-        job.worker.signal(signal.SIGKILL, group=True)
-    else:
-        job.worker.signal(signal.SIGTERM)
+        end(job, "Ended at once.")
+        return
+    append_line(job.files.events, {"time": time.time(), "event": "stop_requested"})
+    _detached("core.jobs.deadline", job.folder)
+    job.worker.signal(signal.SIGTERM)
+
+
+def discard(job: Job) -> None:
+    """End a job at once and remove what it has saved; its recipe, curve and log stay."""
+    if not job.status.live:
+        raise JobError(f"{job.name} is not running, so there is nothing to stop.")
+    append_line(job.files.events, {"time": time.time(), "event": "stop_requested", "keep": False})
+    shown = f"at step {job.metrics.step:,}" if job.metrics.step else "before its first step"
+    end(job, f"Stopped {shown} and discarded: nothing is saved.", keep=False)
+
+
+def end(job: Job, why: str, keep: bool = True) -> None:
+    """Kill a job's process with all its children, and say so in the result if the worker did not write one."""
+    if job.worker:
+        job.worker.kill()
+        _wait_for_death(job.worker)
+    if not keep:
+        shutil.rmtree(job.files.checkpoints, ignore_errors=True)
+        shutil.rmtree(job.files.adapter, ignore_errors=True)
+    shutil.rmtree(job.files.scratch, ignore_errors=True)
+    if keep and job.checkpoints:
+        why += f" The checkpoint of step {job.checkpoints[-1].step:,} is saved."
+    if job.result is None:
+        Worker(job).finish("stopped", why)
 
 
 def wait(job: Job, longest_s: float = float("inf")) -> Status:
     """Wait until the job is over, or the time has passed; the status then."""
-    end = time.monotonic() + longest_s
-    while job.status.live and time.monotonic() < end:
+    until = time.monotonic() + longest_s
+    while job.status.live and time.monotonic() < until:
         time.sleep(0.1)
     return job.status
 
@@ -58,9 +114,31 @@ def delete(job: Job) -> None:
     shutil.rmtree(job.folder)
 
 
-def _refuse_a_second_training(kind: str) -> None:
-    if kind == "train" and (busy := next(live_jobs("train"), None)):
-        raise JobError(f"{busy.name} is training on this machine. Wait until it is done, or stop it first.")
+def _refuse_resume(job: Job, step: int | None) -> None:
+    if job.damage:
+        raise JobError(job.damage)
+    if not can_resume(job):
+        reason = "is finished; continue it as a new run" if job.status is Status.FINISHED else "is not a training"
+        raise JobError(f"{job.name} {reason}.")
+    if step is not None and step not in [checkpoint.step for checkpoint in job.checkpoints]:
+        broken = next((f": {found.why}" for found in job.broken_checkpoints if found.step == step), "")
+        known = ", ".join(f"{checkpoint.step:,}" for checkpoint in job.checkpoints) or "there are none"
+        raise JobError(
+            f"{job.name} has no checkpoint of step {step:,} that can be used{broken}. Those it has: {known}."
+        )
+    if job.worker and not job.worker.here and time.time() - _last_write(job) < QUIET_S:
+        raise JobError(f"{job.name} seems to be running on {job.worker.host}: its files have just changed.")
+
+
+def _last_write(job: Job) -> float:
+    files = (job.files.events, job.files.metrics, job.files.log)
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def _wait_for_death(worker: process.Birth, longest_s: float = 10) -> None:
+    until = time.monotonic() + longest_s
+    while worker.alive and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _new_folder(recipe: Recipe, kind: str) -> Job:
@@ -87,16 +165,19 @@ def _claim(aside: Path, name: str) -> Path:
 
 
 def _launch(job: Job) -> Job:
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with job.files.log.open("ab") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "core.jobs", str(job.folder)],
+    process.write(job.files.process, process.born(_detached("core.jobs", job.folder).pid))
+    return job
+
+
+def _detached(module: str, folder: Path) -> subprocess.Popen:
+    """A process of its own session whose output goes to the job's log."""
+    with home.JobFiles(folder).log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, str(folder)],
             cwd=home.ROOT,
-            env=environment,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    process.write(job.files.process, process.born(worker.pid))
-    return job

@@ -5,7 +5,10 @@ from pathlib import Path
 from core import home
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
-from core.recipe import ModelSection, Recipe, Source
+from core.jobs.folder import Job
+from core.recipe import Recipe
+from core.recipe_sections import ModelSection, Source
+from core.training import start
 from core.training.plan import disk_bytes
 from core.where import Place, local_path, place_of
 
@@ -15,17 +18,33 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
-    problems = [*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources)]
+    begin = [JobError(text) for text in start.problems(recipe)]
+    _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
+    _check_disk(disk_bytes(recipe) if kind == "train" else 0)
+
+
+def check_again(job: Job) -> None:
+    """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
+    key = job.prepared_key
+    prepared = bool(key) and home.prepared_files(key).report.exists()
+    data = [] if prepared else _problems_of_data(job.recipe.data.sources)
+    _raise([*_problems_of_model(job.recipe.model), *data])
+    saved = sum(checkpoint.size_bytes for checkpoint in job.checkpoints)
+    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind == "train" else 0)
+
+
+def _raise(problems: list[StudioError]) -> None:
     if problems:
         raise (problems[0] if len(problems) == 1 else StudioError("\n".join(str(problem) for problem in problems)))
-    _check_disk(disk_bytes(recipe) if kind == "train" else 0)
 
 
 def located(recipe: Recipe) -> Recipe:
     """The recipe with every local source as an absolute path, so that it means the same from any folder."""
     sources = [source.model_copy(update={"source": _absolute(source.source)}) for source in recipe.data.sources]
     data = recipe.data.model_copy(update={"sources": sources})
-    model = recipe.model.model_copy(update={"source": _absolute(recipe.model.source)})
+    begin = recipe.model.start_from
+    here = {"start_from": _absolute(begin)} if begin and not start.is_run(begin) else {}
+    model = recipe.model.model_copy(update={"source": _absolute(recipe.model.source)} | here)
     return recipe.model_copy(update={"data": data, "model": model})
 
 

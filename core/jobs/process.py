@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,16 +19,25 @@ BIRTH_ALLOWANCE_S = 15
 
 @dataclass(frozen=True)
 class Birth:
-    """A process: pid, birth time (seconds since the epoch, from psutil) and host."""
+    """A process: pid, birth time (seconds since the epoch, from psutil) and host.
+
+    `oom_kills` is how many processes the system had ended for lack of memory by then; None where it does not say.
+    """
 
     pid: int
     birth: float
     host: str
+    oom_kills: int | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether it was born on this machine."""
+        return self.host == socket.gethostname()
 
     @property
     def alive(self) -> bool:
         """Whether that very process lives here; a zombie is dead."""
-        if self.host != socket.gethostname():
+        if not self.here:
             return False
         try:
             found = psutil.Process(self.pid)
@@ -34,19 +45,38 @@ class Birth:
         except psutil.NoSuchProcess:
             return False
 
-    def signal(self, number: int, group: bool = False) -> None:
-        """Send a signal to the process, or to its whole group; nothing happens where it is gone."""
+    def signal(self, number: int) -> None:
+        """Send a signal to the process; nothing happens where it is gone."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End the process with its group and all its children at once; those of torchrun are in sessions of their own."""
         if not self.alive:
             return
-        try:
-            (os.killpg if group else os.kill)(self.pid, number)
-        except ProcessLookupError:
-            return
+        children: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.pid).children(recursive=True)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def born(pid: int) -> Birth:
     """The birth of a process that lives now; raises psutil.NoSuchProcess."""
-    return Birth(pid, psutil.Process(pid).create_time(), socket.gethostname())
+    return Birth(pid, psutil.Process(pid).create_time(), socket.gethostname(), oom_kills())
+
+
+def oom_kills(proc: Path = Path("/proc")) -> int | None:
+    """How many processes Linux has ended for lack of memory since it started (proc(5), vmstat); None elsewhere."""
+    try:
+        lines = (proc / "vmstat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
 def write(path: Path, birth: Birth) -> None:
@@ -56,7 +86,9 @@ def write(path: Path, birth: Birth) -> None:
 def read(path: Path) -> Birth | None:
     values = read_json(path)
     try:
-        return Birth(int(values["pid"]), float(values["birth"]), str(values["host"])) if values else None
+        kills = (values or {}).get("oom_kills")
+        known = kills if isinstance(kills, int) else None
+        return Birth(int(values["pid"]), float(values["birth"]), str(values["host"]), known) if values else None
     except (KeyError, TypeError, ValueError):
         return None
 

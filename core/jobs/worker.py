@@ -12,14 +12,16 @@ from typing import Any
 
 import yaml
 
-from core.files import append_line, write_whole
+from core.files import append_line, end_last_line, write_whole
 from core.jobs.folder import Job
 
 PROGRESS_EVERY_S = 1.0
+# Room for the last words of a job on a full disk: freed before they are written.
+BALLAST_BYTES = 64_000
 
 
-class StopRequested(Exception):
-    """Raised where a stop can be obeyed at once."""
+class StopRequested(BaseException):
+    """Raised where a stop can be obeyed at once; not an Exception, so that no library takes it for one of its own."""
 
 
 class Worker:
@@ -31,6 +33,12 @@ class Worker:
         self.stop_requested = False
         self._stop_at_once = True
         self._last_progress = ("", 0.0)
+
+    def begin(self) -> None:
+        """Make a folder that another worker may have left in the middle of a line ready to be written."""
+        end_last_line(self.files.events)
+        end_last_line(self.files.metrics)
+        self.files.ballast.write_bytes(b"\0" * BALLAST_BYTES)
 
     def listen(self) -> None:
         """From now on SIGTERM and Ctrl-C are requests to stop."""
@@ -55,7 +63,7 @@ class Worker:
             self._stop_at_once = True
 
     def phase(self, name: str) -> None:
-        """Enter a phase: preparing, running or stopping."""
+        """Enter a phase: queued, preparing, running or stopping."""
         self.event("phase", phase=name)
 
     def event(self, event: str, **more: Any) -> None:
@@ -78,6 +86,10 @@ class Worker:
         row = {name: None if name in bad else value for name, value in numbers.items()}
         append_line(self.files.metrics, row | ({"not_finite": bad} if bad else {}))
 
+    def void_after(self, step: int) -> None:
+        """Readers drop all numbers of later steps: they are trained again."""
+        append_line(self.files.metrics, {"resumed_from": step})
+
     def resolve(self, **facts: Any) -> None:
         """Add to `resolved.yaml`: what the recipe became on this machine."""
         text = yaml.safe_dump(self.job.resolved | facts, sort_keys=False, allow_unicode=True)
@@ -85,6 +97,8 @@ class Worker:
 
     def finish(self, status: str, why: str, **more: Any) -> None:
         """Write the result. It comes last: its presence means the job is over."""
+        self.files.ballast.unlink(missing_ok=True)
+        self.event("ended", status=status, why=why)
         result = {"status": status, "why": why, "time": time.time()} | more
         write_whole(self.files.result, json.dumps(result, indent=1, ensure_ascii=False))
 

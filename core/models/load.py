@@ -5,7 +5,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from core.errors import ModelError
 from core.models import hub, starter
@@ -49,15 +55,19 @@ def load_tokenizer(found: Found, chat_template: str | None = None) -> PreTrained
     return tokenizer
 
 
-def load_base(found: Found, dtype: torch.dtype, device: str) -> PreTrainedModel:
-    """The base model in a number format on a device; raises ModelError."""
+def load_base(
+    found: Found, dtype: torch.dtype, device: str, quantization: BitsAndBytesConfig | None = None
+) -> PreTrainedModel:
+    """The base model in a number format on a device, its linear layers in 4 bits if so configured; raises ModelError."""
+    # What is quantised is put on its device while it is loaded: it cannot be moved afterwards.
+    how = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa"
+            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa", **how
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error
-    return model.to(device)
+    return model if quantization else model.to(device)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,32 +2,58 @@
 
 import math
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import distributed
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from core.jobs.worker import Worker
-from core.training.checkpoints import prune, publish
+from core.errors import JobError
+from core.jobs.worker import StopRequested, Worker
 from core.training.device import Device
-from core.training.model import make_portable
+
+# So many steps in a row without a finite loss do not recover.
+HOPELESS_STEPS = 3
 
 
 class Reporter(TrainerCallback):
-    """Loss, speed, memory and time left as lines of `metrics.jsonl`; held-out losses as events too."""
+    """Loss, speed, memory and time left as lines of `metrics.jsonl`; held-out losses as events too.
 
-    def __init__(self, worker: Worker, device: Device):
+    The trainer reports every step; a line is the mean of `log_every` of them. What is not yet written travels in the
+    checkpoint, so that a resumed run writes the very same lines.
+    """
+
+    def __init__(self, worker: Worker, device: Device, log_every: int, saved: dict[str, Any]):
         self.worker = worker
         self.device = device
+        self.log_every = log_every
         self.supervised_tokens = 0
-        self.best = math.inf
-        self._counted_tokens = self._counted_s = self._busy_s = self._step_began = self._began = 0.0
+        self.window: list[float] = list(saved.get("window", []))
+        self.elapsed_before_s = float(saved.get("elapsed_s", 0.0))
+        self.not_finite_since: int | None = None
+        self.best = worker.job.metrics.best_held_out_loss or math.inf
+        self.first_step = self._counted_tokens = 0
+        self._counted_s = self._busy_s = self._step_began = 0.0
+        self._began = time.monotonic()
+        self._stepping_since: float | None = None
+
+    def saved(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this: the losses that are in no line yet, and the seconds so far."""
+        return {"window": self.window, "elapsed_s": self.elapsed_s}
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of training, those before the resume included."""
+        return round(self.elapsed_before_s + time.monotonic() - self._began, 3)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
-        self._began = time.monotonic()
+        self._began, self.first_step = time.monotonic(), state.global_step
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self._step_began = time.monotonic()
+        if self._stepping_since is None:
+            self._stepping_since = self._step_began
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self._busy_s += time.monotonic() - self._step_began
@@ -35,26 +61,59 @@ class Reporter(TrainerCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **kw: Any
     ) -> None:
+        # The trainer keeps all it logged and would write it into every checkpoint; the lines are in `metrics.jsonl`.
+        state.log_history.clear()
         if "loss" not in logs:
             return
-        elapsed = time.monotonic() - self._began
+        self.window.append(logs["loss"])
+        if state.global_step % self.log_every == 0 or state.global_step == state.max_steps:
+            self._write(state, logs)
+        self._judge(state.global_step, logs["loss"])
+
+    def _write(self, state: TrainerState, logs: dict[str, float]) -> None:
         self.worker.metric(
             step=state.global_step,
             epoch=logs.get("epoch"),
-            loss=logs["loss"],
+            loss=sum(self.window) / len(self.window),
             learning_rate=logs.get("learning_rate"),
             grad_norm=logs.get("grad_norm"),
             tokens_per_s=self._speed(),
             memory_bytes=self.device.memory_bytes(),
-            elapsed_s=round(elapsed, 3),
-            left_s=round(elapsed / state.global_step * (state.max_steps - state.global_step), 3),
+            elapsed_s=self.elapsed_s,
+            left_s=self._left_s(state),
         )
+        self.window.clear()
+
+    def _left_s(self, state: TrainerState) -> float:
+        """Seconds for the steps that are left, at the pace of those this process has done."""
+        done = state.global_step - self.first_step
+        taken = time.monotonic() - (self._began if self._stepping_since is None else self._stepping_since)
+        return round(taken / done * (state.max_steps - state.global_step), 3)
 
     def _speed(self) -> float | None:
         """Supervised tokens a second since the last report, evaluation and saving left out."""
         tokens, seconds = self.supervised_tokens - self._counted_tokens, self._busy_s - self._counted_s
         self._counted_tokens, self._counted_s = self.supervised_tokens, self._busy_s
         return round(tokens / seconds, 1) if seconds else None
+
+    def _judge(self, step: int, loss: float) -> None:
+        """Raise JobError once the loss has not been a number for several steps."""
+        if math.isfinite(loss):
+            self.not_finite_since = None
+            return
+        self.not_finite_since = self.not_finite_since or step
+        if step - self.not_finite_since + 1 >= HOPELESS_STEPS:
+            raise JobError(self.hopeless())
+
+    def hopeless(self) -> str:
+        """What a loss that is no number means, and what to do."""
+        saved = self.worker.job.checkpoints
+        good = f"The checkpoint of step {saved[-1].step:,} is from before that. " if saved else ""
+        return (
+            f"The loss has not been a number since step {self.not_finite_since:,}, so the run was stopped. {good}"
+            "Usual causes: the learning rate is too high, the warm-up too short, or fp16 overflows. Start a new run from "
+            "this one with a lower learning rate, longer warm-up, or another precision."
+        )
 
     def on_evaluate(
         self,
@@ -71,29 +130,55 @@ class Reporter(TrainerCallback):
         self.worker.event("held_out", step=state.global_step, loss=shown, best=best)
 
 
-class Stopper(TrainerCallback):
-    """A requested stop ends the training after the step, with a checkpoint."""
+class EvaluationCut(Exception):
+    """A stop was asked for while the held-out loss was measured."""
 
-    def __init__(self, worker: Worker):
-        self.worker = worker
+
+class Stopper(TrainerCallback):
+    """A requested stop ends the training after the step, with a checkpoint; a measurement is cut short."""
+
+    def __init__(self, asked: Callable[[], bool]):
+        self.asked = asked
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
-        if self.worker.stop_requested:
+        if agreed(self.asked(), args.device):
             control.should_save = True
             control.should_training_stop = True
 
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any
+    ) -> None:
+        if agreed(self.asked(), args.device):
+            raise EvaluationCut
 
-class Publisher(TrainerCallback):
-    """What the trainer has saved becomes a checkpoint of the job."""
+    @staticmethod
+    def after_the_cut(first_step: int, state: TrainerState, control: TrainerControl) -> None:
+        """Save what was trained; where this process has trained nothing yet, end at once. Raises StopRequested."""
+        if state.global_step == first_step:
+            raise StopRequested
+        control.should_save = True
+        control.should_training_stop = True
 
-    def __init__(self, worker: Worker, keep: int, versions: dict[str, str]):
-        self.worker = worker
-        self.keep = keep
-        self.versions = versions
+
+class MinuteSaver(TrainerCallback):
+    """A checkpoint every so many minutes, whatever the steps say."""
+
+    def __init__(self, minutes: float):
+        self.every_s = minutes * 60
+        self._last = time.monotonic()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
-        written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        make_portable(written, self.worker.job.recipe)
-        size = publish(written, self.worker.job, state.global_step, self.versions)
-        self.worker.event("checkpoint", step=state.global_step, size_bytes=size)
-        prune(self.worker.job, self.keep)
+        self._last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
+        if agreed(time.monotonic() - self._last >= self.every_s, args.device):
+            control.should_save = True
+
+
+def agreed(wish: bool, device: torch.device) -> bool:
+    """Whether any process of this training wishes it: all of them have to do the same in the same step."""
+    if not distributed.is_initialized():
+        return wish
+    wishes = torch.tensor(int(wish), device=device)
+    distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
+    return bool(wishes)

@@ -23,9 +23,9 @@ def applies_to(base: Any) -> bool:
 
 def loss_at_labels(base: Any, inputs: dict[str, torch.Tensor], items: torch.Tensor | int | None) -> torch.Tensor:
     """Mean cross entropy over the labelled positions of a padded batch; `items` of them make up the whole step."""
-    hidden = base.model(
-        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-    ).last_hidden_state  # (batch, seq, hidden)
+    # Packed rows have positions instead of a mask: each of their conversations begins at 0 and sees only itself.
+    seen = {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
+    hidden = base.model(**seen, use_cache=False).last_hidden_state  # (batch, seq, hidden)
     following = inputs["labels"][:, 1:]
     learned = following != IGNORED
     logits = base.lm_head(hidden[:, :-1][learned])  # (labels, vocabulary)

@@ -8,7 +8,7 @@ import torch
 
 from core.errors import ModelError
 from core.hardware import precision as precision_of
-from core.recipe import TrainingSection
+from core.recipe_sections import TrainingSection
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,71 @@ import json
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import PreTrainedModel, set_seed
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    load_peft_weights,
+    prepare_model_for_kbit_training,
+    set_peft_model_state_dict,
+)
+from safetensors import SafetensorError
+from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 
 from core.errors import ModelError
 from core.files import write_whole
 from core.models import starter
-from core.recipe import LoraSection, Recipe
+from core.recipe import Recipe
+from core.recipe_sections import LoraSection
+from core.training import start
+from core.training.device import Device
 from core.training.plan import TARGETS
 
-# What each method adds to plain LoRA: rsLoRA (arXiv:2312.03732), DoRA (arXiv:2402.09353).
-METHODS: dict[str, dict[str, Any]] = {"lora": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}
+# What each method adds to plain LoRA: rsLoRA (arXiv:2312.03732), DoRA (arXiv:2402.09353). QLoRA (arXiv:2305.14314) is
+# plain LoRA on a base model of 4 bits.
+METHODS: dict[str, dict[str, Any]] = {
+    "lora": {},
+    "qlora": {},
+    "rslora": {"use_rslora": True},
+    "dora": {"use_dora": True},
+}
 
 
-def with_adapter(base: PreTrainedModel, recipe: Recipe) -> PeftModel:
-    """A fresh adapter on a base model, its first weights drawn from the recipe's seed; raises ModelError."""
+def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
+    """NF4 with double quantisation for QLoRA; None for a base model in full."""
+    if recipe.lora.method != "qlora":
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=device.weights_dtype,
+    )
+
+
+def with_adapter(base: PreTrainedModel, recipe: Recipe, recomputes: bool = False) -> PeftModel:
+    """An adapter on a base model: fresh, its first weights drawn from the recipe's seed, or that of an earlier run.
+
+    Raises ModelError.
+    """
     set_seed(recipe.training.seed)
+    if recipe.lora.method == "qlora":
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
     try:
-        return get_peft_model(base, lora_config(recipe.lora))
+        model = get_peft_model(base, lora_config(recipe.lora))
     except ValueError as error:
         raise ModelError(f"lora.targets: {recipe.lora.targets} does not fit this model: {error}") from error
+    if recipe.model.start_from:
+        _load(model, start.folder_of(recipe.model.start_from))
+    return model
+
+
+def _load(model: PeftModel, folder: Path) -> None:
+    """Put the weights of a saved adapter of the same shape in place of the fresh ones; raises ModelError."""
+    try:
+        set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"model.start_from: the adapter in {folder} does not fit: {str(error)[:300]}") from error
 
 
 def lora_config(lora: LoraSection) -> LoraConfig:

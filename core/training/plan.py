@@ -39,14 +39,14 @@ def plan(recipe: Recipe, rows: int | None = None, tokens: int | None = None) -> 
     """What the recipe will take. `rows` and `tokens` are those of one epoch, held-out rows already taken off."""
     model = catalog.model(recipe.model.source)
     steps = total_steps(recipe, rows)
-    epochs = steps * recipe.training.effective_batch() / rows if steps and rows else None
+    epochs = steps * recipe.effective_batch() / rows if steps and rows else None
     return Plan(
         rows=rows,
         steps=steps,
         tokens=round(tokens * epochs) if tokens and epochs else None,
         trainable=trainable_parameters(recipe),
         model_parameters=model.parameters if model else None,
-        checkpoints=math.ceil(steps / recipe.checkpoints.every_steps) if steps else None,
+        checkpoints=math.ceil(steps / (recipe.checkpoints.every_steps or steps)) if steps else None,
         disk_bytes=disk_bytes(recipe),
     )
 
@@ -57,7 +57,8 @@ def total_steps(recipe: Recipe, rows: int | None) -> int | None:
         return recipe.training.max_steps
     if not rows:
         return None
-    per_epoch = math.ceil(math.ceil(rows / recipe.training.batch) / recipe.training.accumulation)
+    per_process = math.ceil(rows / (recipe.training.batch * recipe.launcher.processes))
+    per_epoch = math.ceil(per_process / recipe.training.accumulation)
     return max(1, math.ceil(per_epoch * recipe.training.epochs))
 
 
@@ -76,14 +77,14 @@ def trainable_parameters(recipe: Recipe) -> int | None:
     return model.layers * (recipe.lora.rank * sum(inputs + outputs for inputs, outputs in shapes) + magnitudes)
 
 
-def checkpoint_bytes(recipe: Recipe) -> int:
-    """One checkpoint on disk; for an unknown model, an adapter of ten million weights is assumed."""
-    return (trainable_parameters(recipe) or 10_000_000) * 12 + CHECKPOINT_EXTRA_BYTES
+def checkpoint_bytes(recipe: Recipe, trainable: int | None = None) -> int:
+    """One checkpoint on disk; for a model of unknown shape, an adapter of ten million weights is assumed."""
+    return (trainable or trainable_parameters(recipe) or 10_000_000) * 12 + CHECKPOINT_EXTRA_BYTES
 
 
 def disk_bytes(recipe: Recipe) -> int:
-    """Disk that a run's checkpoints and adapter will take; one more checkpoint than is kept is there for a moment."""
-    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 1)
+    """Disk that a run will take: the newest checkpoints, the best one, and the next, which is there for a moment."""
+    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 2)
 
 
 def model_bytes(source: str, bits: int = 16) -> int | None:

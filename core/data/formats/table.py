@@ -6,7 +6,7 @@ from typing import Any
 from core.data.conversation import Message, RowProblem
 from core.data.formats import alpaca, conversations, messages
 from core.errors import DataError
-from core.recipe import Source
+from core.recipe_sections import Source
 
 FORMATS: dict[str, ModuleType] = {layout.NAME: layout for layout in (messages, conversations, alpaca)}
 

@@ -1,0 +1,35 @@
+"""When the memory is too small: notice it, give back what was held, and try the same step in smaller pieces."""
+
+import gc
+from dataclasses import replace
+
+import torch
+
+from core.errors import ModelError
+from core.training import resume
+from core.training.session import Session
+
+
+def is_too_small(error: Exception) -> bool:
+    """Whether an error says so: a GPU's has a type, the CPU's allocator only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def free() -> None:
+    """Give back what an attempt has held; only once nothing refers to it any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def smaller(session: Session) -> Session:
+    """The next attempt: fewer conversations at once, as many in a step, from the last checkpoint; raises ModelError."""
+    worker, step, micro = session.worker, session.job.metrics.step + 1, session.micro.smaller()
+    if micro is None:
+        raise ModelError(
+            f"The memory is too small even for one conversation at a time (at step {step:,}). Lower data.max_length or "
+            "lora.rank, choose lora.method qlora, or a smaller model."
+        )
+    said = {"batch": micro.batch, "accumulation": micro.accumulation, "recomputes": micro.recomputes}
+    worker.event("out_of_memory", step=step, **said)
+    return replace(session, micro=micro, point=resume.go_back(worker))

@@ -1,0 +1,33 @@
+"""How a step is cut into pieces that fit into memory: the conversations of a step stay the same, only fewer at a time."""
+
+from dataclasses import dataclass
+
+from core.jobs.folder import Job
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Conversations at once, how many such batches make a step, and whether activations are computed again."""
+
+    batch: int
+    accumulation: int
+    recomputes: bool
+
+    def smaller(self) -> "MicroBatch | None":
+        """Half as many at once (or the next that divides them), then activations computed again; None if all is tried."""
+        if self.batch > 1:
+            batch = max(size for size in range(1, self.batch // 2 + 1) if self.batch % size == 0)
+            return MicroBatch(batch, self.accumulation * self.batch // batch, self.recomputes)
+        return None if self.recomputes else MicroBatch(1, self.accumulation, True)
+
+
+def micro_batch(job: Job, recomputes: bool) -> MicroBatch:
+    """What the recipe asks for, or what was found to fit since; `recomputes` is the device's default."""
+    training = job.recipe.training
+    asked = MicroBatch(
+        training.batch,
+        training.accumulation,
+        recomputes if training.activation_checkpointing == "auto" else training.activation_checkpointing == "on",
+    )
+    found = next((event for event in reversed(job.events) if event["event"] == "out_of_memory"), None)
+    return MicroBatch(found["batch"], found["accumulation"], found["recomputes"]) if found else asked

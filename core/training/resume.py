@@ -1,0 +1,106 @@
+"""Go on with a run: find the checkpoint, see that model and data are the same, say what differs on this machine."""
+
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core import home
+from core.data.prepare import prepare
+from core.errors import DataError, ModelError
+from core.jobs.checkpoint import Checkpoint
+from core.jobs.folder import Job
+from core.jobs.worker import Worker
+from core.models.load import Found
+from core.training.checkpoints import discard_after, newest_good
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a training begins: at a checkpoint, or at step 0."""
+
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def step(self) -> int:
+        return self.checkpoint.step if self.checkpoint else 0
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """What the checkpoint was made with and on; empty at step 0."""
+        made = self.checkpoint.manifest.get("made") if self.checkpoint else None
+        return made if isinstance(made, dict) else {}
+
+
+def find_point(worker: Worker) -> Point:
+    """The point this worker begins at; what was trained after it becomes void. Raises JobError."""
+    request = next((event for event in reversed(worker.job.events) if event["event"] == "resuming"), None)
+    return go_back(worker, request.get("step")) if request else Point()
+
+
+def go_back(worker: Worker, step: int | None = None) -> Point:
+    """Return to the newest good checkpoint, or to that of a step: later checkpoints and numbers are dropped."""
+    job = worker.job
+    checkpoint, skipped = newest_good(job, step)
+    point = Point(checkpoint)
+    for broken in skipped:
+        worker.warning(f"The checkpoint of step {broken.step:,} is broken: {broken.why}. An earlier one is used.")
+    # In this order: a worker that is killed in between leaves no number without the checkpoint that it led to.
+    discard_after(job, point.step)
+    # The adapter of an earlier end: its step is trained again, or is a checkpoint.
+    shutil.rmtree(job.files.adapter, ignore_errors=True)
+    worker.void_after(point.step)
+    worker.event("resumed", step=point.step, skipped=[asdict(broken) for broken in skipped])
+    return point
+
+
+def prepared(worker: Worker, found: Found, point: Point) -> home.PreparedFiles:
+    """The prepared set the checkpoint was trained on; raises DataError where the data has changed since.
+
+    A set that is still there is used as it is, whatever became of the sources.
+    """
+    key = point.made.get("data")
+    files = home.prepared_files(key) if key else None
+    if files and files.report.exists():
+        return files
+    _, files = prepare(worker, found)
+    if key and files.folder.name != key:
+        raise DataError(
+            f"The data is not what step {point.step:,} was trained on: a source has changed. "
+            "Put the old one back to resume, or start a new run from this checkpoint."
+        )
+    return files
+
+
+def check_model(point: Point, fingerprint: str, source: str) -> None:
+    """Raise ModelError where the base model's files are others than those the checkpoint was trained on."""
+    if point.made.get("model", fingerprint) != fingerprint:
+        raise ModelError(
+            f"The model {source} is not what step {point.step:,} was trained on: its files have changed. "
+            "Put the old ones back to resume, or start a new run."
+        )
+
+
+def warn_of_differences(worker: Worker, point: Point, made: dict[str, Any]) -> None:
+    """Say what differs from where the checkpoint was made: the numbers may then differ in their last digits."""
+    different = differences(point.made, made) if point.checkpoint else []
+    if different:
+        worker.warning(
+            f"Resumed with {', '.join(different)}. The run goes on, but not bit for bit as it would have there."
+        )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """`torch 2.13.0 instead of 2.12.1`, for every version and every fact of the machine that is another."""
+    pairs = [
+        (name, before.get(part, {}).get(name), value)
+        for part in ("versions", "machine")
+        for name, value in now[part].items()
+    ]
+    return [f"{name} {value} instead of {old}" for name, old, value in pairs if old is not None and old != value]
+
+
+def model_revision(job: Job) -> str | None:
+    """The commit of the model this run began with, once it is known; before, what the recipe asks for."""
+    known = job.resolved.get("model")
+    revision = known.get("revision") if isinstance(known, dict) else None
+    return revision if isinstance(revision, str) else job.recipe.model.revision

@@ -1,0 +1,75 @@
+"""What one attempt at a training needs to know: job, device, data, where it begins, how its steps are cut."""
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import pack_dataset
+
+from core import home
+from core.jobs.folder import Job
+from core.jobs.worker import Worker
+from core.recipe import Recipe
+from core.training.device import Device
+from core.training.micro_batch import MicroBatch
+from core.training.plan import total_steps
+from core.training.resume import Point
+
+LIBRARIES = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One attempt; after running out of memory the next attempt is another session."""
+
+    worker: Worker
+    device: Device
+    files: home.PreparedFiles
+    train: Dataset
+    held_out: Dataset | None
+    model_fingerprint: str
+    point: Point
+    micro: MicroBatch
+    stop_asked: Callable[[], bool]
+
+    @property
+    def job(self) -> Job:
+        return self.worker.job
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return total_steps(self.job.recipe, len(self.train)) or 1
+
+    def made(self) -> dict[str, Any]:
+        """What a checkpoint is made with and on, as it stands in its manifest."""
+        machine = {
+            "device": self.device.name,
+            "precision": self.device.precision,
+            "threads": torch.get_num_threads(),
+            "processes": self.job.recipe.launcher.processes,
+            "batch": self.micro.batch,
+        }
+        data = self.files.folder.name
+        return {"data": data, "model": self.model_fingerprint, "machine": machine, "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """The libraries that shape the numbers."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+
+
+def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
+    """The training rows, packed where the recipe says so, and the held-out rows of a prepared set."""
+    rows = Dataset.from_file(str(files.rows)).select_columns(["input_ids", "labels"])
+    held_out = json.loads(files.held_out.read_text())
+    aside = set(held_out)
+    train = rows.select([index for index in range(len(rows)) if index not in aside])
+    if recipe.data.packing:
+        train = pack_dataset(train, recipe.data.max_length, "bfd")
+    return train, rows.select(held_out) if held_out else None

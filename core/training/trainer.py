@@ -1,0 +1,157 @@
+"""TRL's trainer, set up as the recipe asks: it counts supervised tokens, and its checkpoints become the job's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+from transformers import PreTrainedTokenizerBase
+from trl import SFTConfig, SFTTrainer
+
+from core import home
+from core.files import read_json
+from core.recipe import Recipe
+from core.training import checkpoints, cpu_loss
+from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
+from core.training.model import make_portable
+from core.training.plan import eval_every
+from core.training.session import Session
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+# Never reached: `save_steps` has no word for "only at the end".
+NEVER = 10**12
+
+
+class Trainer(SFTTrainer):
+    """An SFTTrainer that speaks through a `Reporter`, publishes what it saves, and computes the loss lazily on a CPU."""
+
+    session: Session
+    reporter: Reporter
+    lazy_loss: bool = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if self.lazy_loss and not return_outputs:
+            return cpu_loss.loss_at_labels(model.get_base_model(), inputs, num_items_in_batch)
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
+        batches, items = super().get_batch_samples(*args, **named)
+        self.reporter.supervised_tokens += int(items) if items is not None else 0
+        return batches, items
+
+    def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
+        try:
+            # A measurement draws no random number from the training: cut short or not, the next step is the same.
+            with torch.random.fork_rng():
+                return super().evaluate(*args, **named)
+        except EvaluationCut:
+            Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
+            return {}
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Let the libraries write it aside, then publish it; none is made of a model whose loss is not a number."""
+        if self.reporter.not_finite_since is not None:
+            return
+        job, step = self.session.job, self.state.global_step
+        written = Path(self.args.output_dir) / f"checkpoint-{step}"
+        if self.is_world_process_zero():
+            checkpoints.check_space(job)
+        with checkpoints.full_disk_in_words(job):
+            super()._save_checkpoint(model, trial)
+            _together()
+            if self.is_world_process_zero():
+                home.reporter_file(written).write_text(json.dumps(self.reporter.saved()))
+                make_portable(written, job.recipe)
+                size = checkpoints.publish(written, job, step, self.session.made())
+                self.session.worker.event("checkpoint", step=step, size_bytes=size)
+                checkpoints.prune(job, job.recipe.checkpoints.keep)
+        _together()
+
+
+def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> Trainer:
+    """The trainer of a session, ready for `train(resume_from_checkpoint=…)`."""
+    recipe, worker = session.job.recipe, session.worker
+    checkpoint = session.point.checkpoint
+    saved = (read_json(home.reporter_file(checkpoint.folder)) if checkpoint else None) or {}
+    reporter = Reporter(worker, session.device, recipe.training.log_every, saved)
+    callbacks = [reporter, Stopper(session.stop_asked)]
+    if recipe.checkpoints.every_minutes:
+        callbacks.append(MinuteSaver(recipe.checkpoints.every_minutes))
+    trainer = Trainer(
+        model=model,
+        args=_settings(session),
+        train_dataset=session.train,
+        eval_dataset=session.held_out,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    trainer.session, trainer.reporter = session, reporter
+    # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
+    for weights in model.parameters():
+        weights.data = weights.data.float() if weights.requires_grad else weights.data
+    alone = trainer.args.world_size == 1
+    trainer.lazy_loss = alone and session.device.kind == "cpu" and cpu_loss.applies_to(model.get_base_model())
+    worker.resolve(loss="at labels only (CPU)" if trainer.lazy_loss else "TRL's, at every position")
+    return trainer
+
+
+def _settings(session: Session) -> SFTConfig:
+    """The recipe in the trainer's words."""
+    recipe, device, micro = session.job.recipe, session.device, session.micro
+    training = recipe.training
+    return SFTConfig(
+        output_dir=str(session.worker.files.scratch),
+        max_steps=session.steps,
+        per_device_train_batch_size=micro.batch,
+        per_device_eval_batch_size=micro.batch,
+        gradient_accumulation_steps=micro.accumulation,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=SCHEDULES[training.schedule],
+        warmup_steps=training.warmup,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        bf16=device.precision == "bf16",
+        fp16=device.precision == "fp16",
+        use_cpu=device.kind == "cpu",
+        activation_checkpointing=micro.recomputes,
+        gradient_checkpointing=micro.recomputes,
+        seed=training.seed,
+        data_seed=training.seed,
+        # Every step, so that a run that is not finite is noticed; the reporter writes every `log_every` of them.
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to=[],
+        **_evaluation(session),
+        **_saving(recipe),
+        **_packing(recipe),
+    )
+
+
+def _evaluation(session: Session) -> dict[str, Any]:
+    if session.held_out is None:
+        return {"eval_strategy": "no"}
+    every = eval_every(session.job.recipe, session.steps)
+    # At the start, and after a resume only where the measurement of that very step was cut short.
+    due = session.point.step % every == 0 and session.point.step not in session.job.metrics.held_out_at
+    return {"eval_strategy": "steps", "eval_steps": every, "eval_on_start": due}
+
+
+def _saving(recipe: Recipe) -> dict[str, Any]:
+    return {"save_strategy": "steps", "save_steps": recipe.checkpoints.every_steps or NEVER}
+
+
+def _packing(recipe: Recipe) -> dict[str, Any]:
+    """The rows are tokens and labels already, and packed already where they are to be."""
+    ready = {"dataset_kwargs": {"skip_prepare_dataset": True}}
+    if recipe.data.packing:
+        return ready | {"packing": True, "packing_strategy": "bfd", "max_length": recipe.data.max_length}
+    return ready | {"max_length": None}
+
+
+def _together() -> None:
+    if distributed.is_initialized():
+        distributed.barrier()

@@ -1,0 +1,39 @@
+"""Begin a new run with what an earlier one has: its recipe, or its recipe and its adapter."""
+
+import re
+
+from core.jobs.folder import Job
+from core.recipe import Recipe
+from studio.navigation import go_to
+from studio.session import save_draft
+
+LONGEST_NAME = 60
+NOT_ALLOWED = re.compile(r"[^A-Za-z0-9 ._-]+")
+CONTINUED = re.compile(r"(?P<name>.*) continued(?: (?P<times>\d+))?")
+
+
+def new_run_from(job: Job) -> None:
+    """The same recipe, to be changed; the adapter begins anew."""
+    save_draft(job.recipe)
+    go_to("lora")
+
+
+def continue_from(job: Job, step: int | None = None) -> None:
+    """A new run that begins with the final adapter, or with that of a checkpoint."""
+    save_draft(continued(job, step))
+    go_to("lora")
+
+
+def continued(job: Job, step: int | None = None) -> Recipe:
+    """The recipe of a run that goes on from this one."""
+    start = job.id if step is None else f"{job.id}@{step}"
+    model = job.recipe.model.model_copy(update={"start_from": start})
+    return job.recipe.model_copy(update={"name": continued_name(job.name), "model": model})
+
+
+def continued_name(name: str) -> str:
+    """my-run continued, my-run continued 2; of a name that a person wrote, what a recipe's name may hold."""
+    found = CONTINUED.fullmatch(name)
+    ending = f" continued {int(found['times'] or 1) + 1}" if found else " continued"
+    base = NOT_ALLOWED.sub("", found["name"] if found else name).lstrip(" ._-") or "run"
+    return base[: LONGEST_NAME - len(ending)].rstrip() + ending

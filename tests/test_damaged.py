@@ -1,0 +1,113 @@
+"""Broken and hand-edited files: the job they belong to is shown for what it is, and every other job works."""
+
+import json
+
+import pytest
+
+from core import follow, home
+from core.errors import JobError
+from core.jobs import ending
+from core.jobs.about import LONGEST_NOTE, About, write_about
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
+from core.jobs.status import Status
+from core.jobs.worker import Worker
+from tests.toy_training import new_folder, toy_recipe
+
+pytestmark = pytest.mark.process
+
+GARBAGE = [
+    b"",
+    b"\x00\xff\xfe garbage \n",
+    b"null\n",
+    b"[]\n",
+    b"3\n",
+    b'"text"\n',
+    b"{}\n",
+    b'{"time": "yesterday", "event": 3, "step": "x", "loss": "y", "status": [], "pid": {}, "kind": 1}\n',
+    b'{"time": 1e400, "event": "phase", "phase": {"a": 1}, "total_steps": "many"}\n',
+    b'{"event": "training", "time": 5, "total_steps": [1]}\n{"event": "prepared", "time": 6, "key": 7}\n',
+    b'{"event": "resuming", "time": 5, "before_s": "long"}\n{"event": "progress", "time": 6, "done": "x", "what": 3}\n',
+    b'{"step": true, "loss": 1}\n{"step": 2, "held_out_loss": "low"}\n{"resumed_from": "x"}\n',
+    b'{"name": 3, "tags": {"a": 1}, "note": []}\n',
+    b"{" * 5000,
+]
+FILES = ("recipe", "resolved", "process", "events", "metrics", "result", "about", "log")
+
+
+def job(name: str) -> Job:
+    made = new_folder(toy_recipe("starter"), name)
+    worker = Worker(made)
+    worker.phase("running")
+    worker.event("training", total_steps=10, device="CPU", precision="fp32")
+    worker.metric(step=1, loss=2.0)
+    worker.metric(step=1, held_out_loss=2.0)
+    worker.finish("stopped", "Stopped after step 1.")
+    return made
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+def test_no_broken_file_hides_another_job(file, garbage):
+    good = job("20260101-000000-good")
+    bad = job(f"20260102-000000-bad-{file}")
+    getattr(bad.files, file).write_bytes(garbage)
+    assert [found.id for found in all_jobs("train")] == [bad.id, good.id]
+    for found in all_jobs():
+        json.dumps(follow.details(found))
+        assert isinstance(ending.why(found), str)
+        assert isinstance(found.status, Status)
+    assert good.status is Status.STOPPED
+    assert follow.summary(good)["loss"] == 2.0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "won"}', '{"status": null}'])
+def test_a_result_that_no_worker_wrote_is_damage_and_says_which_file(text):
+    bad = job("20260102-000000-bad")
+    bad.files.result.write_text(text)
+    assert bad.status is Status.DAMAGED
+    assert "result.json is not what a worker writes" in ending.why(bad)
+    assert not ending.can_resume(bad)
+
+
+def test_a_checkpoint_that_somebody_touched_is_listed_with_the_reason():
+    found = job("20260101-000000-run")
+    wholes = {"a.bin": {"size_bytes": 3}}
+    manifests = {
+        "step-000001": {"step": 1, "files": wholes},
+        "step-000002": {"step": 2, "files": {"a.bin": {"size_bytes": 4}}},
+        "step-000003": {"step": 3, "files": {"b.bin": {"size_bytes": 3}}},
+        "step-000004": {"step": 9, "files": wholes},
+        "step-000005": {"step": 5, "files": [1]},
+        "step-x": {"step": 6, "files": wholes},
+        "step-000007": None,
+    }
+    for name, manifest in manifests.items():
+        folder = found.files.checkpoints / name
+        folder.mkdir(parents=True)
+        (folder / "a.bin").write_bytes(b"abc")
+        if manifest:
+            home.manifest_file(folder).write_text(json.dumps(manifest))
+    assert [checkpoint.step for checkpoint in found.checkpoints] == [1]
+    reasons = {broken.step: broken.why for broken in found.broken_checkpoints}
+    assert reasons == {
+        0: "its manifest cannot be read",
+        2: "a.bin has 3 bytes instead of 4",
+        3: "b.bin is missing",
+        4: "its manifest cannot be read",
+        5: "its manifest cannot be read",
+        7: "its manifest is missing, so it was never finished",
+    }
+
+
+def test_a_name_tags_and_a_note_are_kept_beside_the_recipe():
+    found = job("20260101-000000-run")
+    before = found.files.recipe.read_bytes()
+    write_about(found.files.about, About("  Better name ", (" lr ", "", "lr", "keep"), "line\nline "))
+    assert found.about == About("Better name", ("lr", "keep"), "line\nline")
+    assert found.name == "Better name"
+    assert found.files.recipe.read_bytes() == before
+    for wrong in (About("x" * 61), About("a\nb"), About(tags=("t" * 31,)), About(note="n" * (LONGEST_NOTE + 1))):
+        with pytest.raises(JobError, match="at most"):
+            write_about(found.files.about, wrong)
+    assert found.name == "Better name"

@@ -1,0 +1,324 @@
+"""Resume: the run that goes on is the same run, bit for bit; whatever has changed since is said or refused."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from core import home
+from core.errors import DataError, JobError, ModelError
+from core.jobs import preflight
+from core.jobs.folder import Job
+from core.training import callbacks, cpu_loss, memory, start
+from core.training import run as training
+from core.training.resume import differences
+from core.training.trainer import Trainer
+from tests.toy_model import make_toy_model
+from tests.toy_training import adapter_bytes, curve, new_folder, resume, toy_recipe, train
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+
+
+def whole(recipe) -> Job:
+    return train(new_folder(recipe, "20260101-000001-whole"))
+
+
+def events(job: Job, name: str) -> list[dict]:
+    return [event for event in job.events if event["event"] == name]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"training": {"log_every": 5}},
+        {"data": {"packing": True}, "training": {"batch": 1}},
+        {"lora": {"method": "qlora"}},
+        {"lora": {"method": "dora"}, "training": {"schedule": "linear", "epochs": 3, "max_steps": None}},
+    ],
+    ids=["plain", "reports every 5 steps", "packing", "qlora", "dora over epochs"],
+)
+def test_a_resumed_run_is_the_same_run_bit_for_bit(toy, sections):
+    recipe = toy_recipe(toy, **sections)
+    expected = whole(recipe)
+    job = train(new_folder(recipe), stop_at=6)
+    assert job.result["status"] == "stopped"
+    assert job.checkpoints[-1].step < expected.metrics.step
+    resume(job)
+    assert job.result["status"] == "finished"
+    assert curve(job) == curve(expected)
+    assert adapter_bytes(job) == adapter_bytes(expected)
+
+
+def test_a_run_can_be_resumed_from_an_earlier_step(toy):
+    recipe = toy_recipe(toy)
+    expected = whole(recipe)
+    job = train(new_folder(recipe), stop_at=10)
+    resume(job, step=4)
+    assert [event["step"] for event in events(job, "resumed")] == [4]
+    assert curve(job) == curve(expected)
+    assert adapter_bytes(job) == adapter_bytes(expected)
+    with pytest.raises(JobError, match="step 7 cannot be used: it is not there"):
+        resume(job, step=7)
+
+
+def test_a_resume_removes_what_was_made_after_its_step(toy):
+    job = train(new_folder(toy_recipe(toy)), stop_at=10)
+    assert [checkpoint.step for checkpoint in job.checkpoints] == [4, 8, 10]
+    resume(job, step=4, stop_at=5)
+    assert [checkpoint.step for checkpoint in job.checkpoints] == [4, 5]
+    assert list(job.metrics["step"]) == [1, 2, 3, 4, 5]
+
+
+def test_without_a_checkpoint_a_run_begins_anew(toy):
+    recipe = toy_recipe(toy)
+    expected = whole(recipe)
+    job = train(new_folder(recipe), stop_at=2)
+    for checkpoint in job.checkpoints:
+        home.manifest_file(checkpoint.folder).unlink()
+    resume(job)
+    assert curve(job) == curve(expected)
+
+
+@pytest.mark.parametrize("harm", ["cut short", "one byte", "gone"])
+def test_a_broken_checkpoint_is_passed_over_and_named(toy, harm):
+    job = train(new_folder(toy_recipe(toy)), stop_at=10)
+    file = job.checkpoints[-1].folder / "optimizer.pt"
+    data = file.read_bytes()
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(data[:100] if harm == "cut short" else data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    resume(job)
+    (resumed,) = events(job, "resumed")
+    assert resumed["step"] == 8
+    assert [skipped["step"] for skipped in resumed["skipped"]] == [10]
+    assert "optimizer.pt" in events(job, "warning")[0]["text"]
+    assert job.result["status"] == "finished"
+
+
+def test_the_best_checkpoint_is_kept_beside_the_newest(toy, monkeypatch):
+    job = new_folder(toy_recipe(toy, checkpoints={"every_steps": 1, "keep": 2}, training={"eval_every": 1}))
+    losses = iter([9.0, 5.0, 1.0, *[4.0] * 20])
+    real = Trainer.evaluate
+
+    def graded(self, *args, **named):
+        self.callback_handler.on_evaluate, kept = lambda *a: self.control, self.callback_handler.on_evaluate
+        real(self, *args, **named)
+        self.callback_handler.on_evaluate = kept
+        self.control = kept(self.args, self.state, self.control, {"eval_loss": next(losses)})
+        return {}
+
+    monkeypatch.setattr(Trainer, "evaluate", graded)
+    train(job, stop_at=8)
+    assert job.best_step == 2
+    assert [checkpoint.step for checkpoint in job.checkpoints] == [2, 7, 8]
+
+
+def test_a_checkpoint_is_saved_by_the_clock(toy, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now.__setitem__(0, now[0] + 1) or now[0])
+    job = train(new_folder(toy_recipe(toy, checkpoints={"every_steps": None, "every_minutes": 0.5})))
+    steps = [checkpoint.step for checkpoint in job.checkpoints]
+    assert steps[-1] == 12
+    assert 0 < steps[0] < 12
+
+
+def test_throughput_and_time_left_are_right_from_the_first_report_after_a_resume(toy, monkeypatch):
+    now = [0.0]
+    real = Trainer.training_step
+
+    def one_second(self, *args, **named):
+        now[0] += 1
+        return real(self, *args, **named)
+
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Trainer, "training_step", one_second)
+    job = train(new_folder(toy_recipe(toy)), stop_at=6)
+    now[0] += 10_000  # the break
+    resume(job)
+    # Two batches a step, a second each.
+    assert list(job.metrics["elapsed_s"]) == [2.0 * step for step in range(1, 13)]
+    assert list(job.metrics["left_s"]) == [2.0 * (12 - step) for step in range(1, 13)]
+
+
+def test_a_changed_model_is_refused(toy, tmp_path):
+    model = make_toy_model(tmp_path / "own")
+    job = train(new_folder(toy_recipe(model)), stop_at=5)
+    make_toy_model(tmp_path / "own", seed=8)
+    with pytest.raises(ModelError, match="is not what step 5 was trained on"):
+        resume(job)
+
+
+GOOD = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
+
+
+def test_changed_data_is_refused_unless_the_prepared_set_is_still_there(toy, tmp_path):
+    file = tmp_path / "faq.jsonl"
+    file.write_text("\n".join([json.dumps(GOOD)] * 8))
+    job = train(new_folder(toy_recipe(toy, data={"sources": [{"source": str(file)}]})), stop_at=5)
+    file.write_text("\n".join([json.dumps(GOOD)] * 9))
+    resume(job, stop_at=7)
+    assert job.result["status"] == "stopped"
+    report = home.prepared_files(job.prepared_key).report
+    report.unlink()
+    with pytest.raises(DataError, match="not what step 8 was trained on: a source has changed"):
+        resume(job)
+
+
+def test_a_missing_data_file_does_not_matter_while_the_prepared_set_is_there(toy, tmp_path):
+    file = tmp_path / "faq.jsonl"
+    file.write_text("\n".join([json.dumps(GOOD)] * 8))
+    job = train(new_folder(toy_recipe(toy, data={"sources": [{"source": str(file)}]})), stop_at=5)
+    file.unlink()
+    preflight.check_again(job)
+    home.prepared_files(job.prepared_key).report.unlink()
+    with pytest.raises(DataError, match=r"faq\.jsonl is not there"):
+        preflight.check_again(job)
+
+
+def test_what_differs_on_another_machine_is_named(toy):
+    job = train(new_folder(toy_recipe(toy)), stop_at=5)
+    manifest = home.manifest_file(job.checkpoints[-1].folder)
+    values = json.loads(manifest.read_text())
+    values["made"]["versions"]["torch"] = "1.0"
+    manifest.write_text(json.dumps(values))
+    resume(job)
+    (warning,) = events(job, "warning")
+    assert "torch 2." in warning["text"]
+    assert "instead of 1.0" in warning["text"]
+    before = {"versions": {"torch": "1"}, "machine": {"threads": 2}}
+    assert differences(before, {"versions": {"torch": "1"}, "machine": {"threads": 4}}) == ["threads 4 instead of 2"]
+    assert differences({}, before) == []
+
+
+def test_a_finished_run_is_continued_as_a_new_one_that_names_its_parent(toy):
+    parent = whole(toy_recipe(toy))
+    begin = {"start": {"start_from": parent.id}, "training": {"learning_rate": 1e-12, "max_steps": 1}}
+    child = train(new_folder(toy_recipe(toy, **begin)))
+    assert start.parent_of(child.recipe) == parent.id
+    fresh = train(new_folder(toy_recipe(toy, training={"max_steps": 1}), "20260101-000002-fresh"))
+    first = dict(zip(child.metrics.held_out_step, child.metrics.held_out_loss, strict=True))[0]
+    assert first == parent.metrics.last_held_out_loss < fresh.metrics.held_out_at[0]
+
+
+@pytest.mark.parametrize(
+    ("begin", "changes", "said"),
+    [
+        ("nothing-there", {}, "nothing-there has no adapter"),
+        (
+            "20260101-000001-whole",
+            {"lora": {"rank": 8}},
+            "lora.rank: the adapter of .* has 4, and this recipe asks for 8",
+        ),
+        ("20260101-000001-whole@4", {"lora": {"targets": "mlp"}}, "lora.targets: the adapter of .* sits on"),
+        ("20260101-000001-whole@4", {"lora": {"method": "dora"}}, "lora.method"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_is_refused_before_the_start(toy, begin, changes, said):
+    whole(toy_recipe(toy, training={"max_steps": 4}))
+    preflight.check(toy_recipe(toy, start={"start_from": "20260101-000001-whole@4"}))
+    with pytest.raises(JobError, match=said):
+        preflight.check(toy_recipe(toy, start={"start_from": begin}, **changes))
+
+
+def out_of_memory_above(batch: int, from_step: int, monkeypatch, recomputes: bool | None = None):
+    """Let the device hold only so many conversations at once, from a step on."""
+    real = Trainer.training_step
+
+    def step(self, model, inputs, *args, **named):
+        big = len(inputs["input_ids"]) > batch or (recomputes and not self.args.activation_checkpointing)
+        if big and self.state.global_step >= from_step - 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, model, inputs, *args, **named)
+
+    monkeypatch.setattr(Trainer, "training_step", step)
+
+
+def test_out_of_memory_is_answered_with_smaller_batches_of_the_same_step(toy, monkeypatch):
+    recipe = toy_recipe(toy, lora={"dropout": 0})
+    expected = whole(recipe)
+    out_of_memory_above(1, from_step=7, monkeypatch=monkeypatch)
+    job = train(new_folder(recipe))
+    (event,) = events(job, "out_of_memory")
+    assert {name: event[name] for name in ("step", "batch", "accumulation", "recomputes")} == {
+        "step": 7,
+        "batch": 1,
+        "accumulation": 4,
+        "recomputes": False,
+    }
+    assert [resumed["step"] for resumed in events(job, "resumed")] == [4]
+    assert job.result["status"] == "finished"
+    assert list(job.metrics["step"]) == list(range(1, 13))
+    assert list(job.metrics["loss"]) == pytest.approx(list(expected.metrics["loss"]), rel=1e-3)
+    assert job.resolved["micro_batch"] == {"batch": 1, "accumulation": 4}
+
+
+def test_the_last_resort_is_to_compute_activations_again(toy, monkeypatch):
+    out_of_memory_above(1, from_step=2, monkeypatch=monkeypatch, recomputes=True)
+    job = train(new_folder(toy_recipe(toy, training={"max_steps": 4})))
+    assert [(event["batch"], event["recomputes"]) for event in events(job, "out_of_memory")] == [(1, False), (1, True)]
+    assert job.result["status"] == "finished"
+
+
+def test_memory_that_is_too_small_for_anything_is_said(toy, monkeypatch):
+    out_of_memory_above(0, from_step=1, monkeypatch=monkeypatch)
+    with pytest.raises(ModelError, match="even for one conversation at a time"):
+        train(new_folder(toy_recipe(toy)))
+
+
+def test_a_model_that_does_not_fit_is_said_at_once(toy, monkeypatch):
+    def too_big(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "load_base", too_big)
+    with pytest.raises(ModelError, match="does not fit into the memory of CPU"):
+        train(new_folder(toy_recipe(toy)))
+    assert not memory.is_too_small(RuntimeError("shapes do not match"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_where_it_began(toy, monkeypatch):
+    job = new_folder(toy_recipe(toy, checkpoints={"every_steps": 1}))
+    real = cpu_loss.loss_at_labels
+    # One held-out batch before the start, then two a step: the tenth is the second of step 5.
+    count = iter(range(1, 1000))
+    monkeypatch.setattr(cpu_loss, "loss_at_labels", lambda *args: real(*args) * (math.nan if next(count) > 9 else 1))
+    with pytest.raises(JobError, match=r"since step 5.*checkpoint of step 4 is from before.*lower learning rate"):
+        train(job)
+    assert job.checkpoints[-1].step == 4
+    bad = [math.isnan(loss) for loss in job.metrics["loss"]]
+    assert bad == [False] * 4 + [True] * 3
+
+
+def test_a_stop_while_the_held_out_loss_is_measured_loses_no_step(toy, monkeypatch):
+    recipe = toy_recipe(toy)
+    expected = whole(recipe)
+    job = new_folder(recipe)
+    real = callbacks.Stopper.on_prediction_step
+
+    def asked(self, args, state, control, **kw):
+        if state.global_step == 5 and not job.files.checkpoint(5).exists():
+            raise callbacks.EvaluationCut
+        return real(self, args, state, control, **kw)
+
+    monkeypatch.setattr(callbacks.Stopper, "on_prediction_step", asked)
+    train(job)
+    assert job.result["status"] == "stopped"
+    assert job.checkpoints[-1].step == 5
+    resume(job)
+    assert curve(job) == curve(expected)
+    assert adapter_bytes(job) == adapter_bytes(expected)
