@@ -17,6 +17,7 @@ from core.jobs.launcher import wait
 from core.jobs.listing import all_jobs, live_jobs
 from core.jobs.status import Status
 from core.jobs.worker import Worker
+from tests.garbage import FILES, HARMFUL
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
@@ -218,3 +219,21 @@ def test_settings_survive_a_new_session(studio_home: Path) -> None:
 
 def test_a_run_without_a_worker_is_interrupted_not_running() -> None:
     assert make_job(1, "only", "interrupted", steps=60, reported=3).status is Status.INTERRUPTED
+
+
+@pytest.mark.process  # many pages: not among the unit tests
+def test_no_page_breaks_on_a_job_whose_files_somebody_has_edited() -> None:
+    broken = []
+    for number, garbage in enumerate(HARMFUL):
+        for file in FILES:
+            job = make_job(number, f"{file}-{number}", "stopped", steps=4)
+            getattr(job.files, file).write_bytes(garbage)
+            broken.append(job)
+    for page in PAGES:
+        assert not opened(page).exception
+    app = opened()
+    for job in broken:
+        app.session_state["fact:jobs"] = [job.id]
+        for page in ("train", "runs"):
+            app.switch_page(f"../pages/{page}.py").run()
+            assert not app.exception, (job.id, page, app.exception[0].message)

@@ -71,8 +71,7 @@ class Prepared:
 
 def prepared_by(job: Job) -> Prepared | None:
     """The set that a job prepared or trained on, if it is still there."""
-    key = next((event["key"] for event in reversed(job.events) if event.get("event") == "prepared"), None)
-    files = home.prepared_files(key) if key else None
+    files = home.prepared_files(job.prepared_key) if job.prepared_key else None
     return Prepared(files) if files and files.report.exists() else None
 
 
