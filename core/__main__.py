@@ -18,6 +18,7 @@ from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job
 from core.jobs.preflight import check
 from core.jobs.status import Status
+from core.recipe import diff
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is_help=True)
@@ -71,6 +72,19 @@ def show(job: JobName, as_json: AsJson = False) -> None:
     """One job: status, recipe, what it became, checkpoints, result."""
     found = find_job(job)
     print(json.dumps(follow.details(found), indent=1) if as_json else follow.page(found))
+
+
+@app.command("diff")
+def recipe_diff(job: JobName, other: JobName, as_json: AsJson = False) -> None:
+    """In which settings the recipes of two jobs differ."""
+    found = diff(find_job(job).recipe, find_job(other).recipe)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for path, (one, two) in found.items():
+        print(f"{path}: {one} | {two}")
+    if not found:
+        print("They have the same recipe.")
 
 
 @app.command("queue")

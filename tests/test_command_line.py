@@ -199,6 +199,14 @@ def test_data_that_cannot_be_used_fails_the_job_with_its_sentence(recipe_file, t
     assert all_jobs()[0].status is Status.FAILED
 
 
+def test_two_jobs_are_compared_by_their_recipes(recipe_file):
+    for name in ("a", "b"):
+        studio("prepare", str(recipe_file), "--set", f"name={name}", "--set", f"lora.rank={8 if name == 'a' else 16}")
+    assert studio("diff", "a", "b").stdout == "name: a | b\nlora.rank: 8 | 16\n"
+    assert json.loads(studio("diff", "a", "b", "--json").stdout)["lora.rank"] == [8, 16]
+    assert studio("diff", "a", "a").stdout == "They have the same recipe.\n"
+
+
 def test_a_good_recipe_is_said_to_be_good(recipe_file):
     done = studio("recipe", "check", str(recipe_file))
     assert (done.returncode, done.stderr) == (0, "")

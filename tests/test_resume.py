@@ -297,11 +297,29 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_where_it_began(toy, mo
     # One held-out batch before the start, then two a step: the tenth is the second of step 5.
     count = iter(range(1, 1000))
     monkeypatch.setattr(cpu_loss, "loss_at_labels", lambda *args: real(*args) * (math.nan if next(count) > 9 else 1))
-    with pytest.raises(JobError, match=r"since step 5.*checkpoint of step 4 is from before.*lower learning rate"):
+    with pytest.raises(JobError, match=r"broke at step 5\b.*checkpoint of step 4 is from before.*lower learning rate"):
         train(job)
     assert job.checkpoints[-1].step == 4
     bad = [math.isnan(loss) for loss in job.metrics["loss"]]
     assert bad == [False] * 4 + [True] * 3
+
+
+def test_weights_that_are_no_numbers_are_never_a_checkpoint(toy, monkeypatch):
+    real = Trainer.training_step
+
+    def breaks_at_step_8(self, model, *args, **named):
+        loss = real(self, model, *args, **named)
+        if self.state.global_step == 7:
+            for weights in model.parameters():
+                if weights.grad is not None:
+                    weights.grad.fill_(math.nan)
+        return loss
+
+    monkeypatch.setattr(Trainer, "training_step", breaks_at_step_8)
+    job = new_folder(toy_recipe(toy))
+    with pytest.raises(JobError, match=r"broke at step 8\b.*checkpoint of step 4 is from before that, and good"):
+        train(job)
+    assert [checkpoint.step for checkpoint in job.checkpoints] == [4]
 
 
 def test_a_stop_while_the_held_out_loss_is_measured_loses_no_step(toy, monkeypatch):

@@ -108,9 +108,10 @@ class Reporter(TrainerCallback):
     def hopeless(self) -> str:
         """What a loss that is no number means, and what to do."""
         saved = self.worker.job.checkpoints
-        good = f"The checkpoint of step {saved[-1].step:,} is from before that. " if saved else ""
+        good = f"The checkpoint of step {saved[-1].step:,} is from before that, and good. " if saved else ""
         return (
-            f"The loss has not been a number since step {self.not_finite_since:,}, so the run was stopped. {good}"
+            f"The numbers broke at step {self.not_finite_since:,}: loss or weights are infinite or no number, so the run was "
+            f"stopped. {good}"
             "Usual causes: the learning rate is too high, the warm-up too short, or fp16 overflows. Start a new run from "
             "this one with a lower learning rate, longer warm-up, or another precision."
         )

@@ -52,7 +52,9 @@ class Trainer(SFTTrainer):
             return {}
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Let the libraries write it aside, then publish it; none is made of a model whose loss is not a number."""
+        """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
+        if self.reporter.not_finite_since is None and not _finite(model):
+            self.reporter.not_finite_since = self.state.global_step
         if self.reporter.not_finite_since is not None:
             return
         job, step = self.session.job, self.state.global_step
@@ -69,6 +71,11 @@ class Trainer(SFTTrainer):
                 self.session.worker.event("checkpoint", step=step, size_bytes=size)
                 checkpoints.prune(job, job.recipe.checkpoints.keep)
         _together()
+
+
+def _finite(model: torch.nn.Module) -> bool:
+    """Whether every weight that is trained is a number; a step may break them before the next loss shows it."""
+    return all(bool(weights.isfinite().all()) for weights in model.parameters() if weights.requires_grad)
 
 
 def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> Trainer:
