@@ -136,9 +136,10 @@ def _end() -> None:
     global _known
     _known = None
     if old := _birth():
-        for number, group in ((signal.SIGTERM, False), (signal.SIGKILL, True)):
-            old.signal(number, group)
-            _wait_for_the_end_of(old)
+        old.signal(signal.SIGTERM)
+        _wait_for_the_end_of(old)
+        old.kill()
+        _wait_for_the_end_of(old)
     home.engine_file().unlink(missing_ok=True)
     if _child:
         _child.poll()  # so that it does not stay as a zombie
