@@ -9,8 +9,10 @@ BIN := .venv/bin
 run: .venv/ready
 	@$(BIN)/python -m studio $(STUDIO_PORT)
 
+# Toys side by side, a thread each; then the real model and the browser alone: two of them would starve each other.
 test: .venv/ready-dev
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not model and not browser" -n 2
+	@$(BIN)/python -m pytest -m "model or browser"
 
 # The unit tests: no model, no browser, no process of their own. About a minute.
 fast: .venv/ready-dev
