@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.data.formats.table import FORMATS
+
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")
 ]
+Layout = Literal["auto", *FORMATS]
 
 
 class Section(BaseModel):
@@ -52,13 +55,21 @@ class Source(Section):
     revision: Line | None = Field(
         None, title="Revision", description="A commit on the Hub. Empty: the newest, pinned at the start."
     )
-    layout: Literal["auto", "messages", "conversations", "alpaca"] = Field(
+    layout: Layout = Field(
         "auto", title="Layout", description="How a row holds a conversation. `auto` recognises it from the columns."
     )
     columns: dict[Line, Line] = Field(
         default_factory=dict,
         title="Columns",
         description="Which of your columns is which: `{instruction: question, output: answer}`.",
+    )
+    template: str | None = Field(
+        None,
+        min_length=1,
+        max_length=20_000,
+        title="Template",
+        description="The prompt, with your columns in braces, such as `{question}`; doubled braces are plain ones. For "
+        "rows that no layout fits.",
     )
     limit: int | None = Field(None, ge=1, title="Row limit", description="Read at most this many rows. Empty: all.")
 

@@ -143,5 +143,7 @@ def _resolved(job: Job) -> None:
     box = st.expander(title, icon=":material/fact_check:", key=f"resolved:{job.id}", on_change="rerun")
     if box.open:
         with box:
-            text = job.files.resolved.read_text(encoding="utf-8", errors="replace") if job.files.resolved.exists() else ""
+            text = (
+                job.files.resolved.read_text(encoding="utf-8", errors="replace") if job.files.resolved.exists() else ""
+            )
             st.code(text or "The worker has not come that far.", language="yaml")

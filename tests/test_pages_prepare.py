@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import home
+from core.data.formats.table import FORMATS
 from core.data.preview import preparing
 from core.errors import DataError
 from core.files import write_whole
@@ -187,6 +188,28 @@ def test_settings_of_a_data_set_are_edited_in_place():
     assert (source.layout, source.limit, source.columns) == ("alpaca", 500, {"instruction": "question"})
     app.text_input(key="column:0:instruction").set_value("").run()
     assert on_disk().data.sources[0].columns == {}
+
+
+def test_every_layout_can_be_chosen_and_asks_for_its_own_columns():
+    edit({"data.sources": [{"source": "someone/rows"}]})
+    app = opened("model_and_data")
+    for name, layout in FORMATS.items():
+        app.selectbox(key="field:data.sources.0.layout").set_value(name).run()
+        asked = {box.key: box.help for box in app.text_input if (box.key or "").startswith("column:")}
+        assert asked == {f"column:0:{part}": help for part, help in layout.HELP.items()}
+    assert on_disk().data.sources[0].layout == name and not app.exception
+
+
+def test_a_template_is_written_in_the_settings_and_can_be_taken_back():
+    edit({"data.sources": [{"source": "someone/rows"}]})
+    app = opened("model_and_data")
+    assert not app.text_area
+    app.selectbox(key="field:data.sources.0.layout").set_value("template").run()
+    app.text_area(key="field:data.sources.0.template").set_value("{title}\n\n{body}").run()
+    assert on_disk().data.sources[0].template == "{title}\n\n{body}"
+    app.selectbox(key="field:data.sources.0.layout").set_value("alpaca").run()
+    app.text_area(key="field:data.sources.0.template").set_value("").run()
+    assert on_disk().data.sources[0].template is None and not app.text_area
 
 
 def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):

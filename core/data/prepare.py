@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from core import home
 from core.data import sources, tokens
 from core.data.conversation import RowProblem
-from core.data.formats.table import columns_of, conversation_of, format_of
+from core.data.formats.recognise import columns_of, conversation_of, format_of
 from core.data.report import Count, SourceCount
 from core.data.store import RowWriter, held_out_rows
 from core.errors import DataError
@@ -174,7 +174,7 @@ def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
     layout, columns, done = None, {}, 0
     for batch in _batches(opened):
         if layout is None:
-            layout = format_of(opened.source, list(batch[0].values))
+            layout = format_of(opened.source, _columns(batch))
             columns = columns_of(opened.source, layout)
             sink.count.sources.append(SourceCount(opened.source.source, layout.NAME, opened.fingerprint))
         rendered = []
@@ -192,6 +192,11 @@ def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
         worker.progress(f"Making tokens of {opened.source.source}", done, opened.total or done)
     if problems:
         raise DataError(_listed(problems, opened.source))
+
+
+def _columns(batch: list[sources.RawRow]) -> list[str]:
+    """Every column that one of the rows has, in the order of their first use: JSON leaves out what is empty."""
+    return list(dict.fromkeys(name for row in batch for name in row.values))
 
 
 def _batches(opened: sources.Opened) -> Iterator[list[sources.RawRow]]:
