@@ -45,7 +45,11 @@ class ModelSection(Section):
 class Source(Section):
     """One data set that is learned from."""
 
-    source: Line = Field("starter", title="Data", description="A Hub id, a JSONL file on this machine, or `starter`.")
+    source: Line = Field(
+        "starter",
+        title="Data",
+        description="A Hub id, a file on this machine (JSONL, JSON, CSV, TSV, Parquet), or `starter`.",
+    )
     config: Line | None = Field(
         None, title="Configuration", description="The Hub data set's configuration, if it has several."
     )

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core import home
 from core.data.formats.table import FORMATS
 from core.data.preview import preparing
+from core.data.readers.table import READERS
 from core.errors import DataError
 from core.files import write_whole
 from core.hardware import Machine
@@ -220,6 +221,14 @@ def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):
     assert len(kept) == 1 and on_disk().data.sources[1].source == f"uploads/{kept[0].name}"
     app.run()
     assert len(on_disk().data.sources) == 2  # a rerun does not add it again
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_an_upload_of_every_kind_is_used_under_its_ending(studio_home, suffix):
+    app = opened("model_and_data")
+    app.get("file_uploader")[0].set_value((f"faq{suffix}", b"x", "application/octet-stream")).run()
+    kept = on_disk().data.sources[1].source
+    assert kept.startswith("uploads/faq-") and kept.endswith(suffix) and (studio_home / kept).read_bytes() == b"x"
 
 
 @pytest.mark.parametrize(

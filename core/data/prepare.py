@@ -17,6 +17,7 @@ from core import home
 from core.data import sources, tokens
 from core.data.conversation import RowProblem
 from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.readers.row import RawRow
 from core.data.report import Count, SourceCount
 from core.data.store import RowWriter, held_out_rows
 from core.errors import DataError
@@ -107,7 +108,9 @@ class _Encoder:
     template: str
     recipe: Recipe
 
-    def render(self, row: sources.RawRow, layout: Any, columns: dict[str, str]) -> tuple[str, list[tokens.Span]]:
+    def render(self, row: RawRow, layout: Any, columns: dict[str, str]) -> tuple[str, list[tokens.Span]]:
+        if row.problem:
+            raise RowProblem(row.problem)
         return tokens.render(conversation_of(row.values, layout, columns), self.tokenizer, self.template)
 
     def encode(self, rendered: list[tuple[str, list[tokens.Span]]]) -> list[tokens.Encoded]:
@@ -143,7 +146,7 @@ class _Sink:
     encoder: _Encoder
     number: int
 
-    def take(self, rows: list[sources.RawRow], rendered: list[tuple[str, list[tokens.Span]]]) -> None:
+    def take(self, rows: list[RawRow], rendered: list[tuple[str, list[tokens.Span]]]) -> None:
         """Cut, count, write; a row whose every label was cut off is dropped and counted."""
         counted = self.count.sources[-1]
         kept, numbers = [], []
@@ -161,7 +164,7 @@ class _Sink:
             numbers.append(row.number)
         self.writer.write(kept, self.number, numbers)
 
-    def _sample(self, row: sources.RawRow, encoded: tokens.Encoded, length: int, counted: SourceCount) -> None:
+    def _sample(self, row: RawRow, encoded: tokens.Encoded, length: int, counted: SourceCount) -> None:
         if counted.rows < SAMPLE_ROWS_PER_SOURCE:
             index = sum(source.rows for source in self.count.sources)
             values = {"index": index, "source": counted.source, "row": row.number}
@@ -194,12 +197,12 @@ def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
         raise DataError(_listed(problems, opened.source))
 
 
-def _columns(batch: list[sources.RawRow]) -> list[str]:
+def _columns(batch: list[RawRow]) -> list[str]:
     """Every column that one of the rows has, in the order of their first use: JSON leaves out what is empty."""
     return list(dict.fromkeys(name for row in batch for name in row.values))
 
 
-def _batches(opened: sources.Opened) -> Iterator[list[sources.RawRow]]:
+def _batches(opened: sources.Opened) -> Iterator[list[RawRow]]:
     return iter(lambda: list(islice(opened.rows, BATCH_ROWS)), [])
 
 
