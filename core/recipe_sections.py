@@ -76,6 +76,14 @@ class Source(Section):
         "rows that no layout fits.",
     )
     limit: int | None = Field(None, ge=1, title="Row limit", description="Read at most this many rows. Empty: all.")
+    bad_rows: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        title="Bad rows",
+        description="Share of the rows that may be unusable; they are set aside and listed. With more, the data is refused. "
+        "0 refuses the first one.",
+    )
 
 
 class DataSection(Section):

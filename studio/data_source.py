@@ -14,6 +14,7 @@ from studio import draft, recipe_form, session, words
 from studio.layout import row, split
 from studio.markdown import plain
 
+BAD_ROWS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]
 LAYOUTS = {"auto": "auto: by the columns"} | {name: layout.TITLE for name, layout in FORMATS.items()}
 
 
@@ -88,6 +89,7 @@ def _settings(index: int, source: Source) -> None:
     if place_of(source.source) is Place.HUB:
         recipe_form.text(f"{path}.config", empty="the only one")
     recipe_form.number(f"{path}.limit", step=100, empty="all rows")
+    recipe_form.slider(f"{path}.bad_rows", BAD_ROWS, words.percent)
     recipe_form.select(f"{path}.layout", LAYOUTS)
     if source.template or source.layout == template.NAME:
         recipe_form.long_text(f"{path}.template", empty=template.EXAMPLE)

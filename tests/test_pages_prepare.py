@@ -1,5 +1,6 @@
 """Model & data and LoRA through the shell, in a process that cannot import torch: choose, prepare, plan, start."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -302,6 +303,27 @@ def test_prepared_data_shows_counts_losses_and_rows():
     assert "1 row dropped: nothing left to learn after the cut." in text_of(app)
     assert ":color[Hello]{background=" in text_of(app) and ":gray[Hi]" in text_of(app)
     assert "held out" in text_of(app)  # of the first row
+
+
+def test_rows_set_aside_are_listed_with_their_place_as_text():
+    job = make_prepared(Recipe())
+    app = opened("model_and_data")
+    assert not [box for box in app.expander if "set aside" in box.label]
+    report = home.prepared_files(job.prepared_key).report
+    listed = ["faq.csv, line 12: has no assistant turn.", f"faq.csv, line 13: {NASTY}."]
+    write_whole(report, json.dumps(json.loads(report.read_text()) | {"problems": listed}))
+    (box,) = (box for box in opened("model_and_data").expander if "set aside" in box.label)
+    shown = box.markdown[0].value
+    assert "faq.csv, line 12: has no assistant turn." in shown.replace("\\", "")
+    assert "<script>" not in shown and "\\<script\\>" in shown
+
+
+def test_a_report_of_an_earlier_version_is_shown():
+    job = make_prepared(Recipe())
+    report = home.prepared_files(job.prepared_key).report
+    write_whole(report, json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "problems"}))
+    app = opened("model_and_data")
+    assert app.metric and not app.exception
 
 
 def test_the_arrows_leaf_through_the_rows():

@@ -9,12 +9,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from itertools import islice
+from types import ModuleType
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from core import home
 from core.data import sources, tokens
+from core.data.bad_rows import BadRows
 from core.data.conversation import RowProblem
 from core.data.formats.recognise import columns_of, conversation_of, format_of
 from core.data.readers.row import RawRow
@@ -33,7 +35,6 @@ from core.where import Place, place_of
 VERSION = 1
 BATCH_ROWS = 500
 SAMPLE_ROWS_PER_SOURCE = 100
-PROBLEMS_SHOWN = 10
 
 
 def run(worker: Worker) -> None:
@@ -109,8 +110,8 @@ class _Encoder:
     recipe: Recipe
 
     def render(self, row: RawRow, layout: Any, columns: dict[str, str]) -> tuple[str, list[tokens.Span]]:
-        if row.problem:
-            raise RowProblem(row.problem)
+        if row.problem or not row.values:
+            raise RowProblem(row.problem or "has no columns")
         return tokens.render(conversation_of(row.values, layout, columns), self.tokenizer, self.template)
 
     def encode(self, rendered: list[tuple[str, list[tokens.Span]]]) -> list[tokens.Encoded]:
@@ -172,29 +173,39 @@ class _Sink:
 
 
 def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
-    """All rows of one source; raises DataError with the first problems, each with its place."""
-    problems: list[str] = []
-    layout, columns, done = None, {}, 0
+    """All rows of one source; raises DataError where too many cannot be used."""
+    counted = SourceCount(opened.source.source, opened.source.layout, opened.fingerprint)
+    sink.count.sources.append(counted)
+    bad = BadRows(opened.source, opened.total, counted)
+    layout, columns = None, {}
     for batch in _batches(opened):
-        if layout is None:
-            layout = format_of(opened.source, _columns(batch))
+        if layout is None and (names := _columns(batch)):
+            layout = format_of(opened.source, names)
             columns = columns_of(opened.source, layout)
-            sink.count.sources.append(SourceCount(opened.source.source, layout.NAME, opened.fingerprint))
-        rendered = []
-        for row in batch:
-            try:
-                rendered.append(sink.encoder.render(row, layout, columns))
-            except RowProblem as problem:
-                problems.append(f"{row.where}: {problem}.")
-                if len(problems) == PROBLEMS_SHOWN:
-                    raise DataError(_listed(problems, opened.source)) from None
-        if not problems:
-            sink.take(batch, rendered)
-        done += len(batch)
-        sink.count.sources[-1].rows_read = done
-        worker.progress(f"Making tokens of {opened.source.source}", done, opened.total or done)
-    if problems:
-        raise DataError(_listed(problems, opened.source))
+            counted.layout = layout.NAME
+        rows, rendered = _rendered(batch, sink.encoder, layout, columns, bad)
+        if rows:
+            sink.take(rows, rendered)
+        counted.rows_read += len(batch)
+        worker.progress(
+            f"Making tokens of {opened.source.source}", counted.rows_read, opened.total or counted.rows_read
+        )
+    bad.judge(counted.rows_read)
+    sink.count.problems += bad.first
+
+
+def _rendered(
+    batch: list[RawRow], encoder: _Encoder, layout: ModuleType | None, columns: dict[str, str], bad: BadRows
+) -> tuple[list[RawRow], list[tuple[str, list[tokens.Span]]]]:
+    """The rows that can be used, and each as text with its spans; the others are set aside."""
+    rows, rendered = [], []
+    for row in batch:
+        try:
+            rendered.append(encoder.render(row, layout, columns))
+            rows.append(row)
+        except RowProblem as problem:
+            bad.add(row, str(problem))
+    return rows, rendered
 
 
 def _columns(batch: list[RawRow]) -> list[str]:
@@ -204,11 +215,6 @@ def _columns(batch: list[RawRow]) -> list[str]:
 
 def _batches(opened: sources.Opened) -> Iterator[list[RawRow]]:
     return iter(lambda: list(islice(opened.rows, BATCH_ROWS)), [])
-
-
-def _listed(problems: list[str], source: Source) -> str:
-    first = "" if len(problems) == 1 else f"{source.source} has rows that cannot be used:\n"
-    return first + "\n".join(problems) + " Correct or remove the row" + ("." if len(problems) == 1 else "s.")
 
 
 def _cut(encoded: tokens.Encoded, max_length: int) -> tokens.Encoded:
