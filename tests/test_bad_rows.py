@@ -10,6 +10,7 @@ from core.data.bad_rows import REASONS, SHOWN, BadRows
 from core.data.readers.row import RawRow
 from core.data.report import SourceCount
 from core.errors import DataError
+from core.jobs.listing import all_jobs
 from core.recipe_sections import Source
 from tests.test_data import CHAT, prepared, written
 from tests.toy_model import make_toy_model
@@ -110,6 +111,15 @@ def test_the_report_does_not_grow_with_the_data():
         bad.add(RawRow(f"x, row {number}", number, {}), f"has the role {number} " + "z" * 10_000)
     assert len(counted.dropped) == REASONS + 1 and counted.dropped.total() == 1_000
     assert len(bad.first) == SHOWN and all(len(problem) < 300 for problem in bad.first)
+
+
+def test_a_job_warns_of_the_rows_it_set_aside(tmp_path, toy):
+    prepared(toy, {"source": written(tmp_path, *[GOOD] * 30, BAD)})
+    (job,) = all_jobs()
+    warned = [event["text"] for event in job.events if event["event"] == "warning"]
+    assert len(warned) == 1 and warned[0].startswith(
+        "1 of 31 rows were set aside. The first: rows.jsonl, line 31: has no"
+    )
 
 
 def test_what_cannot_come_right_any_more_is_refused_at_once():

@@ -1,4 +1,4 @@
-"""Data: three layouts from files, the starter and the Hub become tokens; what is wrong is named with its place."""
+"""Data: rows from files, the starter and the Hub become tokens; what is wrong is named with its place."""
 
 import json
 from pathlib import Path

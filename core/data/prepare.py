@@ -192,6 +192,8 @@ def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
         )
     bad.judge(counted.rows_read)
     sink.count.problems += bad.first
+    if bad.number:
+        worker.warning(f"{bad.number:,} of {counted.rows_read:,} rows were set aside. The first: {bad.first[0]}")
 
 
 def _rendered(
