@@ -7,6 +7,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from core.recipe_sections import Layout
+
 MemoryClass = Literal["starter", "small", "medium", "large"]
 
 
@@ -81,7 +83,7 @@ class Dataset(BaseModel):
     source: str = Field(description="Hub id, or `starter` for the one that needs no Hub")
     name: str
     description: str = Field(description="one sentence: what it teaches")
-    layout: Literal["messages", "conversations", "alpaca"]
+    layout: Layout
     columns: dict[str, str] = Field({}, description="the layout's name -> the data set's column")
     config: str | None = None
     split: str = "train"

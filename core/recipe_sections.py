@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.data.formats.table import FORMATS
+
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")
 ]
+Layout = Literal["auto", *FORMATS]
 
 
 class Section(BaseModel):
@@ -42,7 +45,11 @@ class ModelSection(Section):
 class Source(Section):
     """One data set that is learned from."""
 
-    source: Line = Field("starter", title="Data", description="A Hub id, a JSONL file on this machine, or `starter`.")
+    source: Line = Field(
+        "starter",
+        title="Data",
+        description="A Hub id, a file on this machine (JSONL, JSON, CSV, TSV, Parquet), or `starter`.",
+    )
     config: Line | None = Field(
         None, title="Configuration", description="The Hub data set's configuration, if it has several."
     )
@@ -52,7 +59,7 @@ class Source(Section):
     revision: Line | None = Field(
         None, title="Revision", description="A commit on the Hub. Empty: the newest, pinned at the start."
     )
-    layout: Literal["auto", "messages", "conversations", "alpaca"] = Field(
+    layout: Layout = Field(
         "auto", title="Layout", description="How a row holds a conversation. `auto` recognises it from the columns."
     )
     columns: dict[Line, Line] = Field(
@@ -60,7 +67,23 @@ class Source(Section):
         title="Columns",
         description="Which of your columns is which: `{instruction: question, output: answer}`.",
     )
+    template: str | None = Field(
+        None,
+        min_length=1,
+        max_length=20_000,
+        title="Template",
+        description="The prompt, with your columns in braces, such as `{question}`; doubled braces are plain ones. For "
+        "rows that no layout fits.",
+    )
     limit: int | None = Field(None, ge=1, title="Row limit", description="Read at most this many rows. Empty: all.")
+    bad_rows: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        title="Bad rows",
+        description="Share of the rows that may be unusable; they are set aside and listed. With more, the data is refused. "
+        "0 refuses the first one.",
+    )
 
 
 class DataSection(Section):

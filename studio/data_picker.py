@@ -4,6 +4,7 @@ import streamlit as st
 
 from core import catalog
 from core.catalog import Dataset
+from core.data.readers.table import KINDS, READERS
 from core.errors import StudioError
 from core.jobs.preflight import check
 from core.recipe import parse
@@ -50,8 +51,8 @@ def _upload() -> None:
     with st.popover("Upload file", icon=":material/upload_file:", key="data:upload popover"):
         key = f"data:upload:{session.recall(UPLOADS_KEY, 0)}"  # a new key empties the widget
         st.file_uploader(
-            "A JSONL file: one conversation on each line",
-            type="jsonl",
+            f"A file of rows: {KINDS}",
+            type=list(READERS),
             key=key,
             on_change=_take_upload,
             args=(key,),
@@ -76,7 +77,7 @@ def _add() -> None:
         for known in catalog.datasets():
             if known.source not in used:
                 _known(known)
-        typed = st.text_input("Hub id, or path of a .jsonl file", placeholder="owner/name", key=TYPED_KEY)
+        typed = st.text_input("Hub id, or path of a file", placeholder="owner/name", key=TYPED_KEY)
         if typed and typed.strip():
             _offer(typed.strip())
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core import catalog
 from core.catalog import Dataset
+from core.data.formats import template
 from core.data.formats.table import FORMATS
 from core.recipe_sections import Source
 from core.where import Place, local_path, place_of
@@ -13,14 +14,8 @@ from studio import draft, recipe_form, session, words
 from studio.layout import row, split
 from studio.markdown import plain
 
-LAYOUTS = {"auto": "auto: by the columns", "messages": "messages", "conversations": "conversations", "alpaca": "alpaca"}
-COLUMN_HELP = {
-    "instruction": "The column with the question or the task.",
-    "input": "The column with context that belongs to it. It may be missing.",
-    "output": "The column with the answer that is learned.",
-    "messages": "The column with a list of messages, each with role and content.",
-    "conversations": "The column with a list of turns, each with from and value.",
-}
+BAD_ROWS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]
+LAYOUTS = {"auto": "auto: by the columns"} | {name: layout.TITLE for name, layout in FORMATS.items()}
 
 
 def data_source(index: int, source: Source, removable: bool) -> None:
@@ -94,12 +89,15 @@ def _settings(index: int, source: Source) -> None:
     if place_of(source.source) is Place.HUB:
         recipe_form.text(f"{path}.config", empty="the only one")
     recipe_form.number(f"{path}.limit", step=100, empty="all rows")
+    recipe_form.slider(f"{path}.bad_rows", BAD_ROWS, words.percent)
     recipe_form.select(f"{path}.layout", LAYOUTS)
-    for part in FORMATS[source.layout].COLUMNS if source.layout in FORMATS else ():
-        _column(index, source, part)
+    if source.template or source.layout == template.NAME:
+        recipe_form.long_text(f"{path}.template", empty=template.EXAMPLE)
+    for part, help in FORMATS[source.layout].HELP.items() if source.layout in FORMATS else ():
+        _column(index, source, part, help)
 
 
-def _column(index: int, source: Source, part: str) -> None:
+def _column(index: int, source: Source, part: str, help: str) -> None:
     """The name of the column that holds one part of the row; empty: it has the part's own name."""
     key = f"column:{index}:{part}"
     session.show_in(key, source.columns.get(part))
@@ -107,7 +105,7 @@ def _column(index: int, source: Source, part: str) -> None:
         f"Column: {part}",
         value=None,
         placeholder=part,
-        help=COLUMN_HELP[part],
+        help=help,
         key=key,
         on_change=_save_column,
         args=(index, part, key),

@@ -19,6 +19,7 @@ def prepared_view(prepared: Prepared) -> None:
         with st.container(gap=None):
             for sentence in sentences:
                 st.caption(sentence)
+    _problems(report)
     grid = st.grid(2, min_column_width=400, gap="small", border=True)
     with grid.cell():
         row_viewer(prepared)
@@ -60,6 +61,13 @@ def _losses(report: dict[str, Any]) -> list[str]:
     for reason, number in report["dropped"].items():
         sentences.append(f":orange[:material/filter_alt:] {words.count(number, 'row')} dropped: {plain(reason)}.")
     return sentences
+
+
+def _problems(report: dict[str, Any]) -> None:
+    """The first rows that were set aside, each with its place; sets made by earlier versions have none."""
+    if problems := report.get("problems"):
+        with st.expander("Rows set aside: where they are", icon=":material/filter_alt:"):
+            st.markdown("\n".join(f"- {plain(problem)}" for problem in problems))
 
 
 def _cut_badge(report: dict[str, Any]) -> None:

@@ -59,6 +59,11 @@ def text(path: str, empty: str | None = None) -> None:
     st.text_input(field(path).title, value=None, placeholder=empty, **_bound(path))
 
 
+def long_text(path: str, empty: str | None = None) -> None:
+    """Several lines of text; empty means none, where the field allows it."""
+    st.text_area(field(path).title, value=None, placeholder=empty, **_bound(path))
+
+
 def switch(path: str) -> None:
     """On or off."""
     st.toggle(field(path).title, **_bound(path))

@@ -6,6 +6,7 @@ import re
 from typing import BinaryIO
 
 from core import home
+from core.data.readers.table import READERS
 from core.errors import DataError
 
 CHUNK_BYTES = 1 << 20
@@ -24,12 +25,17 @@ def keep_upload(file: BinaryIO, name: str) -> str:
                 digest.update(chunk)
                 copy.write(chunk)
         if not aside.stat().st_size:
-            raise DataError("The uploaded file is empty. Choose a .jsonl file with one JSON object on each line.")
-        kept = home.inside(folder, f"{safe_stem(name)}-{digest.hexdigest()[:8]}.jsonl")
+            raise DataError("The uploaded file is empty. Choose one with rows.")
+        kept = home.inside(folder, f"{safe_stem(name)}-{digest.hexdigest()[:8]}{safe_suffix(name)}")
         aside.replace(kept)
     finally:
         aside.unlink(missing_ok=True)
     return f"uploads/{kept.name}"
+
+
+def safe_suffix(name: str) -> str:
+    """A file name's ending, if it is one that is read; else that of JSON Lines."""
+    return next((suffix for suffix in READERS if name.lower().endswith(suffix)), ".jsonl")
 
 
 def safe_stem(name: str) -> str:

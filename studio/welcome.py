@@ -85,7 +85,7 @@ def _what_to_know(machine: Machine) -> None:
     with grid.cell():
         section("Your own data")
         st.markdown(
-            ":gray[A JSONL file on this machine, or a data set from the Hugging Face Hub. You see the very "
+            ":gray[A file of rows on this machine, or a data set from the Hugging Face Hub. You see the very "
             "tokens that are trained on before you start.]"
         )
     with grid.cell():

@@ -1,4 +1,4 @@
-"""Data: three layouts from files, the starter and the Hub become tokens; what is wrong is named with its place."""
+"""Data: rows from files, the starter and the Hub become tokens; what is wrong is named with its place."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from core import home
 from core.data import preview, sources
 from core.data.conversation import RowProblem
-from core.data.formats.table import FORMATS, columns_of, conversation_of, format_of
+from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.formats.table import FORMATS
 from core.data.prepare import find_model, prepare
 from core.data.store import held_out_rows
 from core.errors import DataError
@@ -97,10 +98,11 @@ JSON = st.recursive(
 
 @given(st.sampled_from(list(FORMATS)), JSON, JSON, JSON)
 def test_any_values_are_a_conversation_or_a_sentence(layout, first, second, third):
-    names = list(FORMATS[layout].COLUMNS)
+    names = [*FORMATS[layout].COLUMNS, "x", "y"]
     row = dict(zip(names, [first, second, third], strict=False))
+    columns = columns_of(Source(layout=layout, template="{x} {y}"), FORMATS[layout])
     try:
-        messages = conversation_of(row, FORMATS[layout], FORMATS[layout].COLUMNS)
+        messages = conversation_of(row, FORMATS[layout], columns)
     except RowProblem as problem:
         assert str(problem)
     else:

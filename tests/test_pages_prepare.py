@@ -1,5 +1,6 @@
 """Model & data and LoRA through the shell, in a process that cannot import torch: choose, prepare, plan, start."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import home
+from core.data.formats.table import FORMATS
 from core.data.preview import preparing
+from core.data.readers.table import READERS
 from core.errors import DataError
 from core.files import write_whole
 from core.hardware import Machine
@@ -189,6 +192,28 @@ def test_settings_of_a_data_set_are_edited_in_place():
     assert on_disk().data.sources[0].columns == {}
 
 
+def test_every_layout_can_be_chosen_and_asks_for_its_own_columns():
+    edit({"data.sources": [{"source": "someone/rows"}]})
+    app = opened("model_and_data")
+    for name, layout in FORMATS.items():
+        app.selectbox(key="field:data.sources.0.layout").set_value(name).run()
+        asked = {box.key: box.help for box in app.text_input if (box.key or "").startswith("column:")}
+        assert asked == {f"column:0:{part}": help for part, help in layout.HELP.items()}
+    assert on_disk().data.sources[0].layout == name and not app.exception
+
+
+def test_a_template_is_written_in_the_settings_and_can_be_taken_back():
+    edit({"data.sources": [{"source": "someone/rows"}]})
+    app = opened("model_and_data")
+    assert not app.text_area
+    app.selectbox(key="field:data.sources.0.layout").set_value("template").run()
+    app.text_area(key="field:data.sources.0.template").set_value("{title}\n\n{body}").run()
+    assert on_disk().data.sources[0].template == "{title}\n\n{body}"
+    app.selectbox(key="field:data.sources.0.layout").set_value("alpaca").run()
+    app.text_area(key="field:data.sources.0.template").set_value("").run()
+    assert on_disk().data.sources[0].template is None and not app.text_area
+
+
 def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):
     app = opened("model_and_data")
     uploader = app.get("file_uploader")[0]
@@ -197,6 +222,14 @@ def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):
     assert len(kept) == 1 and on_disk().data.sources[1].source == f"uploads/{kept[0].name}"
     app.run()
     assert len(on_disk().data.sources) == 2  # a rerun does not add it again
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_an_upload_of_every_kind_is_used_under_its_ending(studio_home, suffix):
+    app = opened("model_and_data")
+    app.get("file_uploader")[0].set_value((f"faq{suffix}", b"x", "application/octet-stream")).run()
+    kept = on_disk().data.sources[1].source
+    assert kept.startswith("uploads/faq-") and kept.endswith(suffix) and (studio_home / kept).read_bytes() == b"x"
 
 
 @pytest.mark.parametrize(
@@ -270,6 +303,27 @@ def test_prepared_data_shows_counts_losses_and_rows():
     assert "1 row dropped: nothing left to learn after the cut." in text_of(app)
     assert ":color[Hello]{background=" in text_of(app) and ":gray[Hi]" in text_of(app)
     assert "held out" in text_of(app)  # of the first row
+
+
+def test_rows_set_aside_are_listed_with_their_place_as_text():
+    job = make_prepared(Recipe())
+    app = opened("model_and_data")
+    assert not [box for box in app.expander if "set aside" in box.label]
+    report = home.prepared_files(job.prepared_key).report
+    listed = ["faq.csv, line 12: has no assistant turn.", f"faq.csv, line 13: {NASTY}."]
+    write_whole(report, json.dumps(json.loads(report.read_text()) | {"problems": listed}))
+    (box,) = (box for box in opened("model_and_data").expander if "set aside" in box.label)
+    shown = box.markdown[0].value
+    assert "faq.csv, line 12: has no assistant turn." in shown.replace("\\", "")
+    assert "<script>" not in shown and "\\<script\\>" in shown
+
+
+def test_a_report_of_an_earlier_version_is_shown():
+    job = make_prepared(Recipe())
+    report = home.prepared_files(job.prepared_key).report
+    write_whole(report, json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "problems"}))
+    app = opened("model_and_data")
+    assert app.metric and not app.exception
 
 
 def test_the_arrows_leaf_through_the_rows():

@@ -1,9 +1,12 @@
 """A conversation: a list of messages, checked once, so that everything after it can rely on its form."""
 
+import re
 from typing import Any
 
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": text}
 ROLES = ("system", "user", "assistant")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold them, no encoding and no tokenizer can
+LONGEST_TEXT = 5_000_000  # characters; forty times what the longest row of tokens can hold
 
 
 class RowProblem(Exception):
@@ -37,6 +40,10 @@ def text(value: Any, what: str) -> str:
         raise RowProblem(f"{what} is {_kind(value)} where text is needed")
     if not value.strip():
         raise RowProblem(f"{what} is empty")
+    if len(value) > LONGEST_TEXT:
+        raise RowProblem(f"{what} is longer than {LONGEST_TEXT:,} characters")
+    if LONE_SURROGATE.search(value):
+        raise RowProblem(f"{what} holds half a character (a lone surrogate such as \\ud800)")
     return value
 
 

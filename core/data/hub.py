@@ -65,7 +65,7 @@ def _load(source: Source, commit: str | None) -> Dataset:
     except (DatasetNotFoundError, DataFilesNotFoundError, ConnectionError, httpx2.TransportError):
         raise DataError(
             f"{source.source} is not on this machine and the Hub cannot be reached, or holds no data files there. Check "
-            "the connection, or use a JSONL file or the starter data."
+            "the connection, or use a file or the starter data."
         ) from None
     except ValueError as error:
         # An unknown configuration or split: datasets lists the ones there are.

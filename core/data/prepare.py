@@ -9,14 +9,17 @@ import json
 import shutil
 from collections.abc import Iterator
 from itertools import islice
+from types import ModuleType
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from core import home
 from core.data import sources, tokens
+from core.data.bad_rows import BadRows
 from core.data.conversation import RowProblem
-from core.data.formats.table import columns_of, conversation_of, format_of
+from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.readers.row import RawRow
 from core.data.report import Count, SourceCount
 from core.data.store import RowWriter, held_out_rows
 from core.errors import DataError
@@ -32,7 +35,6 @@ from core.where import Place, place_of
 VERSION = 1
 BATCH_ROWS = 500
 SAMPLE_ROWS_PER_SOURCE = 100
-PROBLEMS_SHOWN = 10
 
 
 def run(worker: Worker) -> None:
@@ -107,7 +109,9 @@ class _Encoder:
     template: str
     recipe: Recipe
 
-    def render(self, row: sources.RawRow, layout: Any, columns: dict[str, str]) -> tuple[str, list[tokens.Span]]:
+    def render(self, row: RawRow, layout: Any, columns: dict[str, str]) -> tuple[str, list[tokens.Span]]:
+        if row.problem or not row.values:
+            raise RowProblem(row.problem or "has no columns")
         return tokens.render(conversation_of(row.values, layout, columns), self.tokenizer, self.template)
 
     def encode(self, rendered: list[tuple[str, list[tokens.Span]]]) -> list[tokens.Encoded]:
@@ -143,7 +147,7 @@ class _Sink:
     encoder: _Encoder
     number: int
 
-    def take(self, rows: list[sources.RawRow], rendered: list[tuple[str, list[tokens.Span]]]) -> None:
+    def take(self, rows: list[RawRow], rendered: list[tuple[str, list[tokens.Span]]]) -> None:
         """Cut, count, write; a row whose every label was cut off is dropped and counted."""
         counted = self.count.sources[-1]
         kept, numbers = [], []
@@ -161,7 +165,7 @@ class _Sink:
             numbers.append(row.number)
         self.writer.write(kept, self.number, numbers)
 
-    def _sample(self, row: sources.RawRow, encoded: tokens.Encoded, length: int, counted: SourceCount) -> None:
+    def _sample(self, row: RawRow, encoded: tokens.Encoded, length: int, counted: SourceCount) -> None:
         if counted.rows < SAMPLE_ROWS_PER_SOURCE:
             index = sum(source.rows for source in self.count.sources)
             values = {"index": index, "source": counted.source, "row": row.number}
@@ -169,38 +173,50 @@ class _Sink:
 
 
 def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
-    """All rows of one source; raises DataError with the first problems, each with its place."""
-    problems: list[str] = []
-    layout, columns, done = None, {}, 0
+    """All rows of one source; raises DataError where too many cannot be used."""
+    counted = SourceCount(opened.source.source, opened.source.layout, opened.fingerprint)
+    sink.count.sources.append(counted)
+    bad = BadRows(opened.source, opened.total, counted)
+    layout, columns = None, {}
     for batch in _batches(opened):
-        if layout is None:
-            layout = format_of(opened.source, list(batch[0].values))
+        if layout is None and (names := _columns(batch)):
+            layout = format_of(opened.source, names)
             columns = columns_of(opened.source, layout)
-            sink.count.sources.append(SourceCount(opened.source.source, layout.NAME, opened.fingerprint))
-        rendered = []
-        for row in batch:
-            try:
-                rendered.append(sink.encoder.render(row, layout, columns))
-            except RowProblem as problem:
-                problems.append(f"{row.where}: {problem}.")
-                if len(problems) == PROBLEMS_SHOWN:
-                    raise DataError(_listed(problems, opened.source)) from None
-        if not problems:
-            sink.take(batch, rendered)
-        done += len(batch)
-        sink.count.sources[-1].rows_read = done
-        worker.progress(f"Making tokens of {opened.source.source}", done, opened.total or done)
-    if problems:
-        raise DataError(_listed(problems, opened.source))
+            counted.layout = layout.NAME
+        rows, rendered = _rendered(batch, sink.encoder, layout, columns, bad)
+        if rows:
+            sink.take(rows, rendered)
+        counted.rows_read += len(batch)
+        worker.progress(
+            f"Making tokens of {opened.source.source}", counted.rows_read, opened.total or counted.rows_read
+        )
+    bad.judge(counted.rows_read)
+    sink.count.problems += bad.first
+    if bad.number:
+        worker.warning(f"{bad.number:,} of {counted.rows_read:,} rows were set aside. The first: {bad.first[0]}")
 
 
-def _batches(opened: sources.Opened) -> Iterator[list[sources.RawRow]]:
+def _rendered(
+    batch: list[RawRow], encoder: _Encoder, layout: ModuleType | None, columns: dict[str, str], bad: BadRows
+) -> tuple[list[RawRow], list[tuple[str, list[tokens.Span]]]]:
+    """The rows that can be used, and each as text with its spans; the others are set aside."""
+    rows, rendered = [], []
+    for row in batch:
+        try:
+            rendered.append(encoder.render(row, layout, columns))
+            rows.append(row)
+        except RowProblem as problem:
+            bad.add(row, str(problem))
+    return rows, rendered
+
+
+def _columns(batch: list[RawRow]) -> list[str]:
+    """Every column that one of the rows has, in the order of their first use: JSON leaves out what is empty."""
+    return list(dict.fromkeys(name for row in batch for name in row.values))
+
+
+def _batches(opened: sources.Opened) -> Iterator[list[RawRow]]:
     return iter(lambda: list(islice(opened.rows, BATCH_ROWS)), [])
-
-
-def _listed(problems: list[str], source: Source) -> str:
-    first = "" if len(problems) == 1 else f"{source.source} has rows that cannot be used:\n"
-    return first + "\n".join(problems) + " Correct or remove the row" + ("." if len(problems) == 1 else "s.")
 
 
 def _cut(encoded: tokens.Encoded, max_length: int) -> tokens.Encoded:

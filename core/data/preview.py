@@ -56,7 +56,7 @@ class Prepared:
     @property
     def report(self) -> dict[str, Any]:
         """`rows_read`, `rows`, `held_out_rows`, `tokens`, `supervised_tokens`, `cut_rows`, `dropped` (reason -> count),
-        `sources` (one row each), `lengths` (`edges`, `counts`), `longest`, `median`."""
+        `problems` (the first rows set aside, with place and reason), `sources` (one row each), `lengths` (`edges`, `counts`), `longest`, `median`."""
         return read_json(self.files.report) or {}
 
     def sample(self) -> list[SampleRow]:

@@ -28,11 +28,12 @@ class SourceCount:
 
 @dataclass
 class Count:
-    """The counts of a whole preparation; `lengths` are in tokens, before the cut."""
+    """The counts of a whole preparation; `lengths` are in tokens, before the cut; `problems` are the first bad rows of each source."""
 
     max_length: int
     sources: list[SourceCount] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     cut_rows: int = 0
     cut_supervised_tokens: int = 0
 
@@ -48,6 +49,7 @@ class Count:
             "cut_rows": self.cut_rows,
             "cut_supervised_tokens": self.cut_supervised_tokens,
             "dropped": dict(sum((source.dropped for source in self.sources), Counter())),
+            "problems": self.problems,
             "sources": [source.as_row() for source in self.sources],
             "max_length": self.max_length,
         } | _lengths(self.lengths)

@@ -1,28 +1,17 @@
-"""Read the rows of a source, wherever it lies: the starter, a JSONL file on this machine, or a data set on the Hub."""
+"""Read the rows of a source, wherever it lies: the starter, a file on this machine, or a data set on the Hub."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from core.data.readers.row import RawRow
+from core.data.readers.table import reader_of
 from core.data.starter import generate
 from core.errors import DataError
 from core.recipe_sections import Source
 from core.where import Place, local_path, place_of
-
-LONGEST_LINE_BYTES = 32_000_000
-
-
-@dataclass(frozen=True)
-class RawRow:
-    """One row as it was found, and where: the line of a file, or the number of a row, from 1."""
-
-    where: str
-    number: int
-    values: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,12 +26,10 @@ class Opened:
 
 def open_source(source: Source) -> Opened:
     """Find a source and its identity; rows are read lazily. Raises DataError."""
-    readers = {Place.STARTER: _starter, Place.LOCAL: _jsonl, Place.HUB: _hub}
+    readers = {Place.STARTER: _starter, Place.LOCAL: _file, Place.HUB: _hub}
     place = place_of(source.source)
     if place is Place.UNKNOWN:
-        raise DataError(
-            f"{source.source!r} is no data set: give a Hub id such as owner/name, a JSONL file, or `starter`."
-        )
+        raise DataError(f"{source.source!r} is no data set: give a Hub id such as owner/name, a file, or `starter`.")
     return readers[place](source)
 
 
@@ -54,49 +41,33 @@ def _starter(source: Source) -> Opened:
     return Opened(source, f"sha256:{hashlib.sha256(generate.FACTS.read_bytes()).hexdigest()}", len(rows), raw)
 
 
-def _jsonl(source: Source) -> Opened:
+def _file(source: Source) -> Opened:
     path = local_path(source.source)
+    reader = reader_of(path)
+    fingerprint = _hash(path)
+    total = reader.total(path)
+    if total is not None and source.limit:
+        total = min(total, source.limit)
+    return Opened(source, fingerprint, total, islice(_some(reader.rows(path), path, reader.ADVICE), source.limit))
+
+
+def _hash(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            lines = sum(1 for line in file if line.strip())
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     except OSError as error:
         raise DataError(
             f"The data file {path} cannot be read: {(error.strerror or 'unknown reason').lower()}."
         ) from None
-    if not lines:
-        raise DataError(f"{path} is empty. Write one JSON object per line.")
-    return Opened(
-        source, f"sha256:{fingerprint}", min(lines, source.limit or lines), islice(_lines(path), source.limit)
-    )
 
 
-def _lines(path: Path) -> Iterator[RawRow]:
-    """The objects of a JSONL file; lines end at a newline only, for JSON may hold other separators."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield RawRow(f"{path.name}, line {number}", number, _parsed(line, f"{path.name}, line {number}"))
-
-
-def _parsed(line: bytes, where: str) -> dict[str, Any]:
-    if len(line) > LONGEST_LINE_BYTES:
-        raise DataError(
-            f"{where}: the line is longer than {LONGEST_LINE_BYTES // 1_000_000} MB. Put one conversation on a line."
-        )
-    try:
-        values = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise DataError(f"{where}: this is not UTF-8 text. Save the file as UTF-8.") from None
-    except (ValueError, RecursionError) as error:
-        what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or out of range"
-        raise DataError(f"{where}: this is not JSON ({what}). Write one JSON object per line.") from None
-    if not isinstance(values, dict):
-        raise DataError(
-            f'{where}: this is JSON but not an object. Write one object per line, such as {{"messages": …}}.'
-        )
-    return values
+def _some(rows: Iterator[RawRow], path: Path, advice: str) -> Iterator[RawRow]:
+    """The rows, of which there has to be one."""
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{path} is empty: it has no rows. {advice}")
+    yield first
+    yield from rows
 
 
 def _hub(source: Source) -> Opened:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from core import home
+from core.data.formats.recognise import template_problem
+from core.data.readers.table import KINDS, READERS
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
@@ -70,17 +72,22 @@ def _folder_problems(folder: Path) -> list[str]:
 
 
 def _problems_of_data(sources: list[Source]) -> list[StudioError]:
-    return [DataError(text) for source in sources for text in _source_problems(source.source)]
+    return [DataError(text) for source in sources for text in _source_problems(source)]
 
 
-def _source_problems(source: str) -> list[str]:
+def _source_problems(asked: Source) -> list[str]:
+    unfit = template_problem(asked)
+    return _place_problems(asked.source) + ([unfit] if unfit else [])
+
+
+def _place_problems(source: str) -> list[str]:
     place, path = place_of(source), local_path(source)
     if place is Place.UNKNOWN:
-        return [f"{source!r} is no data set: give a Hub id such as owner/name, a JSONL file, or `starter`."]
+        return [f"{source!r} is no data set: give a Hub id such as owner/name, a file, or `starter`."]
     if place is Place.LOCAL and not path.exists():
         return [f"The data file {path} is not there. Check the path in data.sources."]
-    if place is Place.LOCAL and path.suffix != ".jsonl":
-        return [f"{path} is not a .jsonl file. Write one JSON object per line and name the file .jsonl."]
+    if place is Place.LOCAL and path.suffix.lower() not in READERS:
+        return [f"{path} is not a kind of file that can be read. Save it as {KINDS}."]
     return []
 
 

@@ -5,7 +5,13 @@ from typing import Any
 from core.data.conversation import Message, checked, text
 
 NAME = "alpaca"
+TITLE = "instruction, input, output"
 COLUMNS = {"instruction": "instruction", "input": "input", "output": "output"}
+HELP = {
+    "instruction": "The column with the question or the task.",
+    "input": "The column with context that belongs to it. It may be missing.",
+    "output": "The column with the answer that is learned.",
+}
 REQUIRED = ("instruction", "output")
 
 

@@ -5,7 +5,9 @@ from typing import Any
 from core.data.conversation import Message, RowProblem, checked
 
 NAME = "conversations"
+TITLE = "conversations with from and value"
 COLUMNS = {"conversations": "conversations"}
+HELP = {"conversations": "The column with a list of turns, each with from and value."}
 REQUIRED = ("conversations",)
 ROLES = {
     "human": "user",

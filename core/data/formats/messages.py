@@ -5,7 +5,9 @@ from typing import Any
 from core.data.conversation import Message, checked
 
 NAME = "messages"
+TITLE = "messages with role and content"
 COLUMNS = {"messages": "messages"}
+HELP = {"messages": "The column with a list of messages, each with role and content."}
 REQUIRED = ("messages",)
 
 

@@ -1,0 +1,26 @@
+"""The `question_answer` layout: `question`, `answer`, and a `context` that may be missing, as in GSM8K and PubMedQA."""
+
+from typing import Any
+
+from core.data.conversation import Message, checked, text
+from core.data.passages import passages, written
+
+NAME = "question_answer"
+TITLE = "question and answer"
+COLUMNS = {"question": "question", "context": "context", "answer": "answer"}
+HELP = {
+    "question": "The column with the question.",
+    "context": "The column with what the answer is found in: text, or a list of texts. It may be missing.",
+    "answer": "The column with the answer that is learned.",
+}
+REQUIRED = ("question", "answer")
+
+
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
+    """Question and context as the user's turn, the answer as the assistant's; raises RowProblem."""
+    question = text(row[columns["question"]], f"the column `{columns['question']}`")
+    context = passages(row.get(columns["context"]), f"the column `{columns['context']}`")
+    if context.strip():
+        question += "\n\n" + context
+    answer = text(written(row[columns["answer"]]), f"the column `{columns['answer']}`")
+    return checked([{"role": "user", "content": question}, {"role": "assistant", "content": answer}], "answer")

@@ -1,0 +1,228 @@
+"""Layouts: every shape of row that public data has becomes a conversation, and what does not fit is said in a sentence."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.data.conversation import LONGEST_TEXT, RowProblem
+from core.data.formats import template
+from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.formats.table import FORMATS
+from core.errors import DataError
+from core.jobs.preflight import check
+from core.recipe import parse
+from core.recipe_sections import Source
+
+SYSTEM, ASKS, ANSWERS = (
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Hello"},
+)
+
+
+def read(row: dict, **source) -> list[dict]:
+    asked = Source(**source)
+    layout = format_of(asked, list(row))
+    return conversation_of(row, layout, columns_of(asked, layout))
+
+
+@pytest.mark.parametrize(
+    ("row", "layout"),
+    [
+        ({"prompt": "Hi", "completion": "Hello"}, "prompt_completion"),
+        ({"prompt": [ASKS], "completion": [ANSWERS]}, "prompt_completion"),
+        ({"prompt": [ASKS], "completion": "Hello"}, "prompt_completion"),
+        ({"question": "Hi", "answer": "Hello"}, "question_answer"),
+        ({"question": "Hi", "context": None, "answer": "Hello"}, "question_answer"),
+        ({"question": "Hi", "context": [], "answer": "Hello"}, "question_answer"),
+        (
+            {"question": "Hi", "answer": "Hello", "prompt": "x", "completion": "y", "messages": [ASKS, ANSWERS]},
+            "messages",
+        ),
+        ({"question": "x", "answer": "y", "prompt": "Hi", "completion": "Hello"}, "prompt_completion"),
+    ],
+)
+def test_a_layout_is_recognised_by_its_columns_in_a_fixed_order(row, layout):
+    assert layout == format_of(Source(), list(row)).NAME
+    assert read(row) == [ASKS, ANSWERS]
+
+
+@pytest.mark.parametrize(
+    "context",
+    ["One.\n\nTwo.", ["One.", "Two."], {"contexts": ["One.", "Two."], "labels": ["A", "B"]}, ["One.", None, "Two."]],
+)
+def test_the_context_of_a_question_is_a_text_or_several(context):
+    row = {"question": "Why?", "context": context, "answer": "Because."}
+    assert read(row)[0]["content"] == "Why?\n\nOne.\n\nTwo."
+    assert read(row, template="{context}\nQ: {question}")[0]["content"] == "One.\n\nTwo.\nQ: Why?"
+
+
+def test_the_system_turn_of_a_prompt_is_kept():
+    assert read({"prompt": [SYSTEM, ASKS], "completion": [ANSWERS]}) == [SYSTEM, ASKS, ANSWERS]
+
+
+def test_a_number_is_an_answer():
+    assert read({"question": "How many?", "answer": 7})[1]["content"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("written", "prompt"),
+    [
+        ("{question}", "Why {x}?"),
+        ("{two words}: {question}", "spaced: Why {x}?"),
+        ("{{question}} {question}", "{question} Why {x}?"),
+        ("Open { {} } {question}", "Open { {} } Why {x}?"),
+        ("{a.b}{c[0]}{d!r}{e:>9}", "1234"),
+        ("{empty}{number}", "3"),
+    ],
+)
+def test_a_template_puts_columns_in_place_and_does_nothing_else(written, prompt):
+    row = {
+        "question": "Why {x}?",
+        "two words": "spaced",
+        "x": "never",
+        "a.b": "1",
+        "c[0]": "2",
+        "d!r": "3",
+        "e:>9": "4",
+    }
+    row |= {"empty": None, "number": 3, "answer": "So"}
+    assert read(row, template=written)[0] == {"role": "user", "content": prompt}
+
+
+@pytest.mark.parametrize(
+    "name", ["qestion", "question.__class__", "question[0]", "question!r", "question:>99999999999", "0"]
+)
+def test_an_unknown_name_in_a_template_is_one_sentence(name):
+    with pytest.raises(DataError) as caught:
+        read({"question": "Why?", "answer": "So"}, template="{question} {" + name + "}")
+    assert f"need `{name}`, and the columns are question, answer" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"layout": "template"}, "the layout template needs a template"),
+        ({"layout": "alpaca", "template": "{question}"}, "the layout alpaca does not use a template"),
+        ({"template": "no braces {{here}}"}, "names no column"),
+    ],
+)
+def test_a_template_that_cannot_work_is_said_before_anything_starts(source, said):
+    with pytest.raises(DataError, match=said):
+        check(parse({"data": {"sources": [source]}}), "prepare")
+    with pytest.raises(DataError, match=said):
+        format_of(Source(**source), ["question", "answer"])
+
+
+@pytest.mark.parametrize(
+    ("row", "source", "said"),
+    [
+        ({"prompt": [ASKS, ANSWERS], "completion": [ASKS]}, {}, "the column `completion` has no assistant turn"),
+        ({"prompt": "Hi", "completion": ""}, {}, "the column `completion` is empty"),
+        ({"prompt": "Hi", "completion": ["Hello"]}, {}, "message 2 in `prompt and completion` is not an object"),
+        ({"question": "Hi", "context": 3.5, "answer": None}, {}, "the column `answer` is missing"),
+        ({"question": "Hi", "answer": float("nan")}, {}, "the column `answer` is missing"),
+        (
+            {"question": "Hi", "context": {"text": "x"}, "answer": "y"},
+            {},
+            "`context` is neither text nor a list of texts",
+        ),
+        ({"question": "Hi", "context": [["x"]], "answer": "y"}, {}, "`context` is neither text nor a list of texts"),
+        (
+            {"a": None, "b": [], "answer": "y"},
+            {"template": "Q: {a} {b}"},
+            "every column that the template names is empty",
+        ),
+        ({"question": "\ud800", "answer": "y"}, {}, "`question` holds half a character"),
+        ({"question": "Hi", "answer": "y" * (LONGEST_TEXT + 1)}, {}, "`answer` is longer than 5,000,000 characters"),
+    ],
+)
+def test_a_row_that_does_not_fit_says_why(row, source, said):
+    with pytest.raises(RowProblem) as caught:
+        read(row, **source)
+    assert said in str(caught.value)
+
+
+def test_columns_that_fit_no_layout_name_every_layout_in_one_sentence():
+    with pytest.raises(DataError) as caught:
+        format_of(Source(source="a/b"), ["title", "body"])
+    said = str(caught.value)
+    assert "the columns (title, body) fit no layout" in said
+    for name, layout in FORMATS.items():
+        needs = "a template and answer" if layout is template else ", ".join(layout.REQUIRED)
+        assert f"{name} needs {needs}" in said
+
+
+@pytest.mark.parametrize("layout", ["auto", "question_answer"])
+def test_a_column_that_was_named_and_is_not_there_is_not_left_out_silently(layout):
+    with pytest.raises(DataError, match="there is no column `contex`"):
+        format_of(Source(layout=layout, columns={"context": "contex"}), ["question", "context", "answer"])
+
+
+def test_a_mapping_decides_which_layouts_are_meant():
+    with pytest.raises(DataError, match="alpaca needs question, anwser"):
+        format_of(Source(columns={"instruction": "question", "output": "anwser"}), ["question", "answer"])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_layout_explains_each_of_its_columns(name):
+    layout = FORMATS[name]
+    assert layout.HELP.keys() == layout.COLUMNS.keys() >= set(layout.REQUIRED)
+    assert layout.TITLE and all(line.endswith(".") for line in layout.HELP.values())
+
+
+@given(st.text(st.sampled_from("{}ab.!:[]\n"), min_size=1, max_size=30))
+def test_any_template_is_filled_or_refused_in_words(written):
+    row = {"a": "1", "b": "{a}", "ab": "2", "answer": "So"}
+    try:
+        asked, said = read(row, template=written)
+    except (DataError, RowProblem) as problem:
+        assert str(problem)
+    else:
+        assert asked["content"].strip() and said["content"] == "So"
+
+
+LOBBYING = "Is this bill relevant to {company_name}?\n\n{bill_title}\n\n{bill_summary}\n\n{company_description}"
+PUBMED = {"context": "context", "answer": "long_answer"}
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "layout"),
+    [
+        ("finetome_layout.jsonl", {}, "conversations"),
+        ("dolly_layout.jsonl", {"columns": {"input": "context", "output": "response"}}, "alpaca"),
+        ("alpaca_layout.jsonl", {}, "alpaca"),
+        ("gsm8k_train.jsonl", {}, "question_answer"),
+        ("gsm8k_test.jsonl", {}, "question_answer"),
+        ("pubmedqa_labeled.jsonl", {"columns": PUBMED}, "question_answer"),
+        (
+            "pubmedqa_labeled.jsonl",
+            {"template": "{context}\n\n{question} Yes, no or maybe?", "columns": {"answer": "final_decision"}},
+            "template",
+        ),
+        ("legalbench_hearsay.jsonl", {"columns": {"question": "text"}}, "question_answer"),
+        ("legalbench_hearsay.jsonl", {"template": "Is this hearsay?\n\n{text}"}, "template"),
+        ("legalbench_corporate_lobbying.jsonl", {"template": LOBBYING}, "template"),
+        (
+            "legalbench_supply_chain_disclosure_disclosed_training.jsonl",
+            {"template": "Does this statement disclose training?\n\n{text}"},
+            "template",
+        ),
+    ],
+)
+def test_every_row_of_the_real_files_is_read(shared_data, file, source, layout):
+    rows = [json.loads(line) for line in (shared_data / file).open(encoding="utf-8")]
+    assert layout == format_of(Source(**source), list(rows[0])).NAME
+    for row in rows:
+        messages = read(row, **source)
+        assert messages[-1]["role"] == "assistant" and messages[-1]["content"].strip()
+
+
+def test_the_real_context_and_answer_are_in_the_conversation(shared_data):
+    row = json.loads((shared_data / "pubmedqa_labeled.jsonl").open(encoding="utf-8").readline())
+    asked, answered = read(row, columns=PUBMED)
+    assert asked["content"].startswith(row["question"])
+    assert all(passage in asked["content"] for passage in row["context"]["contexts"])
+    assert answered["content"] == row["long_answer"]
