@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import StudioError
-from core.files import read_lines
 from core.jobs import launcher
 from core.jobs.folder import Job
 from core.jobs.status import Status
+from core.jobs.tail import lines_of
 from core.recipe import Recipe, parse
 from tests.toy_model import make_toy_model
 
@@ -122,7 +122,7 @@ def killed(job: Job, saving: bool, moment_s: float) -> bool:
 def repeated_steps(job: Job) -> Iterator[int]:
     """For each resume, how many reported steps it made void."""
     last = 0
-    for row in read_lines(job.files.metrics)[0]:
+    for row in lines_of(job.files.metrics):
         if "resumed_from" in row:
             yield max(0, last - row["resumed_from"])
             last = row["resumed_from"]

@@ -5,7 +5,7 @@ import streamlit as st
 from core import home
 from core.hardware import machine
 from core.jobs.folder import Job
-from core.jobs.listing import all_jobs
+from core.jobs.listing import all_jobs, training_now
 from core.jobs.status import Status
 from studio import charts, words
 from studio.attention_card import attention_card
@@ -18,7 +18,7 @@ from studio.markdown import plain
 from studio.metric_strip import held_out_loss, train_loss
 from studio.navigation import go_to
 from studio.progress import progress_bar
-from studio.run_facts import needs_attention
+from studio.run_row import row_of
 from studio.run_title import run_title
 from studio.session import select_job
 
@@ -27,7 +27,7 @@ RECENT = 8
 
 def home_view(jobs: list[Job]) -> None:
     """`jobs` are all trainings, newest first."""
-    live = next((job for job in jobs if job.status.at_work), None)
+    live = training_now()
     with page_header("Home", _caption(live, jobs)):
         if st.button("New run", icon=":material/add:", type="primary", key="new run"):
             go_to("model_and_data")
@@ -38,9 +38,10 @@ def home_view(jobs: list[Job]) -> None:
 
 def _caption(live: Job | None, jobs: list[Job]) -> str:
     training = "One run is training." if live else "Nothing is training."
-    waiting = sum(job.status is Status.QUEUED for job in jobs)
+    runs = [row_of(job) for job in jobs]
+    waiting = sum(run.status is Status.QUEUED for run in runs)
     queued = f" {words.count(waiting, 'run')} in the queue." if waiting else ""
-    bad = sum(needs_attention(job) for job in jobs)
+    bad = sum(run.needs_attention for run in runs)
     return training + queued + (f" {words.count(bad, 'run')} did not end well." if bad else "")
 
 

@@ -112,7 +112,7 @@ def _cells(run: RunRow) -> dict[str, Any]:
 # Rows of runs that are over stay the same objects.
 @functools.lru_cache(maxsize=1000)
 def _losses(run: RunRow) -> list[float]:
-    return sparkline(run.job.metrics["loss"])
+    return sparkline(run.job.metrics.thinned("loss").means)
 
 
 def sparkline(losses: Sequence[float], points: int = SPARKLINE_POINTS) -> list[float]:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from core.jobs import __main__ as worker_main
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.training import checkpoints
-from core.training.trainer import Trainer
 from tests.toy_model import make_toy_model
 from tests.toy_training import adapter_bytes, curve, new_folder, resume, toy_recipe, train
 
@@ -82,7 +80,6 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_checkpoint_leaves_the_one_befor
 def test_too_little_space_is_noticed_before_a_checkpoint_is_begun(toy, small_disk, monkeypatch):
     job = new_folder(toy_recipe(toy))
     monkeypatch.setattr(checkpoints, "SPARE_BYTES", 100_000)
-    monkeypatch.setattr(Trainer, "lazy_loss", False)
     began = []
     real = checkpoints.check_space
 
@@ -115,4 +112,3 @@ def test_a_worker_on_a_full_disk_still_says_how_it_ended(small_disk, toy, monkey
     assert job.result["why"].startswith("The disk is full")
     assert job.events[-1]["event"] == "ended"
     assert home.home().is_relative_to(small_disk)
-    assert sys.platform

@@ -52,8 +52,8 @@ def target_of(model_id: str) -> Target | None:
     if job := known_job(model_id):
         return _tuned_target(job, job.files.adapter)
     if step.isdecimal() and (job := known_job(job_id)):
-        folder = next((checkpoint.folder for checkpoint in job.checkpoints if checkpoint.step == int(step)), None)
-        return _tuned_target(job, folder) if folder else None
+        checkpoint = job.checkpoint_of(int(step))
+        return _tuned_target(job, checkpoint.folder) if checkpoint else None
     return _base_target(model_id)
 
 

@@ -175,6 +175,10 @@ class Job:
         """Those that can be used, oldest first."""
         return checkpoints_in(self.files)[0]
 
+    def checkpoint_of(self, step: int) -> Checkpoint | None:
+        """The checkpoint of a step, if it can be used."""
+        return next((checkpoint for checkpoint in self.checkpoints if checkpoint.step == step), None)
+
     @property
     def broken_checkpoints(self) -> list[Broken]:
         """Those that cannot, oldest first; a live worker may be writing one."""

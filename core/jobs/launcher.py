@@ -120,7 +120,7 @@ def _refuse_resume(job: Job, step: int | None) -> None:
     if not can_resume(job):
         reason = "is finished; continue it as a new run" if job.status is Status.FINISHED else "is not a training"
         raise JobError(f"{job.name} {reason}.")
-    if step is not None and step not in [checkpoint.step for checkpoint in job.checkpoints]:
+    if step is not None and job.checkpoint_of(step) is None:
         broken = next((f": {found.why}" for found in job.broken_checkpoints if found.step == step), "")
         known = ", ".join(f"{checkpoint.step:,}" for checkpoint in job.checkpoints) or "there are none"
         raise JobError(

@@ -17,7 +17,6 @@ from core.jobs.worker import StopRequested, Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import load_tokenizer
 from core.training import resume, run
-from core.training.checkpoints import newest_good
 from core.training.device import choose_device, set_up
 from core.training.micro_batch import micro_batch
 from core.training.processes import Silent
@@ -49,7 +48,8 @@ def _train(worker: Worker, data: str, step: int) -> bool:
     device = choose_device(job.recipe.training)
     set_up(device)
     found = find_model(worker, resume.model_revision(job))
-    point = resume.Point(newest_good(job, step)[0] if step else None)
+    # The leader has verified its every byte a moment ago.
+    point = resume.Point(job.checkpoint_of(step) if step else None)
     files = home.prepared_files(data)
     micro = micro_batch(job, recomputes=device.kind == "cuda")
     rows = rows_of(files, job.recipe)

@@ -73,7 +73,8 @@ def _of_run(name: str) -> Path | None:
     if job := known_job(name):
         return job.files.adapter if job.files.adapter.is_dir() else _newest(job)
     if step.isdecimal() and (job := known_job(job_id)):
-        return next((checkpoint.folder for checkpoint in job.checkpoints if checkpoint.step == int(step)), None)
+        checkpoint = job.checkpoint_of(int(step))
+        return checkpoint.folder if checkpoint else None
     return None
 
 
