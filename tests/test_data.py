@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core import home
 from core.data import preview, sources
 from core.data.conversation import RowProblem
-from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.formats.recognise import Reading, columns_of, reading_of
 from core.data.formats.table import FORMATS
 from core.data.prepare import find_model, prepare
 from core.data.store import held_out_rows
@@ -58,9 +58,9 @@ def prepared(toy: Path, *data_sources: dict, **data) -> tuple[dict, home.Prepare
 )
 def test_a_layout_is_recognised_and_becomes_a_conversation(layout, row, columns):
     source = Source(columns=columns)
-    found = format_of(source, list(row))
-    assert layout == found.NAME
-    assert conversation_of(row, found, columns_of(source, found)) == CHAT
+    reading = reading_of(source, list(row))
+    assert layout == reading.layout.NAME
+    assert reading.conversation(row).messages == CHAT
 
 
 def test_the_input_of_alpaca_follows_the_instruction():
@@ -85,7 +85,7 @@ def test_the_input_of_alpaca_follows_the_instruction():
 )
 def test_a_row_that_cannot_be_learned_from_says_why(row, said):
     with pytest.raises(RowProblem) as caught:
-        conversation_of(row, FORMATS["messages"], FORMATS["messages"].COLUMNS)
+        Reading(Source(), FORMATS["messages"], FORMATS["messages"].COLUMNS).conversation(row)
     assert said in str(caught.value)
 
 
@@ -100,9 +100,9 @@ JSON = st.recursive(
 def test_any_values_are_a_conversation_or_a_sentence(layout, first, second, third):
     names = [*FORMATS[layout].COLUMNS, "x", "y"]
     row = dict(zip(names, [first, second, third], strict=False))
-    columns = columns_of(Source(layout=layout, template="{x} {y}"), FORMATS[layout])
+    source = Source(layout=layout, template="{x} {y}")
     try:
-        messages = conversation_of(row, FORMATS[layout], columns)
+        messages = Reading(source, FORMATS[layout], columns_of(source, FORMATS[layout])).conversation(row).messages
     except RowProblem as problem:
         assert str(problem)
     else:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.data.conversation import LONGEST_TEXT, RowProblem
 from core.data.formats import template
-from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.formats.recognise import format_of, reading_of
 from core.data.formats.table import FORMATS
 from core.errors import DataError
 from core.jobs.preflight import check
@@ -24,8 +24,7 @@ SYSTEM, ASKS, ANSWERS = (
 
 def read(row: dict, **source) -> list[dict]:
     asked = Source(**source)
-    layout = format_of(asked, list(row))
-    return conversation_of(row, layout, columns_of(asked, layout))
+    return reading_of(asked, list(row)).conversation(row).messages
 
 
 @pytest.mark.parametrize(

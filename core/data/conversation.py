@@ -1,12 +1,28 @@
-"""A conversation: a list of messages, checked once, so that everything after it can rely on its form."""
+"""What a row says: a conversation, checked once, so that everything after it can rely on its form, or plain text."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
-Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": text}
+Message = dict[str, Any]  # {"role": "system" | "user" | "assistant" | "tool", "content": text}, tool calls beside it
 ROLES = ("system", "user", "assistant")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold them, no encoding and no tokenizer can
 LONGEST_TEXT = 5_000_000  # characters; forty times what the longest row of tokens can hold
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The turns, and the tools that may be called in them, each as its JSON schema."""
+
+    messages: list[Message]
+    tools: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """Text without turns: all of it is learned, and no chat template is needed."""
+
+    text: str
 
 
 class RowProblem(Exception):

@@ -9,7 +9,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from itertools import islice
-from types import ModuleType
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -18,7 +17,7 @@ from core import home
 from core.data import sources, tokens
 from core.data.bad_rows import BadRows
 from core.data.conversation import RowProblem
-from core.data.formats.recognise import columns_of, conversation_of, format_of
+from core.data.formats.recognise import Reading, reading_of
 from core.data.readers.row import RawRow
 from core.data.report import Count, SourceCount
 from core.data.store import RowWriter, held_out_rows
@@ -109,10 +108,10 @@ class _Encoder:
     template: str
     recipe: Recipe
 
-    def render(self, row: RawRow, layout: Any, columns: dict[str, str]) -> tuple[str, list[tokens.Span]]:
+    def render(self, row: RawRow, reading: Reading | None) -> tuple[str, list[tokens.Span]]:
         if row.problem or not row.values:
             raise RowProblem(row.problem or "has no columns")
-        return tokens.render(conversation_of(row.values, layout, columns), self.tokenizer, self.template)
+        return tokens.render(reading.conversation(row.values).messages, self.tokenizer, self.template)
 
     def encode(self, rendered: list[tuple[str, list[tokens.Span]]]) -> list[tokens.Encoded]:
         texts, spans = zip(*rendered, strict=True)
@@ -177,13 +176,12 @@ def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
     counted = SourceCount(opened.source.source, opened.source.layout, opened.fingerprint)
     sink.count.sources.append(counted)
     bad = BadRows(opened.source, opened.total, counted)
-    layout, columns = None, {}
+    reading = None
     for batch in _batches(opened):
-        if layout is None and (names := _columns(batch)):
-            layout = format_of(opened.source, names)
-            columns = columns_of(opened.source, layout)
-            counted.layout = layout.NAME
-        rows, rendered = _rendered(batch, sink.encoder, layout, columns, bad)
+        if reading is None and (names := _columns(batch)):
+            reading = reading_of(opened.source, names)
+            counted.layout = reading.layout.NAME
+        rows, rendered = _rendered(batch, sink.encoder, reading, bad)
         if rows:
             sink.take(rows, rendered)
         counted.rows_read += len(batch)
@@ -197,13 +195,13 @@ def _read(worker: Worker, opened: sources.Opened, sink: _Sink) -> None:
 
 
 def _rendered(
-    batch: list[RawRow], encoder: _Encoder, layout: ModuleType | None, columns: dict[str, str], bad: BadRows
+    batch: list[RawRow], encoder: _Encoder, reading: Reading | None, bad: BadRows
 ) -> tuple[list[RawRow], list[tuple[str, list[tokens.Span]]]]:
     """The rows that can be used, and each as text with its spans; the others are set aside."""
     rows, rendered = [], []
     for row in batch:
         try:
-            rendered.append(encoder.render(row, layout, columns))
+            rendered.append(encoder.render(row, reading))
             rows.append(row)
         except RowProblem as problem:
             bad.add(row, str(problem))

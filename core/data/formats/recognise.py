@@ -1,15 +1,38 @@
 """Which layout the rows of a source have, and which of its columns is which."""
 
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from core.data.conversation import Message, RowProblem
+from core.data.conversation import Conversation, PlainText, RowProblem
 from core.data.formats import template
 from core.data.formats.table import FORMATS
 from core.errors import DataError
 from core.recipe_sections import Source
 
 COLUMNS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of one source are read: its layout, and the layout's names -> the source's columns."""
+
+    source: Source
+    layout: ModuleType
+    columns: dict[str, str]
+
+    def conversation(self, row: dict[str, Any]) -> Conversation | PlainText:
+        """What one row says; raises RowProblem."""
+        missing = [column for column in _needed(self.layout, self.columns) if column not in row]
+        if missing:
+            raise RowProblem(f"has no column {_listed(missing)}")
+        return Conversation(self.layout.conversation(row, self.columns))
+
+
+def reading_of(source: Source, columns: list[str]) -> Reading:
+    """How to read a source whose rows have these columns; raises DataError where nothing fits."""
+    layout = format_of(source, columns)
+    return Reading(source, layout, columns_of(source, layout))
 
 
 def format_of(source: Source, columns: list[str]) -> ModuleType:
@@ -28,14 +51,6 @@ def columns_of(source: Source, layout: ModuleType) -> dict[str, str]:
     """The layout's names -> this source's columns; for the layout `template` the template too."""
     named = {name: column for name, column in source.columns.items() if name in layout.COLUMNS}
     return layout.COLUMNS | named | ({template.KEY: source.template or ""} if layout is template else {})
-
-
-def conversation_of(row: dict[str, Any], layout: ModuleType, columns: dict[str, str]) -> list[Message]:
-    """One row as messages; raises RowProblem."""
-    missing = [column for column in _needed(layout, columns) if column not in row]
-    if missing:
-        raise RowProblem(f"has no column {_listed(missing)}")
-    return layout.conversation(row, columns)
 
 
 def template_problem(source: Source) -> str | None:
