@@ -166,8 +166,8 @@ def reporter_file(checkpoint: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class PreparedFiles:
-    """The files of one prepared data set."""
+class EncodedFiles:
+    """The files of one data set as tokens, for one model and one way of reading."""
 
     folder: Path
 
@@ -177,25 +177,65 @@ class PreparedFiles:
         return self.folder / "rows.arrow"
 
     @property
+    def texts(self) -> Path:
+        """Every row as the model reads it, with where its tokens end, as a compressed Arrow file."""
+        return self.folder / "texts.arrow"
+
+    @property
+    def signatures(self) -> Path:
+        """A MinHash of every row, where near duplicates were looked for."""
+        return self.folder / "signatures.npy"
+
+    @property
+    def report(self) -> Path:
+        """Counts; written last, so its presence means the rows are whole."""
+        return self.folder / "report.json"
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """The files of one prepared set: which rows of its encoded data sets are trained on. Rows are counted through all."""
+
+    folder: Path
+
+    @property
+    def train(self) -> Path:
+        """The numbers of the rows to train on, each as often as it is seen in an epoch."""
+        return self.folder / "train.npy"
+
+    @property
     def held_out(self) -> Path:
         """The numbers of the rows that are kept aside."""
-        return self.folder / "held_out.json"
+        return self.folder / "held_out.npy"
+
+    @property
+    def fates(self) -> Path:
+        """What became of every row, as a place in the report's `fates`."""
+        return self.folder / "fates.npy"
 
     @property
     def report(self) -> Path:
         """Counts; written last, so its presence means the set is whole."""
         return self.folder / "report.json"
 
-    @property
-    def sample(self) -> Path:
-        """Rows with their tokens and labels for the row viewer."""
-        return self.folder / "sample.jsonl"
+
+def encoded_folder() -> Path:
+    return home() / "encoded"
+
+
+def encoded_files(key: str) -> EncodedFiles:
+    return EncodedFiles(inside(encoded_folder(), key))
+
+
+def encoded_aside(key: str) -> EncodedFiles:
+    """Where a data set is encoded before it is renamed; each process has its own place."""
+    return EncodedFiles(inside(encoded_folder(), f".{key}-{os.getpid()}"))
+
+
+def prepared_files(key: str) -> PreparedFiles:
+    return PreparedFiles(inside(prepared_folder(), key))
 
 
 def prepared_aside(key: str) -> PreparedFiles:
     """Where a set is made before it is renamed; each process has its own place."""
     return PreparedFiles(inside(prepared_folder(), f".{key}-{os.getpid()}"))
-
-
-def prepared_files(key: str) -> PreparedFiles:
-    return PreparedFiles(inside(prepared_folder(), key))

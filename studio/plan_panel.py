@@ -33,10 +33,7 @@ def outlook(recipe: Recipe) -> Outlook:
     """From the prepared set where there is one, else from the rows that the catalog knows."""
     if prepared := prepared_for(recipe):
         report = prepared.report
-        everything = report["rows"] + report["held_out_rows"]
-        return Outlook(
-            plan(recipe, report["rows"], round(report["tokens"] * report["rows"] / everything)), counted=True
-        )
+        return Outlook(plan(recipe, report["rows"], report["tokens"]), counted=True)
     rows = [_known_rows(source) for source in recipe.data.sources]
     expected = None if None in rows else round(sum(rows) * (1 - recipe.data.eval_fraction))
     return Outlook(plan(recipe, expected), counted=bool(recipe.training.max_steps))

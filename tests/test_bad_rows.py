@@ -1,18 +1,17 @@
 """Rows that cannot be used are set aside, counted and listed while they are few; more of them refuse the source."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from core import home
 from core.data.bad_rows import REASONS, SHOWN, BadRows
+from core.data.preview import Prepared
 from core.data.readers.row import RawRow
 from core.data.report import SourceCount
 from core.errors import DataError
 from core.jobs.listing import all_jobs
 from core.recipe_sections import Source
-from tests.test_data import CHAT, prepared, written
+from tests.test_data import CHAT, adds_up, nothing_half_made, prepared, written
 from tests.toy_model import make_toy_model
 
 pytestmark = pytest.mark.process
@@ -23,11 +22,6 @@ GOOD, BAD = {"messages": CHAT}, {"messages": [CHAT[0]]}
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
     return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
-
-
-def adds_up(report: dict) -> bool:
-    whole = report["rows"] + report["held_out_rows"] + sum(report["dropped"].values()) == report["rows_read"]
-    return whole and all(s["rows"] + sum(s["dropped"].values()) == s["rows_read"] for s in report["sources"])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +45,7 @@ def test_as_many_bad_rows_are_set_aside_as_the_recipe_allows(tmp_path, toy, bad,
     else:
         with pytest.raises(DataError, match=r"rows\.jsonl, line 1: has no assistant turn"):
             prepared(toy, source)
-        assert list(home.prepared_folder().iterdir()) == []
+        assert nothing_half_made()
 
 
 def test_rows_of_every_kind_of_trouble_are_counted_by_their_reason(tmp_path, toy):
@@ -69,7 +63,7 @@ def test_the_share_counts_for_each_source_by_itself(tmp_path, toy):
     with pytest.raises(DataError, match=r"bad\.jsonl, line 2"):
         prepared(toy, good, bad)
     report, _, _ = prepared(toy, good, bad | {"bad_rows": 0.5})
-    assert adds_up(report) and [source["rows"] for source in report["sources"]] == [60, 1]
+    assert adds_up(report) and [s["usable_rows"] + s["held_out_rows"] for s in report["sources"]] == [60, 1]
 
 
 @pytest.mark.parametrize("broken", [b"{oops", BAD])
@@ -89,7 +83,7 @@ def test_good_rows_after_a_long_stretch_of_bad_ones_are_kept_with_their_numbers(
         toy, {"source": written(tmp_path, *[b"{oops"] * 600, *[GOOD] * 400), "bad_rows": 0.6}, eval_fraction=0
     )
     assert adds_up(report) and report["rows"] == 400 and report["sources"][0]["layout"] == "messages"
-    assert json.loads(files.sample.read_text().splitlines()[0])["row"] == 601
+    assert Prepared(files).view(0).row(0).row == 601
 
 
 def test_a_csv_file_is_prepared_like_any_other_and_its_bad_rows_have_lines(tmp_path, toy):

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,10 +14,10 @@ from core.data.conversation import RowProblem
 from core.data.formats.recognise import Reading, columns_of, reading_of
 from core.data.formats.table import FORMATS
 from core.data.prepare import find_model, prepare
-from core.data.store import held_out_rows
 from core.errors import DataError
 from core.recipe import Recipe, parse
 from core.recipe_sections import Source
+from core.training.session import rows_of
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model
 
@@ -37,12 +37,31 @@ def written(folder: Path, *rows, name: str = "rows.jsonl") -> str:
     return str(file)
 
 
+AS_IT_IS = {"exact_duplicates": False, "leaks": False}
+
+
 def prepared(toy: Path, *data_sources: dict, **data) -> tuple[dict, home.PreparedFiles, Recipe]:
-    recipe = parse({"model": {"source": str(toy)}, "data": {"sources": list(data_sources)} | data})
+    """Prepare for the toy model; rows that are the same stay, unless `cleaning` says otherwise."""
+    data = {"sources": list(data_sources), "cleaning": AS_IT_IS} | data
+    recipe = parse({"model": {"source": str(toy)}, "data": data})
     worker = new_job(f"20260101-{len(list(home.jobs_folder().glob('*'))):06d}-try", "prepare", recipe)
     report, files = prepare(worker, find_model(worker))
     worker.finish("finished", "Done.")
     return report, files, recipe
+
+
+def nothing_half_made() -> bool:
+    """No prepared set, and nothing of an encoded one that could not be finished."""
+    return not [*home.prepared_folder().glob("*"), *home.encoded_folder().glob(".*")]
+
+
+def adds_up(report: dict) -> bool:
+    """Rows read = dropped + left out by the mix + held out + trained on, in all and for each source."""
+    parts = ("left_out", "held_out_rows", "distinct_rows")
+    return all(
+        sum(counted["dropped"].values()) + sum(counted[part] for part in parts) == counted["rows_read"]
+        for counted in (report, *report["sources"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +145,7 @@ def test_a_bad_line_is_named_and_nothing_half_made_stays(tmp_path, toy, line, sa
     with pytest.raises(DataError) as caught:
         prepared(toy, source)
     assert said in str(caught.value)
-    assert list(home.prepared_folder().iterdir()) == []
+    assert nothing_half_made()
 
 
 def test_several_bad_rows_are_named_together(tmp_path, toy):
@@ -159,7 +178,7 @@ def test_the_report_adds_up_to_the_rows_read(tmp_path, toy):
     source = {"source": written(tmp_path, *[{"messages": CHAT}] * 9, long_question)}
     report, _, _ = prepared(toy, source, {"source": "starter", "limit": 5}, max_length=64, eval_fraction=0.2)
     assert report["rows_read"] == 15
-    assert report["rows"] + report["held_out_rows"] + sum(report["dropped"].values()) == 15
+    assert adds_up(report)
     assert report["dropped"]["nothing left to learn after the cut"] >= 1
     assert [source["layout"] for source in report["sources"]] == ["messages", "messages"]
     assert sum(report["lengths"]["counts"]) == 15
@@ -168,9 +187,11 @@ def test_the_report_adds_up_to_the_rows_read(tmp_path, toy):
 
 def test_what_is_previewed_is_what_trains(toy):
     _, files, recipe = prepared(toy, {"source": "starter", "limit": 12}, max_length=200)
-    trained = Dataset.from_file(str(files.rows))
-    shown = preview.prepared_for(recipe).sample()
-    assert len(shown) == len(trained) == 12
+    train, held_out = rows_of(files, recipe)
+    view = preview.prepared_for(recipe).view(0)
+    shown = [view.row(int(number)) for number in [*np.load(files.train), *np.load(files.held_out)]]
+    trained = [*train, *held_out]
+    assert len(view) == len(shown) == len(trained) == 12
     for row, sample in zip(trained, shown, strict=True):
         assert [token.id for token in sample.tokens] == row["input_ids"]
         assert [token.trained for token in sample.tokens] == [label != -100 for label in row["labels"]]
@@ -183,7 +204,7 @@ def test_the_text_of_the_tokens_joins_to_the_conversation_also_for_emoji(tmp_pat
     answer = "Grüße 👩‍👩‍👧 <b>日本</b>"
     source = {"source": written(tmp_path, *[{"messages": [CHAT[0], {"role": "assistant", "content": answer}]}] * 2)}
     _, _, recipe = prepared(toy, source)
-    row = preview.prepared_for(recipe).sample()[0]
+    row = preview.prepared_for(recipe).view(0).row(0)
     assert answer in "".join(token.text for token in row.tokens)
     assert "".join(token.text for token in row.tokens if token.trained) == answer + "<|im_end|>"
 
@@ -206,14 +227,6 @@ def test_a_file_that_changed_is_prepared_again(tmp_path, toy):
     report, after, _ = prepared(toy, {"source": path})
     assert after.folder != before.folder
     assert report["rows_read"] == 4
-
-
-@given(st.integers(0, 500), st.floats(0, 0.5), st.integers(0, 99))
-def test_held_out_rows_are_fixed_by_the_seed_and_never_all(rows, fraction, seed):
-    held_out = held_out_rows(rows, fraction, seed)
-    assert held_out == held_out_rows(rows, fraction, seed)
-    assert len(set(held_out)) == len(held_out) == (0 if not fraction or rows < 2 else max(1, round(rows * fraction)))
-    assert rows == 0 or len(held_out) < rows
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ RULES = {
 }
 ANCHORED = "Data sets without a weight come as they are; the others are repeated or cut to their share."
 AS_THEY_COME = "Every row of every data set once."
+MANY_EPOCHS = 5
 
 
 def rows_of_each(available: Sequence[int], weights: Sequence[float | None], mixing: str = "same size") -> list[int]:

@@ -1,17 +1,20 @@
-"""The prepared data as the app reads it: counts and a sample of rows with their tokens. No torch, no tokenizer."""
+"""The prepared data as the app reads it: counts, and every row with its tokens. No torch, no tokenizer."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
+
 from core import home
+from core.data.store import EncodedRows
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
-from core.jobs.tail import lines_of
 from core.recipe import Recipe
 
 
@@ -26,25 +29,26 @@ class Token:
 
 
 @dataclass(frozen=True)
-class SampleRow:
-    """One conversation as tokens; `cut` of its tokens did not fit into `max_length`."""
+class ShownRow:
+    """One row as tokens: `number` is its place in the data set as prepared, `row` its line or number in the source.
 
-    source: str
+    `rest` is the text that was cut off, of `cut` tokens; `fate` says what became of the row, in words.
+    """
+
+    number: int
     row: int
-    held_out: bool
+    fate: str
+    tokens: list[Token]
     cut: int
-    values: dict[str, Any]
-
-    @cached_property
-    def tokens(self) -> list[Token]:
-        """Made when they are looked at: a page shows one row of hundreds."""
-        columns = (self.values[name] for name in ("texts", "ids", "trained", "special"))
-        tokens = zip(*columns, strict=True)
-        return [Token(text, id, bool(trained), bool(special)) for text, id, trained, special in tokens]
+    rest: str
 
     @property
     def trained(self) -> int:
-        return sum(self.values["trained"])
+        return sum(token.trained for token in self.tokens)
+
+    @property
+    def held_out(self) -> bool:
+        return self.fate == "held out"
 
 
 @dataclass(frozen=True)
@@ -53,26 +57,92 @@ class Prepared:
 
     files: home.PreparedFiles
 
-    @property
+    @cached_property
     def report(self) -> dict[str, Any]:
-        """`rows_read`, `rows`, `held_out_rows`, `tokens`, `supervised_tokens`, `cut_rows`, `dropped` (reason -> count),
-        `problems` (the first rows set aside, with place and reason), `sources` (one row each), `lengths` (`edges`, `counts`), `longest`, `median`."""
+        """What `core.data.report` counted.
+
+        Rows: `rows_read` = all of `dropped` (reason -> rows) + `left_out` by the mix + `held_out_rows` + `distinct_rows`;
+        `rows` are those of an epoch, repeats counted, `tokens` and `supervised_tokens` theirs. `cut_rows`,
+        `cut_supervised_tokens`: of the `usable_rows`. `problems`: the first rows set aside. `examples`: reason -> rows, each
+        with `source`, `row`, `text` and the row it is `like`. `sources`: the same counts for each, with `layout`, `use`,
+        `epochs`, `usable_rows`, `usable_tokens`, `usable_supervised_tokens`. `lengths` (`edges`, `counts`), `longest`,
+        `median`, `p95`: before the cut. `packing`: `rows` and `filled` share. `kept_from_held_out`: rows trained on that
+        would have been held out, had no other been nearly the same.
+        """
         return read_json(self.files.report) or {}
 
-    def sample(self) -> list[SampleRow]:
-        held_out = self.held_out
-        return [_row(values, held_out) for values in lines_of(self.files.sample)]
-
     @property
-    def held_out(self) -> set[int]:
-        """The numbers of the rows that are kept aside, counted over all sources."""
-        return set(json.loads(self.files.held_out.read_text()))
+    def whole(self) -> bool:
+        """Whether the rows themselves are there as well."""
+        return all(home.encoded_files(source["key"]).report.exists() for source in self.report.get("sources", ()))
+
+    def view(self, source: int) -> "SourceView":
+        """The rows of one of the report's sources."""
+        before = sum(len(EncodedRows(self._files(number))) for number in range(source))
+        rows = EncodedRows(self._files(source))
+        return SourceView(rows, np.load(self.files.fates)[before : before + len(rows)], self.report)
+
+    def _files(self, source: int) -> home.EncodedFiles:
+        return home.encoded_files(self.report["sources"][source]["key"])
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """The rows of one data set as they were prepared, dropped ones too; numbers are from 0."""
+
+    rows: EncodedRows
+    fates: np.ndarray
+    report: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, number: int) -> ShownRow:
+        """One row as tokens, made when it is looked at."""
+        text, widths = self.rows.text(number)
+        ids, labels = self.rows.tokens(number).tolist(), self.rows.tokens(number, "labels").tolist()
+        ends = list(accumulate(widths))
+        pieces = [text[end - width : end] for width, end in zip(widths, ends, strict=True)]
+        special = set(self.report["special_ids"])
+        tokens = [
+            Token(piece, id, label >= 0, id in special)
+            for piece, id, label in zip(pieces[: len(ids)], ids, labels, strict=True)
+        ]
+        fate = self.report["fates"][self.fates[number]]
+        source_row = int(self.rows.numbers("row")[number])
+        return ShownRow(number, source_row, fate, tokens, len(widths) - len(ids), text[ends[len(ids) - 1] :])
+
+    def longest(self) -> int:
+        """The row with most tokens before the cut; where that is cut, it is the one that loses most tokens too."""
+        return int(self.rows.numbers("length").argmax())
+
+    def shortest(self) -> int:
+        return int(self.rows.numbers("length").argmin())
+
+    def most_truncated(self) -> int | None:
+        """The row that lost most trained tokens to the cut; None where none did."""
+        lost = self.rows.numbers("lost")
+        return int(lost.argmax()) if lost.max() else None
+
+    def of_fate(self, fate: str) -> list[int]:
+        """The rows of one fate, in words, in order."""
+        return np.flatnonzero(self.fates == self.report["fates"].index(fate)).tolist()
+
+    def search(self, words: str, most: int = 200) -> list[int]:
+        """Rows whose text holds the words, upper and lower case alike, in order; at most so many."""
+        found: list[int] = []
+        for start, texts in self.rows.texts_of_batches():
+            hits = pc.match_substring(texts, words, ignore_case=True)
+            found += [start + place for place in np.flatnonzero(hits.to_numpy(zero_copy_only=False)).tolist()]
+            if len(found) >= most:
+                break
+        return found[:most]
 
 
 def prepared_by(job: Job) -> Prepared | None:
     """The set that a job prepared or trained on, if it is still there."""
     files = home.prepared_files(job.prepared_key) if job.prepared_key else None
-    return Prepared(files) if files and files.report.exists() else None
+    return found if files and (found := Prepared(files)).whole and files.report.exists() else None
 
 
 def prepared_for(recipe: Recipe) -> Prepared | None:
@@ -99,7 +169,3 @@ def _with_same_data(recipe: Recipe, kind: str | None = None) -> Iterator[Job]:
 def _data_of(recipe: Recipe) -> tuple:
     model = recipe.model.model_copy(update={"start_from": None})
     return model, recipe.data.model_copy(update={"packing": False}), recipe.training.seed
-
-
-def _row(values: dict[str, Any], held_out: set[int]) -> SampleRow:
-    return SampleRow(values["source"], values["row"], values["index"] in held_out, values["cut"], values)

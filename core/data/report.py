@@ -1,4 +1,4 @@
-"""Count what a preparation did, so that nothing is dropped silently: rows read = rows kept + rows dropped."""
+"""Count what a preparation did. Rows read = set aside + dropped + left out by the mix + held out + trained on, for each source."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,62 +6,138 @@ from typing import Any
 
 import numpy as np
 
+from core.data.fates import DROPPED, WORDS, Cleaned, Fate
+from core.data.mixing import epochs
+from core.recipe import Recipe
+
 BUCKETS = 40
+EXAMPLES = 5
+EXAMPLE_CHARACTERS = 200
 
 
 @dataclass
 class SourceCount:
-    """The counts of one source."""
+    """What was read of one source: `dropped` counts the rows set aside by reason, `problems` names the first of them."""
 
     source: str
     layout: str
     fingerprint: str
+    confidence: float = 1.0
     rows_read: int = 0
-    rows: int = 0
-    tokens: int = 0
-    supervised_tokens: int = 0
     dropped: Counter = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
 
     def as_row(self) -> dict[str, Any]:
         return vars(self) | {"dropped": dict(self.dropped)}
 
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "SourceCount":
+        return cls(**row | {"dropped": Counter(row["dropped"])})
 
-@dataclass
-class Count:
-    """The counts of a whole preparation; `lengths` are in tokens, before the cut; `problems` are the first bad rows of each source."""
 
-    max_length: int
-    sources: list[SourceCount] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    cut_rows: int = 0
-    cut_supervised_tokens: int = 0
+@dataclass(frozen=True)
+class Report:
+    """Everything that was decided: `train` are positions in the pool, each as often as it is seen in an epoch."""
 
-    def report(self, held_out_rows: int) -> dict[str, Any]:
-        """The report as the app reads it."""
-        rows = sum(source.rows for source in self.sources)
+    recipe: Recipe
+    counts: list[SourceCount]
+    cleaned: Cleaned
+    train: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as the app reads it; `core.data.preview.Prepared.report` says what is in it."""
+        sources = [self._source(number) for number in range(len(self.counts))]
+        totals = ("rows_read", "rows", "distinct_rows", "held_out_rows", "left_out", "tokens", "supervised_tokens")
+        return (
+            {name: sum(source[name] for source in sources) for name in totals}
+            | self._cut()
+            | {
+                "dropped": dict(sum((Counter(source["dropped"]) for source in sources), Counter())),
+                "kept_from_held_out": self.cleaned.kept_from_held_out,
+                "problems": [problem for counted in self.counts for problem in counted.problems],
+                "examples": {fate.words: found for fate in DROPPED if (found := self._examples(fate))},
+                "fates": [WORDS[fate] for fate in Fate],
+                "sources": sources,
+                "max_length": self.recipe.data.max_length,
+            }
+            | _lengths(self._pool.column("length"))
+        )
+
+    @property
+    def _pool(self):
+        return self.cleaned.pool
+
+    def _source(self, number: int) -> dict[str, Any]:
+        """The counts of one source; `usable_…` counts each row once that the mix could take."""
+        asked, counted = self.recipe.data.sources[number], self.counts[number]
+        of_source = slice(self._pool.starts[number], self._pool.starts[number + 1])
+        fates = self.cleaned.fates[of_source]
+        train = self.train[(self.train >= of_source.start) & (self.train < of_source.stop)]
+        usable = np.flatnonzero((fates == Fate.TRAINED) | (fates == Fate.NOT_DRAWN))
+        held_out = int((fates == Fate.HELD_OUT).sum())
+        dropped = Counter({WORDS[fate]: int((fates == fate).sum()) for fate in DROPPED})
         return {
-            "rows_read": sum(source.rows_read for source in self.sources),
-            "rows": rows - held_out_rows,
-            "held_out_rows": held_out_rows,
-            "tokens": sum(source.tokens for source in self.sources),
-            "supervised_tokens": sum(source.supervised_tokens for source in self.sources),
-            "cut_rows": self.cut_rows,
-            "cut_supervised_tokens": self.cut_supervised_tokens,
-            "dropped": dict(sum((source.dropped for source in self.sources), Counter())),
-            "problems": self.problems,
-            "sources": [source.as_row() for source in self.sources],
-            "max_length": self.max_length,
-        } | _lengths(self.lengths)
+            "source": counted.source,
+            "layout": counted.layout,
+            "confidence": counted.confidence,
+            "fingerprint": counted.fingerprint,
+            "key": self._pool.sources[number].files.folder.name,
+            "use": asked.use,
+            "rows_read": counted.rows_read,
+            "dropped": dict(counted.dropped + dropped),
+            "held_out_rows": held_out,
+            "usable_rows": len(usable),
+            "usable_tokens": self._sum("kept", usable + of_source.start),
+            "usable_supervised_tokens": self._sum("supervised", usable + of_source.start),
+            "left_out": int((fates == Fate.NOT_DRAWN).sum()),
+            "rows": len(train),
+            "distinct_rows": len(np.unique(train)),
+            "epochs": round(epochs(len(usable), len(train)), 3) if len(usable) else 0.0,
+            "tokens": self._sum("kept", train),
+            "supervised_tokens": self._sum("supervised", train),
+        }
+
+    def _sum(self, what: str, positions: np.ndarray) -> int:
+        if what == "kept":
+            kept = np.minimum(self._pool.column("length")[positions], self.recipe.data.max_length)
+            return int(kept.sum(dtype=np.int64))
+        return int(self._pool.column(what)[positions].sum(dtype=np.int64))
+
+    def _cut(self) -> dict[str, int]:
+        """Rows that are used and were cut, and what they lost."""
+        used = self.cleaned.fates <= Fate.NOT_DRAWN
+        longer = used & (self._pool.column("length") > self.recipe.data.max_length)
+        lost = int(self._pool.column("lost")[longer].sum(dtype=np.int64))
+        return {"cut_rows": int(longer.sum()), "cut_supervised_tokens": lost, "usable_rows": int(used.sum())}
+
+    def _examples(self, fate: Fate) -> list[dict[str, Any]]:
+        """The first rows with a fate, each with the row that it is like."""
+        found = np.flatnonzero(self.cleaned.fates == fate)[:EXAMPLES]
+        return [self._named(int(row)) | {"like": self._like(int(self.cleaned.like[row]))} for row in found]
+
+    def _like(self, position: int) -> dict[str, Any] | None:
+        return self._named(position) if position >= 0 else None
+
+    def _named(self, position: int) -> dict[str, Any]:
+        source, number = self._pool.place(position)
+        rows = self._pool.sources[source]
+        # What tells rows apart stands at their end as often as at their beginning; the body leaves the system prompt out.
+        text, widths = rows.text(number)
+        begin = sum(widths[: int(self._pool.bodies[position])])
+        return {
+            "source": self.counts[source].source,
+            "row": int(rows.numbers("row")[number]),
+            "text": text[begin : begin + EXAMPLE_CHARACTERS],
+        }
 
 
-def _lengths(lengths: list[int]) -> dict[str, Any]:
-    if not lengths:
-        return {"lengths": {"edges": [], "counts": []}, "longest": 0, "median": 0, "p95": 0}
-    counts, edges = np.histogram(lengths, bins=min(BUCKETS, max(lengths)), range=(0, max(lengths)))
+def _lengths(lengths: np.ndarray) -> dict[str, Any]:
+    """How long the rows are before the cut."""
+    longest = int(lengths.max()) if len(lengths) else 0
+    counts, edges = np.histogram(lengths, bins=min(BUCKETS, longest) or 1, range=(0, longest or 1))
     return {
         "lengths": {"edges": edges.round(1).tolist(), "counts": counts.tolist()},
-        "longest": max(lengths),
-        "median": int(np.median(lengths)),
-        "p95": int(np.percentile(lengths, 95)),
+        "longest": longest,
+        "median": int(np.median(lengths)) if len(lengths) else 0,
+        "p95": int(np.percentile(lengths, 95)) if len(lengths) else 0,
     }

@@ -1,39 +1,67 @@
-"""The prepared set on disk: one Arrow file of tokens and labels, written in batches, read memory-mapped."""
+"""Encoded rows on disk: tokens and labels in an Arrow stream that is read memory-mapped, texts in a compressed file beside it."""
 
-import random
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from types import TracebackType
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from core.data.tokens import Encoded
+from core import home
 
-SCHEMA = pa.schema(
+# Tokens beyond the limit are cut off; `length` counts them, `lost` those among them that carry a label.
+ROWS = pa.schema(
     [
         ("input_ids", pa.list_(pa.int32())),
         ("labels", pa.list_(pa.int32())),
-        ("source", pa.int32()),
         ("row", pa.int64()),
+        ("length", pa.int32()),
+        ("supervised", pa.int32()),
+        ("lost", pa.int32()),
+        ("body", pa.int32()),
+        ("digest", pa.int64()),
     ]
 )
+TEXTS = pa.schema([("text", pa.large_string()), ("widths", pa.list_(pa.int32()))])
+
+
+@dataclass(frozen=True)
+class EncodedRow:
+    """One row, cut to the limit.
+
+    `row` is its number in the source; `body` the token at which its first turn begins that is not the system's; `digest`
+    is the same for the same conversation; `widths` are the characters of each token, together the whole text.
+    """
+
+    input_ids: list[int]
+    labels: list[int]
+    row: int
+    length: int
+    supervised: int
+    lost: int
+    body: int
+    digest: int
+    text: str
+    widths: list[int]
 
 
 class RowWriter:
-    """Append encoded rows to an Arrow stream file; use as a context manager."""
+    """Append encoded rows to the two files; use as a context manager."""
 
-    def __init__(self, path: Path):
-        self.file = pa.OSFile(str(path), "wb")
-        self.stream = pa.ipc.new_stream(self.file, SCHEMA)
+    def __init__(self, files: home.EncodedFiles):
+        self.files = [pa.OSFile(str(path), "wb") for path in (files.rows, files.texts)]
+        compressed = pa.ipc.IpcWriteOptions(compression="zstd")
+        self.streams = [
+            pa.ipc.new_stream(self.files[0], ROWS),
+            pa.ipc.new_file(self.files[1], TEXTS, options=compressed),
+        ]
 
-    def write(self, rows: list[Encoded], source: int, numbers: list[int]) -> None:
-        """Append rows of one source with their row numbers in it."""
-        columns = {
-            "input_ids": [row.input_ids for row in rows],
-            "labels": [row.labels for row in rows],
-            "source": [source] * len(rows),
-            "row": numbers,
-        }
-        self.stream.write_batch(pa.RecordBatch.from_pydict(columns, SCHEMA))
+    def write(self, rows: list[EncodedRow]) -> None:
+        for stream, schema in zip(self.streams, (ROWS, TEXTS), strict=True):
+            columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
+            stream.write_batch(pa.RecordBatch.from_pydict(columns, schema))
 
     def __enter__(self) -> "RowWriter":
         return self
@@ -41,11 +69,58 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stream.close()
-        self.file.close()
+        for stream, file in zip(self.streams, self.files, strict=True):
+            stream.close()
+            file.close()
 
 
-def held_out_rows(rows: int, fraction: float, seed: int) -> list[int]:
-    """Which rows are kept aside, in order: at least one if any are asked for, and never all."""
-    wanted = min(max(1, round(rows * fraction)), rows - 1) if fraction and rows > 1 else 0
-    return sorted(random.Random(seed).sample(range(rows), wanted))
+@dataclass(frozen=True)
+class EncodedRows:
+    """The rows of one encoded data set, read where they lie on disk."""
+
+    files: home.EncodedFiles
+
+    @cached_property
+    def table(self) -> pa.Table:
+        return pa.ipc.open_stream(pa.memory_map(str(self.files.rows))).read_all()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def numbers(self, column: str) -> np.ndarray:
+        """One of the columns of numbers, all rows, shape (rows,)."""
+        return self.table.column(column).to_numpy()
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """The first row of each batch, and the end."""
+        return np.cumsum([0, *(len(chunk) for chunk in self.table.column("input_ids").chunks)])
+
+    def tokens(self, number: int, column: str = "input_ids") -> np.ndarray:
+        """The ids or labels of one row, shape (tokens,)."""
+        batch, place = self._place(number)
+        return self.table.column(column).chunk(batch)[place].values.to_numpy()
+
+    def tokens_of_batches(self) -> Any:
+        """For each batch in turn: ids of all its rows, shape (tokens,), and where each row begins and ends, (rows + 1,)."""
+        for chunk in self.table.column("input_ids").chunks:
+            yield chunk.values.to_numpy(), chunk.offsets.to_numpy()
+
+    def text(self, number: int) -> tuple[str, list[int]]:
+        """One row as the model reads it, and the characters of each of its tokens."""
+        batch, place = self._place(number)
+        found = self._texts.get_batch(batch)
+        return found["text"][place].as_py(), found["widths"][place].as_py()
+
+    def texts_of_batches(self) -> Any:
+        """For each batch in turn: the number of its first row, and its texts as an Arrow array."""
+        for batch, (start, _) in enumerate(pairwise(self._starts)):
+            yield int(start), self._texts.get_batch(batch)["text"]
+
+    @property
+    def _texts(self) -> pa.ipc.RecordBatchFileReader:
+        return pa.ipc.open_file(pa.memory_map(str(self.files.texts)))
+
+    def _place(self, number: int) -> tuple[int, int]:
+        batch = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return batch, number - int(self._starts[batch])

@@ -5,12 +5,14 @@ with it; the difference is that turn's text. The whole text is tokenised once, w
 turns, their end-of-turn token included, carry labels.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from core.data.conversation import Message, RowProblem
+from core.data.conversation import Conversation, Message, PlainText, RowProblem
 from core.errors import DataError
 
 IGNORED = -100  # torch's cross entropy leaves labels of this value out
@@ -35,7 +37,7 @@ class Encoded:
 
     @property
     def supervised(self) -> int:
-        return sum(label != IGNORED for label in self.labels)
+        return len(self.labels) - self.labels.count(IGNORED)
 
 
 def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -69,48 +71,97 @@ def _patched_template(tokenizer: PreTrainedTokenizerBase) -> str:
     return template
 
 
-def render(messages: list[Message], tokenizer: PreTrainedTokenizerBase, template: str) -> tuple[str, list[Span]]:
+def render(
+    messages: list[Message], tokenizer: PreTrainedTokenizerBase, template: str, tools: list[dict] | None = None
+) -> tuple[str, list[Span]]:
     """The conversation as text, and the characters of each assistant turn in it; raises RowProblem."""
-    whole = _text(messages, tokenizer, template)
+    _check_tools(messages, template, tools)
+    page = _Page(messages, tokenizer, template, tools)
+    whole = page.text(len(messages))
     turns = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
-    return whole, [_span(messages, turn, whole, tokenizer, template) for turn in turns]
+    return whole, [page.span(turn, whole) for turn in turns]
 
 
-def _span(messages: list[Message], turn: int, whole: str, tokenizer: PreTrainedTokenizerBase, template: str) -> Span:
-    before = _text(messages[:turn], tokenizer, template, add_generation_prompt=True)
-    after = whole if turn == len(messages) - 1 else _text(messages[: turn + 1], tokenizer, template)
-    if not (whole.startswith(after) and after.startswith(before)):
-        raise RowProblem("cannot be trained on: the chat template rewrites earlier turns of this conversation")
-    # The line break that many templates write after the end-of-turn token belongs to nobody.
-    return len(before), len(after.rstrip("\n")) if after[len(before) :].strip() else len(after)
+def render_text(said: PlainText, tokenizer: PreTrainedTokenizerBase) -> tuple[str, list[Span]]:
+    """Plain text as the tokenizer would begin it, its end marked; all of it is learned."""
+    begins = tokenizer("", return_attention_mask=False)["input_ids"][:1] == [tokenizer.bos_token_id]
+    text = (tokenizer.bos_token if begins and tokenizer.bos_token else "") + said.text + (tokenizer.eos_token or "")
+    return text, [(0, len(text))]
 
 
-def _text(messages: list[Message], tokenizer: PreTrainedTokenizerBase, template: str, **settings: bool) -> str:
-    try:
-        return tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, **settings)
-    except (TemplateError, TypeError, KeyError, IndexError) as error:
-        raise RowProblem(f"does not fit the model's chat template: {error}") from error
+def _check_tools(messages: list[Message], template: str, tools: list[dict] | None) -> None:
+    used = tools or any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
+    if used and "tool" not in template:
+        raise RowProblem("calls tools, and the model's chat template does not know them; choose a model that does")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A conversation and how it is written."""
+
+    messages: list[Message]
+    tokenizer: PreTrainedTokenizerBase
+    template: str
+    tools: list[dict] | None
+
+    def text(self, turns: int, **settings: Any) -> str:
+        """The first turns as text."""
+        try:
+            return self.tokenizer.apply_chat_template(
+                self.messages[:turns], tools=self.tools, chat_template=self.template, tokenize=False, **settings
+            )
+        except (TemplateError, TypeError, KeyError, IndexError) as error:
+            raise RowProblem(f"does not fit the model's chat template: {error}") from error
+
+    def span(self, turn: int, whole: str) -> Span:
+        """The characters of one assistant turn."""
+        before = self.text(turn, add_generation_prompt=True)
+        after = whole if turn == len(self.messages) - 1 else self.text(turn + 1)
+        if not (whole.startswith(after) and after.startswith(before)):
+            raise RowProblem("cannot be trained on: the chat template rewrites earlier turns of this conversation")
+        # The line break that many templates write after the end-of-turn token belongs to nobody.
+        return len(before), len(after.rstrip("\n")) if after[len(before) :].strip() else len(after)
+
+
+def rendered(
+    said: Conversation | PlainText, tokenizer: PreTrainedTokenizerBase, template: str
+) -> tuple[str, list[Span]]:
+    """What a row says, as text with the stretches that are learned; raises RowProblem."""
+    if isinstance(said, PlainText):
+        return render_text(said, tokenizer)
+    return render(said.messages, tokenizer, template, said.tools)
 
 
 def encode(
     texts: list[str], spans: list[list[Span]], tokenizer: PreTrainedTokenizerBase, train_on: str = "assistant"
 ) -> list[Encoded]:
     """Tokens and labels of rendered conversations; `train_on` is `assistant` or `all`."""
-    found = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False)
     return [
-        Encoded(ids, _labels(ids, offsets, [(0, len(text))] if train_on == "all" else turns), text, offsets)
-        for ids, offsets, text, turns in zip(found["input_ids"], found["offset_mapping"], texts, spans, strict=True)
+        encoded(text, [(0, len(text))] if train_on == "all" else turns, found)
+        for text, turns, found in zip(texts, spans, tokenized(texts, tokenizer), strict=True)
     ]
 
 
-def _labels(ids: list[int], offsets: list[Span], turns: list[Span]) -> list[int]:
-    """A token is learned if all of it lies in a turn; turns are in order, so one pass over the tokens is enough."""
+def tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Any]:
+    """The texts as `tokenizers.Encoding`; neither cut nor padded. Lets other threads work meanwhile."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return backend.encode_batch(texts, add_special_tokens=False)
+
+
+def encoded(text: str, turns: list[Span], found: Any) -> Encoded:
+    """Labels on the tokens that lie in a turn with all their characters; turns are in order."""
+    ids, offsets = found.ids, found.offsets
     labels = [IGNORED] * len(ids)
-    remaining = iter(turns)
-    start, end = next(remaining, (0, -1))
-    for position, (first, last) in enumerate(offsets):
-        while first >= end >= 0 and first < last:
-            start, end = next(remaining, (0, -1))
-        if start <= first and last <= end and first < last:
-            labels[position] = ids[position]
-    return labels
+    for start, end in turns:
+        first, last = first_token(offsets, start), first_token(offsets, end)
+        while last > first and offsets[last - 1][1] > end:
+            last -= 1
+        labels[first:last] = ids[first:last]
+    return Encoded(ids, labels, text, offsets)
+
+
+def first_token(offsets: list[Span], character: int) -> int:
+    """The first token that begins at a character or after it."""
+    return bisect_left(offsets, (character, 0))

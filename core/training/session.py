@@ -1,17 +1,18 @@
 """What one attempt at a training needs to know: job, device, data, where it begins, how its steps are cut."""
 
-import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from trl import pack_dataset
 
 from core import home
+from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe import Recipe
@@ -66,10 +67,10 @@ def versions() -> dict[str, str]:
 
 def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """The training rows, packed where the recipe says so, and the held-out rows of a prepared set."""
-    rows = Dataset.from_file(str(files.rows)).select_columns(["input_ids", "labels"])
-    held_out = json.loads(files.held_out.read_text())
-    aside = set(held_out)
-    train = rows.select([index for index in range(len(rows)) if index not in aside])
+    encoded = [home.encoded_files(source["key"]).rows for source in (read_json(files.report) or {})["sources"]]
+    rows = concatenate_datasets([Dataset.from_file(str(path)) for path in encoded])
+    rows = rows.select_columns(["input_ids", "labels"])
+    train, held_out = rows.select(np.load(files.train)), np.load(files.held_out)
     if recipe.data.packing:
         train = pack_dataset(train, recipe.data.max_length, "bfd")
-    return train, rows.select(held_out) if held_out else None
+    return train, rows.select(held_out) if len(held_out) else None

@@ -1,0 +1,41 @@
+"""Decide which rows are used: by length, by duplicates within and across data sets, by what is held out."""
+
+import numpy as np
+
+from core.data import held_out, similar
+from core.data.fates import Cleaned, Fate
+from core.data.pool import Pool
+from core.data.similar import Tick
+from core.recipe import Recipe
+
+
+def clean(pool: Pool, recipe: Recipe, tick: Tick) -> Cleaned:
+    """Decide on every row but for the mix, in the order of `Fate`, then what is held out."""
+    cleaned, rules = Cleaned(pool, recipe), recipe.data.cleaning
+    _by_length(cleaned)
+    for use in ("held_out", "train"):
+        if rules.exact_duplicates:
+            _exact_duplicates(cleaned, cleaned.rows(use))
+        if rules.near_duplicates:
+            cleaned.decide_alike(similar.near_duplicates(pool, cleaned.rows(use), tick), Fate.NEAR_DUPLICATE)
+    held_out.hold_out(cleaned, tick)
+    return cleaned
+
+
+def _by_length(cleaned: Cleaned) -> None:
+    """Too long, nothing left, too short; what is held out must have something to measure as well."""
+    data = cleaned.recipe.data
+    supervised, length = cleaned.pool.column("supervised"), cleaned.pool.column("length")
+    cleaned.decide(supervised < data.cleaning.shortest_answer, Fate.TOO_SHORT)
+    cleaned.decide(supervised == 0, Fate.NOTHING_LEFT)
+    if data.cleaning.too_long == "drop":
+        cleaned.decide(length > data.max_length, Fate.TOO_LONG)
+
+
+def _exact_duplicates(cleaned: Cleaned, positions: np.ndarray) -> None:
+    """All but the first of the same conversation."""
+    digests = cleaned.pool.column("digest")[positions]
+    _, first, group = np.unique(digests, return_index=True, return_inverse=True)
+    again = first[group] != np.arange(len(positions))
+    cleaned.decide(positions[again], Fate.EXACT_DUPLICATE)
+    cleaned.like[positions[again]] = positions[first[group]][again]

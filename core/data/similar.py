@@ -1,0 +1,155 @@
+"""Which rows are nearly the same: MinHash finds those that may be (Broder 1997), their shared runs of tokens decide.
+
+A row is the set of its runs of three tokens, from its first turn on that is not the system's. Two rows are nearly the same
+if they share at least 80 % of all runs (Jaccard). The permutations and the cut into bands are datasketch's; whole batches
+are permuted at once, and bands are joined as arrays, so that a million rows need no index in memory.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from datasketch import MinHash, MinHashLSH
+
+from core.data.pool import Pool
+from core.data.store import EncodedRows
+
+ALIKE = 0.8
+RUN = 3
+PERMUTATIONS = 64
+# Rows that are a little less alike than asked are found as well: the exact measure decides.
+LOOKED_FOR = 0.7
+COMPARED_WITH = 3
+Tick = Callable[[int, int], None]
+
+
+def near_duplicates(pool: Pool, positions: np.ndarray, tick: Tick) -> dict[int, int]:
+    """Row -> the earlier row that it is nearly the same as; the earlier ones are not among the keys."""
+    like: dict[int, int] = {}
+    for hashes in _bands(pool, tick):
+        for group in _groups(hashes[positions]):
+            _thin(pool, [int(positions[place]) for place in group], like)
+    return like
+
+
+def twins(pool: Pool, held_out: np.ndarray, others: np.ndarray, of: str, tick: Tick) -> dict[int, int]:
+    """Pairs of a held-out and another row that are nearly the same, one pair for each row `of` "held_out" or "others"."""
+    found: dict[int, int] = {}
+    for hashes in _bands(pool, tick):
+        for one, other in _joined(hashes, held_out, others):
+            key, like = (one, other) if of == "held_out" else (other, one)
+            if one != other and key not in found and alike(pool, one, other):
+                found[key] = like
+    return found
+
+
+def alike(pool: Pool, one: int, other: int) -> bool:
+    """Whether two rows share enough of their runs of tokens."""
+    a, b = (np.unique(runs(pool.body(position))) for position in (one, other))
+    shared = len(np.intersect1d(a, b, assume_unique=True))
+    return bool(shared) and shared / (len(a) + len(b) - shared) >= ALIKE
+
+
+def runs(ids: np.ndarray) -> np.ndarray:
+    """A hash of every run of three tokens, shape (tokens - 2,); none where there are fewer."""
+    ids = ids.astype(np.uint32)
+    if len(ids) < RUN:
+        return ids[:0]
+    mixed = ids[:-2] * np.uint32(0x9E3779B1) ^ ids[1:-1] * np.uint32(0x85EBCA77) + ids[2:] * np.uint32(0xC2B2AE3D)
+    mixed ^= mixed >> np.uint32(15)
+    return mixed * np.uint32(0x2C1B3C6D) ^ mixed >> np.uint32(12)
+
+
+def signatures(rows: EncodedRows) -> np.ndarray:
+    """The MinHash of every row, shape (rows, PERMUTATIONS), read where it lies; made at the first call."""
+    path = rows.files.signatures
+    if not path.exists():
+        _write(rows)
+    return np.load(path, mmap_mode="r")
+
+
+def _write(rows: EncodedRows) -> None:
+    factors, offsets = MinHash(PERMUTATIONS).permutations
+    bodies = rows.numbers("body")
+    starts = np.cumsum([0, *(len(bounds) - 1 for _, bounds in rows.tokens_of_batches())])
+    jobs = (
+        (ids, bounds, bodies[start:end])
+        for (ids, bounds), (start, end) in zip(rows.tokens_of_batches(), pairwise(starts), strict=True)
+    )
+    aside = rows.files.signatures.with_suffix(".new.npy")
+    whole = np.lib.format.open_memmap(aside, "w+", np.uint32, (len(rows), PERMUTATIONS))
+    with ThreadPoolExecutor() as threads:
+        parts = threads.map(lambda job: _signed(*job, factors, offsets), jobs)
+        for (start, end), part in zip(pairwise(starts), parts, strict=True):
+            whole[start:end] = part
+    whole.flush()
+    aside.replace(rows.files.signatures)
+
+
+def _signed(
+    ids: np.ndarray, bounds: np.ndarray, bodies: np.ndarray, factors: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """The MinHashes of one batch, shape (rows, PERMUTATIONS)."""
+    base = bounds[0]
+    hashes = runs(np.concatenate([ids[base : bounds[-1]], np.zeros(2 * RUN, ids.dtype)]))
+    begins = bounds[:-1] - base + bodies
+    # A run that reaches into the next row is none of this row; one that is all too short has a hash that means nothing.
+    ends = np.maximum(bounds[1:] - base - (RUN - 1), begins)
+    edges = np.column_stack([begins, ends]).ravel()
+    smallest = [
+        np.minimum.reduceat(factor * hashes + offset, edges)[::2]
+        for factor, offset in zip(factors, offsets, strict=True)
+    ]
+    return np.stack(smallest, axis=1)
+
+
+def _bands(pool: Pool, tick: Tick) -> Iterator[np.ndarray]:
+    """For each band of the signatures a hash of every row of the pool, shape (rows,)."""
+    cut = MinHashLSH(LOOKED_FOR, PERMUTATIONS)
+    signed = []
+    for number, rows in enumerate(pool.sources):
+        tick(number, len(pool.sources) + cut.b)
+        signed.append(signatures(rows))
+    for band in range(cut.b):
+        tick(len(pool.sources) + band, len(pool.sources) + cut.b)
+        yield np.concatenate([_folded(part[:, band * cut.r : (band + 1) * cut.r]) for part in signed])
+
+
+def _folded(part: np.ndarray) -> np.ndarray:
+    folded = np.zeros(len(part), np.uint64)
+    for column in part.T:
+        folded = folded * np.uint64(0x9E3779B97F4A7C15) + column
+    return folded
+
+
+def _groups(hashes: np.ndarray) -> Iterator[np.ndarray]:
+    """Places of equal hashes, two or more, each group in order."""
+    order = np.argsort(hashes, kind="stable")
+    edges = np.flatnonzero(np.diff(hashes[order])) + 1
+    for start, end in pairwise([0, *edges.tolist(), len(order)]):
+        if end - start > 1:
+            yield order[start:end]
+
+
+def _thin(pool: Pool, group: list[int], like: dict[int, int]) -> None:
+    """Keep the first of those that are nearly the same; compared with a few only, so that large groups cost little."""
+    kept: list[int] = []
+    for position in group:
+        if position in like:
+            continue
+        same = next((one for one in kept[:COMPARED_WITH] if alike(pool, one, position)), None)
+        if same is None:
+            kept.append(position)
+        else:
+            like[position] = same
+
+
+def _joined(hashes: np.ndarray, held_out: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs of a held-out and another row with the same hash."""
+    places: dict[int, list[int]] = {}
+    for position in held_out.tolist():
+        places.setdefault(int(hashes[position]), []).append(position)
+    for other in others[np.isin(hashes[others], hashes[held_out])].tolist():
+        for one in places[int(hashes[other])]:
+            yield one, other
