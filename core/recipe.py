@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, ValidationError
 
+from core.data.mixing import too_heavy
 from core.errors import RecipeError
 from core.recipe_problems import sentence
 from core.recipe_sections import (
@@ -41,10 +43,25 @@ class Recipe(Section):
         """Conversations per step, on all devices together."""
         return self.training.batch * self.training.accumulation * self.launcher.processes
 
+    def measures_held_out(self) -> bool:
+        """Whether rows are kept aside: a share of each data set, or whole data sets."""
+        return bool(self.data.eval_fraction) or any(source.use == "held_out" for source in self.data.sources)
+
+    def _unmixable(self) -> Iterator[str]:
+        """What is wrong between the uses and weights of the data sets."""
+        train = [source for source in self.data.sources if source.use == "train"]
+        if not train:
+            yield "data.sources: every data set is held out; leave one to train on."
+        for number, source in enumerate(self.data.sources):
+            if source.use == "held_out" and source.weight is not None:
+                yield f"data.sources[{number}].weight: a held-out data set is not mixed; leave its weight empty."
+        if problem := too_heavy([source.weight for source in train]):
+            yield f"data.sources: {problem[0].lower()}{problem[1:]}"
+
     def contradictions(self) -> list[str]:
         """Settings that are fine alone and wrong together, a sentence each."""
-        problems = []
-        if self.training.eval_every and not self.data.eval_fraction:
+        problems = list(self._unmixable())
+        if self.training.eval_every and not self.measures_held_out():
             problems.append(
                 f"training.eval_every: {self.training.eval_every} asks for a loss on held-out rows, but "
                 "data.eval_fraction is 0; hold some rows out, or leave eval_every empty."

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core import catalog
 from core.catalog import Dataset
+from core.data.expected import expected_mix
 from core.data.readers.table import KINDS, READERS
 from core.errors import StudioError
 from core.jobs.preflight import check
@@ -13,6 +14,7 @@ from studio.data_source import data_source, from_catalog
 from studio.errors_shown import errors_shown
 from studio.layout import row, section, split
 from studio.markdown import plain
+from studio.mix_view import is_mixed, mix_summary
 from studio.plan_panel import length_warning
 from studio.uploads import keep_upload
 
@@ -23,15 +25,18 @@ TYPED_KEY, UPLOADS_KEY = "data:typed", "uploads taken"
 
 def data_picker() -> None:
     """Title with the ways to add, then one line for each data set, then how they are read."""
-    sources = session.draft().data.sources
+    recipe = session.draft()
     with split(gap="xsmall"):
         section("Data")
         with row(width="content", horizontal_alignment="right"):
             _upload()
             _add()
+    mix = expected_mix(recipe)
     with st.container(border=True, gap="small"):
-        for index, source in enumerate(sources):
-            data_source(index, source, removable=len(sources) > 1)
+        for index in range(len(mix)):
+            data_source(index, recipe, mix)
+    if is_mixed(recipe):
+        mix_summary(recipe, mix)
 
 
 def reading_settings() -> None:

@@ -6,38 +6,51 @@ import streamlit as st
 
 from core import catalog
 from core.catalog import Dataset
+from core.data.expected import Share
 from core.data.formats import template
 from core.data.formats.table import FORMATS
+from core.recipe import Recipe
 from core.recipe_sections import Source
 from core.where import Place, local_path, place_of
 from studio import draft, recipe_form, session, words
 from studio.layout import row, split
 from studio.markdown import plain
+from studio.mix_view import is_mixed, share_words, total_rows, weight_input
 
 BAD_ROWS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]
+USES = {"train": "Training", "held_out": "Held out"}
 LAYOUTS = {"auto": "auto: by the columns"} | {name: layout.TITLE for name, layout in FORMATS.items()}
 
 
-def data_source(index: int, source: Source, removable: bool) -> None:
-    """Name and facts on the left, layout, settings and Remove on the right."""
+def data_source(index: int, recipe: Recipe, mix: list[Share]) -> None:
+    """Name, facts and part of the mix on the left; weight, layout, settings and Remove on the right."""
+    source = recipe.data.sources[index]
     with split(gap="small"):
         with st.container(gap=None, width="content"):
             st.markdown(f"**{plain(source_name(source.source))}** :gray[{plain(_origin(source))}]", width="content")
             st.caption(plain(_facts(source)), width="content")
+            if is_mixed(recipe) or source.use == "held_out":
+                st.caption(plain(share_words(source, mix[index], total_rows(mix))), width="content")
         with row(width="content", horizontal_alignment="right"):
+            if is_mixed(recipe) and source.use == "train":
+                weight_input(index, source)
             st.markdown(f":blue-badge[{_layout_word(source)}]", width="content")
             with st.popover("Settings", icon=":material/tune:", key=f"source settings:{index}"):
                 _settings(index, source)
-            st.button(
-                "Remove",
-                icon=":material/close:",
-                type="tertiary",
-                disabled=not removable,
-                help=None if removable else "A recipe needs at least one data set.",
-                key=f"remove source:{index}",
-                on_click=draft.remove_source,
-                args=(index,),
-            )
+            _remove(index, removable=len(recipe.data.sources) > 1)
+
+
+def _remove(index: int, removable: bool) -> None:
+    st.button(
+        "Remove",
+        icon=":material/close:",
+        type="tertiary",
+        disabled=not removable,
+        help=None if removable else "A recipe needs at least one data set.",
+        key=f"remove source:{index}",
+        on_click=draft.remove_source,
+        args=(index,),
+    )
 
 
 def source_name(source: str) -> str:
@@ -84,6 +97,7 @@ def _layout_word(source: Source) -> str:
 
 def _settings(index: int, source: Source) -> None:
     path = f"data.sources.{index}"
+    recipe_form.choice(f"{path}.use", USES)
     if place_of(source.source) is not Place.LOCAL:
         recipe_form.text(f"{path}.split")
     if place_of(source.source) is Place.HUB:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core import catalog
+from core.data.expected import expected_mix
 from core.data.preview import prepared_for
 from core.hardware import Machine
 from core.recipe import Recipe
-from core.recipe_sections import Source
 from core.training.plan import Plan, context_length, fit, plan
 from studio import words
 from studio.layout import kv, section, split
@@ -30,20 +29,14 @@ class Outlook:
 
 
 def outlook(recipe: Recipe) -> Outlook:
-    """From the prepared set where there is one, else from the rows that the catalog knows."""
+    """From the prepared set where there is one, else from what is known of its data sets."""
     if prepared := prepared_for(recipe):
         report = prepared.report
         return Outlook(plan(recipe, report["rows"], report["tokens"]), counted=True)
-    rows = [_known_rows(source) for source in recipe.data.sources]
-    expected = None if None in rows else round(sum(rows) * (1 - recipe.data.eval_fraction))
-    return Outlook(plan(recipe, expected), counted=bool(recipe.training.max_steps))
-
-
-def _known_rows(source: Source) -> int | None:
-    known = catalog.dataset(source.source)
-    if known and (source.config, source.split) == (known.config, known.split):
-        return min(known.rows, source.limit or known.rows)
-    return None
+    mix = expected_mix(recipe)
+    rows, tokens = [share.rows for share in mix], [share.tokens for share in mix if share.rows]
+    expected = plan(recipe, None if None in rows else sum(rows), None if None in tokens else sum(tokens))
+    return Outlook(expected, counted=bool(recipe.training.max_steps))
 
 
 def plan_card(recipe: Recipe, look: Outlook, machine: Machine) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.fates import Fate
-from core.data.held_out import shares
 from core.data.preview import Prepared
 from core.data.similar import ALIKE, runs
 from core.errors import DataError
@@ -164,14 +163,6 @@ def test_another_weight_mixes_again_and_encodes_nothing(tmp_path, toy):
     assert [source["key"] for source in first["sources"]] == [source["key"] for source in second["sources"]]
     assert [source["rows"] for source in second["sources"]] == [15, 45] and files.folder != other.folder
     assert [source["tokens"] for source in first["sources"]] != [source["tokens"] for source in second["sources"]]
-
-
-@given(st.lists(st.integers(0, 400), max_size=5), st.floats(0, 0.5))
-def test_what_is_held_out_is_a_share_of_each_and_never_all(rows, fraction):
-    wanted = shares(rows, fraction)
-    assert all(0 <= number <= max(0, there - 1) for number, there in zip(wanted, rows, strict=True))
-    assert any(wanted) == (bool(fraction) and max(rows, default=0) > 1)
-    assert all(abs(number - there * fraction) <= 1 for number, there in zip(wanted, rows, strict=True))
 
 
 @given(st.lists(st.integers(0, 50_000), max_size=60), st.integers(0, 59))

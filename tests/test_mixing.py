@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.data.mixing import ANCHORED, AS_THEY_COME, RULES, drawn, rows_of_each, rule
+from core.data.mixing import ANCHORED, AS_THEY_COME, RULES, drawn, held_out_of_each, rows_of_each, rule
 from core.errors import DataError
 
 SOURCES = st.lists(st.tuples(st.integers(0, 5_000), st.none() | st.floats(0.01, 1)), min_size=1, max_size=6)
@@ -75,3 +75,11 @@ def test_a_draw_takes_every_row_as_often_as_it_fits_and_is_the_same_for_the_same
 )
 def test_the_rule_is_said_in_words(weights, said):
     assert rule(weights, "never cut") == said
+
+
+@given(st.lists(st.integers(0, 400), max_size=5), st.floats(0, 0.5))
+def test_what_is_held_out_is_a_share_of_each_and_never_all(rows, fraction):
+    wanted = held_out_of_each(rows, fraction)
+    assert all(0 <= number <= max(0, there - 1) for number, there in zip(wanted, rows, strict=True))
+    assert any(wanted) == (bool(fraction) and max(rows, default=0) > 1)
+    assert all(abs(number - there * fraction) <= 1 for number, there in zip(wanted, rows, strict=True))

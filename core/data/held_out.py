@@ -6,6 +6,7 @@ import numpy as np
 
 from core.data import similar
 from core.data.fates import Cleaned, Fate
+from core.data.mixing import held_out_of_each
 from core.data.similar import Tick
 
 # So many times the rows that are needed are looked at: those with a twin among the rows trained on are passed over.
@@ -33,7 +34,7 @@ def _share_of_each(cleaned: Cleaned, tick: Tick) -> None:
     data, seed = cleaned.recipe.data, cleaned.recipe.training.seed
     train = cleaned.rows("train")
     of_each = [train[cleaned.pool.source[train] == number] for number in range(len(data.sources))]
-    wanted = shares([len(rows) for rows in of_each], data.eval_fraction)
+    wanted = held_out_of_each([len(rows) for rows in of_each], data.eval_fraction)
     looked_at = [
         rows[drawn(len(rows), min(SPARE * number, len(rows)), seed, source)]
         for source, (rows, number) in enumerate(zip(of_each, wanted, strict=True))
@@ -45,14 +46,6 @@ def _share_of_each(cleaned: Cleaned, tick: Tick) -> None:
         clear = [position for position in candidates.tolist() if position not in known][:number]
         cleaned.kept_from_held_out += sum(position in known for position in candidates[:number].tolist())
         cleaned.decide(np.array(clear, np.int64), Fate.HELD_OUT)
-
-
-def shares(rows: list[int], fraction: float) -> list[int]:
-    """How many rows of each data set are held out: at least one in all, and never all of one."""
-    wanted = [min(round(number * fraction), max(0, number - 1)) for number in rows]
-    if fraction and not any(wanted) and max(rows, default=0) > 1:
-        wanted[rows.index(max(rows))] = 1
-    return wanted
 
 
 def drawn(rows: int, wanted: int, seed: int, source: int) -> list[int]:

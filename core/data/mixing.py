@@ -1,4 +1,4 @@
-"""How many rows of each data set are trained on: the weights, as whole rows. Arithmetic only, for the page and the job."""
+"""How many rows of each data set are held out and trained on: shares as whole rows. Arithmetic only, for page and job."""
 
 import math
 import random
@@ -34,6 +34,17 @@ def rows_of_each(available: Sequence[int], weights: Sequence[float | None], mixi
     ]
 
 
+def too_heavy(weights: Sequence[float | None]) -> str | None:
+    """What is wrong where some data sets have no weight and the others leave nothing for them."""
+    total = sum(weight for weight in weights if weight is not None)
+    if None not in weights or total < 1:
+        return None
+    return (
+        f"The weights add up to {total:g}, which leaves nothing for the data sets without one. Lower them, or give every data "
+        "set a weight."
+    )
+
+
 def rule(weights: Sequence[float | None], mixing: str) -> str:
     """Which data set repeats and which is cut, in words."""
     if len(weights) < 2 or not any(weights):
@@ -46,11 +57,8 @@ def _shares(available: Sequence[int], weights: Sequence[float | None]) -> list[f
     given = [weight if weight and rows else 0.0 for weight, rows in zip(weights, available, strict=True)]
     total = sum(given)
     if _anchored(available, weights):
-        if total >= 1:
-            raise DataError(
-                f"The weights add up to {total:g}, which leaves nothing for the data sets without one. Lower them, or give "
-                "every data set a weight."
-            )
+        if problem := too_heavy(weights):
+            raise DataError(problem)
         return given
     return [weight / total for weight in given]
 
@@ -72,6 +80,14 @@ def drawn(available: int, wanted: int, seed: str) -> list[int]:
     passes, rest = divmod(wanted, available) if available else (0, 0)
     some = random.Random(seed).sample(range(available), rest)
     return sorted(list(range(available)) * passes + some)
+
+
+def held_out_of_each(rows: Sequence[int], fraction: float) -> list[int]:
+    """How many rows of each data set are held out: at least one in all, and never all of one."""
+    wanted = [min(round(number * fraction), max(0, number - 1)) for number in rows]
+    if fraction and not any(wanted) and max(rows, default=0) > 1:
+        wanted[rows.index(max(rows))] = 1
+    return wanted
 
 
 def epochs(available: int, rows: int) -> float:

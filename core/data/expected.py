@@ -1,0 +1,112 @@
+"""What a mix will be before it is prepared: rows, tokens and epochs of each data set, from what is known without reading it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core import catalog
+from core.data import mixing
+from core.data.preview import prepared_by
+from core.jobs.listing import all_jobs
+from core.jobs.preflight import located
+from core.recipe import Recipe
+from core.recipe_sections import Source
+
+# Preparations of long ago are not searched: a page asks on every run.
+SEARCHED = 40
+NOT_READING = {"use", "weight"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows of a data set that can be used, and their mean tokens, where it was counted before; None where nobody knows."""
+
+    rows: int | None
+    tokens_per_row: float | None = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """A data set's part of one epoch of the mix; `available` rows, of which `rows` are taken, some of them repeatedly."""
+
+    available: int | None
+    rows: int | None
+    tokens: int | None
+
+    @property
+    def epochs(self) -> float | None:
+        return self.rows / self.available if self.rows is not None and self.available else None
+
+
+def expected_mix(recipe: Recipe) -> list[Share]:
+    """The share of each data set; those held out as a whole have no rows in the mix. Raises DataError for bad weights."""
+    known = known_rows(recipe)
+    mixed = _mixed_rows(recipe, [found.rows for found in known])
+    return [
+        Share(
+            found.rows, rows, round(rows * found.tokens_per_row) if rows is not None and found.tokens_per_row else None
+        )
+        for found, rows in zip(known, mixed, strict=True)
+    ]
+
+
+def _mixed_rows(recipe: Recipe, rows: list[int | None]) -> list[int | None]:
+    """Rows of each in the mix; where weights count, one data set of unknown size makes them all unknown."""
+    sources = recipe.data.sources
+    train = [number for number, source in enumerate(sources) if source.use == "train"]
+    weights = [sources[number].weight for number in train]
+    known = [rows[number] for number in train if rows[number] is not None]
+    if len(known) < len(train) and (any(weights) or not known):
+        mixed = [None] * len(train)
+    else:
+        left = iter(mixing.rows_of_each(_left(recipe, known), weights[: len(known)], recipe.data.mixing))
+        mixed = [None if rows[number] is None else next(left) for number in train]
+    found = dict(zip(train, mixed, strict=True))
+    return [found.get(number, 0) for number in range(len(sources))]
+
+
+def _left(recipe: Recipe, rows: list[int]) -> list[int]:
+    """What is left to train on where a share of each is held out."""
+    if any(source.use == "held_out" for source in recipe.data.sources):
+        return rows
+    held_out = mixing.held_out_of_each(rows, recipe.data.eval_fraction)
+    return [number - aside for number, aside in zip(rows, held_out, strict=True)]
+
+
+def known_rows(recipe: Recipe) -> list[Known]:
+    """What is known of each data set: as it was last prepared for this model, else as the catalog says."""
+    wanted = located(recipe)
+    counted = {_reading(wanted, source): None for source in wanted.data.sources}
+    for known, source, report in _prepared_before():
+        asked = _reading(known, source)
+        if asked in counted and counted[asked] is None:
+            counted[asked] = _counted(report)
+    return [counted[_reading(wanted, source)] or Known(_catalog_rows(source)) for source in wanted.data.sources]
+
+
+def _prepared_before() -> Iterator[tuple[Recipe, Source, dict[str, Any]]]:
+    """Recipe, source and the source's counts of the newest preparations."""
+    jobs = (job for job in all_jobs()[:SEARCHED] if not job.damage)
+    for job in jobs:
+        if prepared := prepared_by(job):
+            for source, counts in zip(job.recipe.data.sources, prepared.report["sources"], strict=True):
+                yield job.recipe, source, counts
+
+
+def _reading(recipe: Recipe, source: Source) -> str:
+    """Everything that decides how many rows and tokens a data set has."""
+    data = recipe.data
+    read = source.model_dump_json(exclude=NOT_READING)
+    return f"{read} {data.max_length} {data.train_on} {recipe.model.source} {recipe.model.chat_template}"
+
+
+def _counted(counts: dict[str, Any]) -> Known:
+    rows, tokens = counts["usable_rows"], counts["usable_tokens"]
+    return Known(rows + counts["held_out_rows"], tokens / rows if rows else None)
+
+
+def _catalog_rows(source: Source) -> int | None:
+    known = catalog.dataset(source.source)
+    if known and (source.config, source.split) == (known.config, known.split):
+        return min(known.rows, source.limit or known.rows)
+    return None

@@ -1,0 +1,99 @@
+"""The mix while it is edited: each data set's weight and what becomes of it, the rule in words, and who repeats too often."""
+
+import streamlit as st
+
+from core.data import mixing
+from core.data.expected import Share
+from core.recipe import Recipe
+from core.recipe_sections import Source
+from studio import draft, recipe_form, session, words
+from studio.layout import row
+from studio.markdown import plain
+
+MIXING = {name: name.capitalize() for name in mixing.RULES}
+
+
+def is_mixed(recipe: Recipe) -> bool:
+    """Whether there is anything to weigh."""
+    return sum(source.use == "train" for source in recipe.data.sources) > 1
+
+
+def weight_input(index: int, source: Source) -> None:
+    """The weight in percent; empty: as it comes."""
+    key = f"weight:{index}"
+    session.show_in(key, None if source.weight is None else round(source.weight * 100, 2))
+    st.number_input(
+        "Weight in percent",
+        min_value=0.0,
+        max_value=100.0,
+        value=None,
+        step=5.0,
+        format="%g",
+        placeholder="Weight %",
+        label_visibility="collapsed",
+        width=118,
+        help=recipe_form.field("data.sources.0.weight").description,
+        key=key,
+        on_change=_save,
+        args=(index, key),
+    )
+
+
+def _save(index: int, key: str) -> None:
+    percent = session.widget_value(key)
+    draft.change({f"data.sources.{index}.weight": percent / 100 if percent else None})
+
+
+def total_rows(mix: list[Share]) -> int | None:
+    """Rows of an epoch, where all are known."""
+    rows = [share.rows for share in mix]
+    return None if None in rows else sum(rows)
+
+
+def share_words(source: Source, share: Share, whole: int | None) -> str:
+    """30% of the mix · 120 rows · 34k tokens · each row 1.2 times"""
+    if source.use == "held_out":
+        return "held out as a whole"
+    if share.rows is None:
+        return "its rows are counted when it is prepared"
+    parts = [
+        f"{words.percent(share.rows / whole)} of the mix" if whole else "",
+        words.count(share.rows, "row"),
+        f"{words.parameters(share.tokens)} tokens" if share.tokens else "",
+        _times(share.epochs),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _times(epochs: float | None) -> str:
+    if epochs is None or abs(epochs - 1) < 0.005:
+        return ""
+    return f"each row {epochs:.3g} times" if epochs > 1 else f"{words.percent(epochs)} of its rows"
+
+
+def mix_summary(recipe: Recipe, mix: list[Share]) -> None:
+    """The size of the mix and its rule; then a line for each data set that repeats often."""
+    weights = [source.weight for source in recipe.data.sources if source.use == "train"]
+    with row(gap="small"):
+        st.caption(f"{_size(mix)}{mixing.rule(weights, recipe.data.mixing)}", width="stretch")
+        if all(weights):
+            with st.container(width=190):
+                recipe_form.select("data.mixing", MIXING)
+    for source, share in zip(recipe.data.sources, mix, strict=True):
+        if share.epochs and share.epochs > mixing.MANY_EPOCHS:
+            st.caption(f":orange[:material/repeat:] {plain(_too_often(source, share, mix))}")
+
+
+def _size(mix: list[Share]) -> str:
+    rows = total_rows(mix)
+    return "" if rows is None else f"**{words.whole(rows)}** rows make an epoch. "
+
+
+def _too_often(source: Source, share: Share, mix: list[Share]) -> str:
+    """Who repeats, and the weight with which it would not."""
+    others = sum(other.rows or 0 for other in mix) - share.rows
+    once = share.available / (share.available + others)
+    return (
+        f"{source.source} has {words.count(share.available, 'row')}, so each is seen {share.epochs:.3g} times an epoch, and "
+        f"is soon learned by heart. A weight of {words.percent(once, 1 if once < 0.1 else 0)} would show each about once."
+    )
