@@ -1,0 +1,181 @@
+"""Packed conversations learn what they would learn alone: same loss, same gradient, none sees another (fp32, SDPA)."""
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+import torch
+
+from core import home
+from core.data.store import RowWriter
+from core.data.tokens import IGNORED, Encoded
+from core.jobs.worker import Worker
+from core.models.load import Found, load_base, load_tokenizer
+from core.training import cpu_loss
+from core.training.device import Device
+from core.training.micro_batch import MicroBatch
+from core.training.model import with_adapter
+from core.training.resume import Point
+from core.training.session import Session, rows_of
+from core.training.trainer import Trainer, build
+from tests.toy_model import make_toy_model
+from tests.toy_training import new_folder, toy_recipe
+
+pytestmark = pytest.mark.process
+
+# Two rows of three and two conversations, one of them of a single token: its position is 0 like that of the next.
+LENGTHS = (30, 20, 13, 40, 1)
+MAX_LENGTH = 64
+LOSSES = {"at labels only": True, "TRL's": False}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation: the first third is the question."""
+
+    ids: list[int]
+
+    @property
+    def labels(self) -> list[int]:
+        asked = len(self.ids) // 3
+        return [IGNORED] * asked + self.ids[asked:]
+
+    @property
+    def learned(self) -> int:
+        """Labels that are predicted: the first token of a conversation never is."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+
+
+@pytest.fixture(autouse=True)
+def exact_products():
+    """Another test may have let the CPU multiply in bf16."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.fixture(params=LOSSES.values(), ids=LOSSES)
+def with_loss(request, monkeypatch):
+    """Each test for the loss of a single CPU process and for TRL's, which a GPU or several processes take."""
+    if not request.param:
+        monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
+
+
+def samples(seed: int = 3) -> list[Sample]:
+    drawn = torch.Generator().manual_seed(seed)
+    return [Sample(torch.randint(3, 250, (length,), generator=drawn).tolist()) for length in LENGTHS]
+
+
+def trainer_of(toy, rows: list[Sample], packing: bool) -> Trainer:
+    """The trainer as a job builds it, all rows in one batch; its adapter is random, so that both halves get a gradient."""
+    everything = {"data": {"packing": packing, "max_length": MAX_LENGTH, "eval_fraction": 0.0}, "lora": {"dropout": 0}}
+    recipe = toy_recipe(toy, **everything, training={"eval_every": None})
+    files = prepared(rows, f"{packing}-{hash(tuple(map(tuple, (row.ids for row in rows))))}")
+    device = Device("cpu", "CPU", "fp32", "a test")
+    train, held_out = rows_of(files, recipe)
+    worker = Worker(new_folder(recipe, f"20260101-000000-{files.folder.name}"))
+    micro = MicroBatch(len(train), 1, recomputes=False)
+    session = Session(worker, device, files, train, held_out, "", Point(), micro, lambda: False)
+    found = Found(toy, None)
+    model = with_adapter(load_base(found, torch.float32, "cpu"), recipe)
+    trainer = build(session, model, load_tokenizer(found))
+    drawn = torch.Generator().manual_seed(5)
+    for weights in model.parameters():
+        if weights.requires_grad:
+            weights.data.normal_(std=0.1, generator=drawn)
+    return trainer
+
+
+def prepared(rows: list[Sample], name: str) -> home.PreparedFiles:
+    files = home.prepared_files(name)
+    files.folder.mkdir(parents=True)
+    with RowWriter(files.rows) as writer:
+        writer.write([Encoded(row.ids, row.labels, "", []) for row in rows], 0, list(range(len(rows))))
+    files.held_out.write_text(json.dumps([]))
+    return files
+
+
+def batch_of(trainer: Trainer) -> dict:
+    """The one batch of an epoch, as the loader gives it to the training step."""
+    (batch,) = trainer.get_train_dataloader()
+    return batch
+
+
+def packed_loss(trainer: Trainer, batch: dict, sample: Sample) -> torch.Tensor:
+    """The loss of one conversation in a packed batch: only its labels are left."""
+    (place,) = places_of(batch, sample)
+    labels = torch.full_like(batch["labels"], IGNORED)
+    labels[:, place] = batch["labels"][:, place]
+    return trainer.compute_loss(trainer.model, batch | {"labels": labels}, num_items_in_batch=sample.learned)
+
+
+def places_of(batch: dict, sample: Sample) -> list[slice]:
+    """Where a conversation lies in a packed batch, which is one long row."""
+    ends = batch["cu_seq_lens_q"].tolist()
+    places = [slice(start, end) for start, end in pairwise(ends)]
+    return [place for place in places if batch["input_ids"][0, place].tolist() == sample.ids]
+
+
+def alone_loss(trainer: Trainer, sample: Sample) -> torch.Tensor:
+    batch = trainer.data_collator([{"input_ids": sample.ids, "labels": sample.labels}])
+    return trainer.compute_loss(trainer.model, batch, num_items_in_batch=sample.learned)
+
+
+def gradient_of(trainer: Trainer, loss: torch.Tensor) -> torch.Tensor:
+    trainer.model.zero_grad()
+    loss.backward()
+    return torch.cat([weights.grad.flatten() for weights in trainer.model.parameters() if weights.requires_grad])
+
+
+def test_the_rows_are_packed_at_all(toy):
+    trainer = trainer_of(toy, samples(), packing=True)
+    batch = batch_of(trainer)
+    assert len(trainer.train_dataset) == 2
+    assert batch["input_ids"].shape == (1, sum(LENGTHS))
+    assert all(len(places_of(batch, sample)) == 1 for sample in samples())
+
+
+@pytest.mark.usefixtures("with_loss")
+def test_a_packed_conversation_has_the_loss_it_has_alone(toy):
+    packed, plain = trainer_of(toy, samples(), packing=True), trainer_of(toy, samples(), packing=False)
+    batch = batch_of(packed)
+    for sample in [sample for sample in samples() if sample.learned]:
+        found, expected = packed_loss(packed, batch, sample), alone_loss(plain, sample)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("with_loss")
+def test_a_packed_batch_gives_the_gradient_of_its_conversations_together(toy):
+    packed, plain = trainer_of(toy, samples(), packing=True), trainer_of(toy, samples(), packing=False)
+    learned = sum(sample.learned for sample in samples())
+    together = packed.compute_loss(packed.model, batch_of(packed), num_items_in_batch=learned)
+    apart = sum(alone_loss(plain, sample) * sample.learned / learned for sample in samples() if sample.learned)
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
+    found, expected = gradient_of(packed, together), gradient_of(plain, apart)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("with_loss")
+@pytest.mark.parametrize("number", [number for number, length in enumerate(LENGTHS) if length > 1])
+def test_a_packed_conversation_does_not_see_the_others(toy, number):
+    trainer, watched = trainer_of(toy, samples(), packing=True), samples()[number]
+    batch = batch_of(trainer)
+    (own,) = places_of(batch, watched)
+    others = torch.full_like(batch["input_ids"], 7)
+    others[:, own] = batch["input_ids"][:, own]
+    torch.testing.assert_close(
+        packed_loss(trainer, batch | {"input_ids": others}, watched), packed_loss(trainer, batch, watched)
+    )
+
+
+def test_the_first_token_of_a_conversation_is_not_learned_from_the_last_of_the_one_before(toy):
+    batch = batch_of(trainer_of(toy, samples(), packing=True))
+    assert (batch["labels"][0, batch["cu_seq_lens_q"][:-1].long()] == IGNORED).all()
