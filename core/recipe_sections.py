@@ -32,7 +32,8 @@ class ModelSection(Section):
     chat_template: str | None = Field(
         None,
         title="Chat template",
-        description="A Jinja template used instead of the tokenizer's own; needed for base models that have none.",
+        description="How turns are written. A base model has none of its own: choose `plain` or `alpaca`, which need no "
+        "new tokens, or give Jinja text. Empty: the model's own.",
     )
     start_from: Line | None = Field(
         None,

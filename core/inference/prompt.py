@@ -70,8 +70,7 @@ def read(target: Target, messages: list[Message]) -> Prompt:
 @lru_cache(maxsize=8)
 def _reader(source: str, revision: str | None, template: str | None, spare: str | None) -> Reader:
     found = _found(source, revision)
-    tokenizer = load_tokenizer(found, template)
-    tokenizer.chat_template = tokenizer.chat_template or spare
+    tokenizer = load_tokenizer(found, template, spare)
     if not tokenizer.is_fast:
         raise ModelError(f"{source} has a tokenizer that cannot stream text. Choose a model with a tokenizer.json.")
     return Reader(base_label(source), found, tokenizer, context_of(found), ends_of(tokenizer))

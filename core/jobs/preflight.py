@@ -8,6 +8,7 @@ from core.data.readers.table import KINDS, READERS
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
+from core.models.templates import template_text
 from core.recipe import Recipe
 from core.recipe_sections import ModelSection, Source
 from core.training import start
@@ -58,7 +59,17 @@ def _problems_of_model(model: ModelSection) -> list[StudioError]:
     source, place = model.source, place_of(model.source)
     if place is Place.UNKNOWN:
         return [ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")]
-    return [ModelError(text) for text in _folder_problems(local_path(source))] if place is Place.LOCAL else []
+    unfit = _folder_problems(local_path(source)) if place is Place.LOCAL else []
+    return [ModelError(text) for text in unfit] + _template_problems(model.chat_template)
+
+
+def _template_problems(template: str | None) -> list[StudioError]:
+    try:
+        if template:
+            template_text(template)
+    except ModelError as error:
+        return [error]
+    return []
 
 
 def _folder_problems(folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ from transformers import (
 from core.errors import ModelError
 from core.models import hub, starter
 from core.models.progress import Progress, silent
+from core.models.templates import template_text
 from core.where import Place, local_path, place_of
 
 
@@ -42,17 +43,28 @@ def fetch(source: str, revision: str | None = None, progress: Progress = silent,
     return Found(folder, folder.name)
 
 
-def load_tokenizer(found: Found, chat_template: str | None = None) -> PreTrainedTokenizerBase:
-    """The model's tokenizer, with another chat template if one is given; raises ModelError."""
+def load_tokenizer(
+    found: Found, chat_template: str | None = None, spare_template: str | None = None
+) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, with another chat template if one is given, or a spare one if it has none.
+
+    A template is a name of ours or Jinja text; the tokenizer holds the text, so that it is saved with it. Raises
+    ModelError.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(found.folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"The tokenizer in {found.folder} cannot be loaded: {_first_line(error)}") from error
-    if chat_template:
-        tokenizer.chat_template = chat_template
+    if template := chat_template or (None if tokenizer.chat_template else spare_template):
+        tokenizer.chat_template = template_text(template, begins_with_bos(tokenizer))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def begins_with_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer begins every text with its beginning-of-text token, as its model saw it in pretraining."""
+    return tokenizer.bos_token_id is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
 
 
 def load_base(
