@@ -8,6 +8,7 @@ from core.training.plan import fit, model_bytes
 from studio import draft, session, words
 from studio.layout import split
 from studio.markdown import plain
+from studio.template_choice import template_choice, template_for
 
 FIT_BADGES = {
     "fits": ":green-badge[:material/check: Fits]",
@@ -35,6 +36,8 @@ def model_card(model: Model, machine: Machine, chosen: str) -> None:
             _choose_with_mirror(model, chosen, verdict == "too big")
         else:
             _choose(model.source, chosen, verdict == "too big")
+    if chosen in (model.source, model.mirror):
+        template_choice(chosen)
 
 
 def typed_model_card(source: str, machine: Machine, chosen: str) -> None:
@@ -45,11 +48,13 @@ def typed_model_card(source: str, machine: Machine, chosen: str) -> None:
     with split(gap="xxsmall"):
         st.markdown(FIT_BADGES[known] if known else SIZE_UNKNOWN, width="content")
         _choose(source, chosen)
+    template_choice(source)
 
 
 def use_model(source: str) -> bool:
-    """Choose a model; the revision and the template of the one before do not belong to it."""
-    return draft.change({"model.source": source, "model.revision": None, "model.chat_template": None})
+    """Choose a model; the revision of the one before does not belong to it."""
+    template = template_for(source, session.draft().model.chat_template)
+    return draft.change({"model.source": source, "model.revision": None, "model.chat_template": template})
 
 
 def _title(name: str, facts: list[str]) -> None:

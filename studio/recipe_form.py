@@ -81,9 +81,10 @@ def choice(path: str, names: dict[Any, str] | None = None) -> None:
     )
 
 
-def select(path: str, names: dict[Any, str] | None = None) -> None:
-    """A few values in a list."""
-    st.selectbox(field(path).title, options(field(path)), format_func=_name(names), **_bound(path))
+def select(path: str, names: dict[Any, str] | None = None, values: list[Any] | None = None) -> None:
+    """A few values in a list: the field's, or those that are given, where an empty text is none."""
+    known = values or options(field(path))
+    st.selectbox(field(path).title, known, format_func=_name(names), **_bound(path, none="" if values else None))
 
 
 def slider(path: str, sensible: Iterable[Any], write: Write = str) -> None:
@@ -92,9 +93,10 @@ def slider(path: str, sensible: Iterable[Any], write: Write = str) -> None:
     st.select_slider(field(path).title, values, format_func=write, **_bound(path))
 
 
-def _bound(path: str) -> dict[str, Any]:
+def _bound(path: str, none: Any = None) -> dict[str, Any]:
     """What ties a widget to its field: the value it shows, what a change does, its help."""
-    session.show_in(_key(path), draft.value_at(session.draft(), path))
+    value = draft.value_at(session.draft(), path)
+    session.show_in(_key(path), none if value is None else value)
     return {"key": _key(path), "help": field(path).description, "on_change": _save, "args": (path,)}
 
 
