@@ -84,7 +84,7 @@ def test_a_layout_is_recognised_and_becomes_a_conversation(layout, row, columns)
 
 def test_the_input_of_alpaca_follows_the_instruction():
     row = {"instruction": "Translate", "input": "chat", "output": "cat"}
-    assert FORMATS["alpaca"].conversation(row, FORMATS["alpaca"].COLUMNS)[0]["content"] == "Translate\n\nchat"
+    assert FORMATS["alpaca"].conversation(row, FORMATS["alpaca"].COLUMNS).messages[0]["content"] == "Translate\n\nchat"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_several_bad_rows_are_named_together(tmp_path, toy):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "is empty"), (b"\n\n  \n", "is empty"), (b'{"text": "x"}', "the columns (text) fit no layout")],
+    [(b"", "is empty"), (b"\n\n  \n", "is empty"), (b'{"title": "x"}', "the columns (title) fit no layout")],
 )
 def test_a_file_without_conversations_is_refused(tmp_path, toy, content, said):
     with pytest.raises(DataError) as caught:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.data.conversation import LONGEST_TEXT, RowProblem
+from core.data.conversation import LONGEST_TEXT, PlainText, RowProblem
 from core.data.formats import template
 from core.data.formats.recognise import format_of, reading_of
 from core.data.formats.table import FORMATS
@@ -225,3 +225,205 @@ def test_the_real_context_and_answer_are_in_the_conversation(shared_data):
     assert asked["content"].startswith(row["question"])
     assert all(passage in asked["content"] for passage in row["context"]["contexts"])
     assert answered["content"] == row["long_answer"]
+
+
+GUANACO = "### Human: Hi### Assistant: Hello"
+CHATML = (
+    "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GUANACO, [ASKS, ANSWERS]),
+        ("### Human: Hi\n### Assistant: Hello\n### Human:", [ASKS, ANSWERS]),
+        ("### System: Be kind.\n\n### User:\nHi\n\n### ASSISTANT:\nHello", [SYSTEM, ASKS, ANSWERS]),
+        (CHATML, [SYSTEM, ASKS, ANSWERS]),
+        (CHATML + "<|im_start|>assistant\n", [SYSTEM, ASKS, ANSWERS]),
+        ("\n\nHuman: Hi\n\nAssistant: Hello", [ASKS, ANSWERS]),
+    ],
+)
+def test_a_text_with_marks_is_a_conversation(text, said):
+    assert read({"text": text}, layout="marked_text") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Once upon a time", "does not begin with a mark such as `### Human:`"),
+        ("Below: ### Human: Hi### Assistant: Hello", "does not begin with a mark"),
+        ("### Human: Hi", "has no assistant turn"),
+        ("### Human:### Assistant: Hello", "message 1 in `text` is empty"),
+        ("#" * 100_000, "does not begin with a mark"),
+        ("<|im_start|>" * 100_000, "does not begin with a mark"),
+        ("###" + " " * 100_000, "does not begin with a mark"),
+        (None, "the column `text` is missing"),
+    ],
+)
+def test_a_text_without_marks_is_no_conversation(text, said):
+    with pytest.raises(RowProblem) as caught:
+        read({"text": text}, layout="marked_text")
+    assert said in str(caught.value)
+
+
+def recognised(rows: list[dict], **source) -> tuple[str, float]:
+    reading = reading_of(Source(**source), list(rows[0]), rows)
+    return reading.layout.NAME, reading.confidence
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([{"text": "Once."}] * 4, ("text", 1)),
+        ([{"text": "Once."}, {"text": ""}], ("text", 0.5)),
+        ([{"text": GUANACO}] * 3 + [{"text": "Once."}], ("marked_text", 0.75)),
+        ([{"text": GUANACO}] + [{"text": "Once."}] * 3, ("text", 1)),
+        ([{"text": CHATML, "label": "x"}], ("marked_text", 1)),
+        ([{"text": "Good.", "answer": "Yes", "index": 1}], ("fields", 1)),
+        ([{"question": "Hi", "answer": "Hello"}] * 3 + [{"question": "", "answer": "x"}], ("question_answer", 0.75)),
+        ([{"question": None, "note": "Hi", "answer": "Hello"}], ("fields", 1)),
+        ([{"messages": None, "prompt": "Hi", "completion": "Hello"}], ("prompt_completion", 1)),
+        ([{"messages": [ASKS, ANSWERS], "prompt": "Hi", "completion": "Hello"}], ("messages", 1)),
+        ([{"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}], ("preference", 1)),
+        ([{"messages": None}, {"messages": "Hi"}], ("messages", 0)),
+    ],
+)
+def test_with_rows_at_hand_the_layout_that_reads_most_of_them_is_taken(rows, found):
+    assert recognised(rows) == found
+
+
+def test_without_rows_at_hand_the_columns_alone_decide_and_nothing_is_doubted():
+    assert format_of(Source(), ["text"]).NAME == "text"
+    assert reading_of(Source(), ["question", "answer"]).confidence == 1
+
+
+def test_the_confidence_is_told_of_a_layout_that_was_asked_for_too():
+    assert recognised([{"text": "Once."}, {"text": GUANACO}], layout="marked_text") == ("marked_text", 0.5)
+
+
+@pytest.mark.parametrize("beside", ["label", "Answer", "target", "completion"])
+def test_text_beside_an_answer_is_not_taken_for_plain_text_unless_it_is_asked_for(beside):
+    with pytest.raises(DataError, match="fit no layout"):
+        format_of(Source(), ["text", beside])
+    assert format_of(Source(layout="text"), ["text", beside]).NAME == "text"
+    assert format_of(Source(columns={"text": "body"}), ["body", beside]).NAME == "text"
+
+
+def test_plain_text_is_no_conversation():
+    said = reading_of(Source(), ["text"]).conversation({"text": "Once upon a time"})
+    assert said == PlainText("Once upon a time")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"},
+        {"prompt": [ASKS], "chosen": [ANSWERS], "rejected": [ANSWERS]},
+        {"prompt": "Hi", "chosen": [ANSWERS]},
+        {"prompt": "Hi", "chosen": [ASKS, ANSWERS], "rejected": None},
+        {"chosen": [ASKS, ANSWERS]},
+        {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello"},
+    ],
+)
+def test_of_a_preference_the_chosen_answer_is_learned(row):
+    assert format_of(Source(), list(row)).NAME == "preference"
+    assert read(row) == [ASKS, ANSWERS]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"chosen": "Hello"}, "the column `chosen` does not begin with a mark"),
+        ({"chosen": [ANSWERS]}, "has only assistant turns"),
+        ({"chosen": [], "prompt": "Hi"}, "the column `chosen` is not a list of messages"),
+        ({"chosen": None, "prompt": "Hi"}, "the column `chosen` is missing"),
+        ({"chosen": "Hello", "prompt": {"x": 1}}, "the column `prompt` is an object"),
+    ],
+)
+def test_a_preference_without_a_prompt_or_an_answer_says_so(row, said):
+    with pytest.raises(RowProblem) as caught:
+        read(row)
+    assert said in str(caught.value)
+
+
+def test_fields_are_asked_each_under_its_name_and_bookkeeping_is_left_out():
+    row = {"index": 3, "user_id": 7, "bill_title": "A bill", "pages": 12, "notes": "", "slice": "x", "answer": "Yes"}
+    asked, answered = read(row)
+    assert asked["content"] == "Bill title: A bill\n\nPages: 12" and answered["content"] == "Yes"
+
+
+@pytest.mark.parametrize("names", [["answer"], ["index", "answer", "split"], ["title", "body"]])
+def test_fields_need_an_answer_and_something_to_ask(names):
+    with pytest.raises(DataError, match="fit no layout"):
+        format_of(Source(), names)
+
+
+def test_a_row_whose_fields_are_empty_says_so():
+    with pytest.raises(RowProblem, match="every column beside the answer is empty"):
+        read({"title": None, "body": " ", "answer": "x"})
+
+
+DECIDED = "{why}\n\nAnswer: {verdict}"
+
+
+@pytest.mark.parametrize(
+    ("row", "source"),
+    [
+        ({"question": "Hi"}, {}),
+        ({"instruction": "Hi"}, {}),
+        ({"prompt": "Hi"}, {}),
+        ({"prompt": [ASKS]}, {"layout": "prompt_completion"}),
+        ({"question": "Hi"}, {"template": "{question}"}),
+        ({"question": "Hi", "answer": "never used"}, {}),
+    ],
+)
+def test_an_answer_is_put_together_from_several_columns(row, source):
+    asked, answered = read(row | {"why": "Because {x}.", "verdict": True}, answer_template=DECIDED, **source)
+    assert asked == ASKS and answered["content"] == "Because {x}.\n\nAnswer: True"
+
+
+def test_what_an_answer_is_put_together_from_is_not_asked_among_the_fields():
+    asked, answered = read({"text": "Hi", "why": "So.", "verdict": "yes"}, answer_template=DECIDED)
+    assert asked["content"] == "Text: Hi" and answered["content"] == "So.\n\nAnswer: yes"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            {"answer_template": "{why} {vredict}"},
+            "the answer template needs `vredict`, and the columns are question, why",
+        ),
+        ({"answer_template": "no braces"}, "the answer template names no column"),
+        (
+            {"answer_template": "{why}", "layout": "messages"},
+            "has no answer's column, so it does not use an answer template",
+        ),
+        ({"answer_template": "{why}", "columns": {"question": "q"}}, "the columns (question, why) fit no layout"),
+    ],
+)
+def test_an_answer_template_that_cannot_work_is_one_sentence(source, said):
+    with pytest.raises(DataError) as caught:
+        format_of(Source(**source), ["question", "why"])
+    assert said in str(caught.value)
+
+
+def test_a_row_whose_answer_is_empty_throughout_says_so():
+    with pytest.raises(RowProblem, match="every column that the answer template names is empty"):
+        read({"question": "Hi", "why": None, "verdict": " "}, answer_template=DECIDED)
+
+
+CELLS = st.none() | st.text(max_size=4) | st.floats() | st.lists(st.none() | st.text(max_size=3) | st.integers())
+NAMES = st.sampled_from(["text", "prompt", "chosen", "messages", "question", "answer", "tools", "completion", "Zeile"])
+
+
+@given(st.lists(st.dictionaries(NAMES, CELLS | st.dictionaries(NAMES, CELLS, max_size=2)), min_size=1, max_size=4))
+def test_any_rows_are_read_or_refused_in_words(rows):
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    try:
+        reading = reading_of(Source(), names, rows)
+    except DataError as problem:
+        assert "fit no layout" in str(problem)
+    else:
+        assert 0 <= reading.confidence <= 1

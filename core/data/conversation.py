@@ -1,12 +1,21 @@
-"""What a row says: a conversation, checked once, so that everything after it can rely on its form, or plain text."""
+"""What a row says: a conversation whose form has been checked (`checked.py`), or plain text."""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
-Message = dict[str, Any]  # {"role": "system" | "user" | "assistant" | "tool", "content": text}, tool calls beside it
-ROLES = ("system", "user", "assistant")
+# {"role": "system" | "user" | "assistant" | "tool", "content": text}; an assistant's may have `tool_calls` (tool_calls.py)
+# and `reasoning_content`, a tool's `tool_call_id`, any a `name`.
+Message = dict[str, Any]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold them, no encoding and no tokenizer can
+KINDS = {
+    "NoneType": "missing",
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "list": "a list",
+    "dict": "an object",
+}
 LONGEST_TEXT = 5_000_000  # characters; forty times what the longest row of tokens can hold
 
 
@@ -29,31 +38,10 @@ class RowProblem(Exception):
     """What is wrong with one row, as the rest of a sentence that begins with where it stands."""
 
 
-def checked(messages: Any, column: str) -> list[Message]:
-    """The messages, if they are a conversation that can be learned from; else RowProblem."""
-    if not isinstance(messages, list) or not messages:
-        raise RowProblem(f"the column `{column}` is not a list of messages")
-    found = [_message(message, column, number) for number, message in enumerate(messages, 1)]
-    if not any(message["role"] == "assistant" for message in found):
-        raise RowProblem("has no assistant turn, so there is no answer to learn from")
-    if all(message["role"] == "assistant" for message in found):
-        raise RowProblem("has only assistant turns; a conversation begins with a user turn")
-    return found
-
-
-def _message(message: Any, column: str, number: int) -> Message:
-    if not isinstance(message, dict):
-        raise RowProblem(f"message {number} in `{column}` is not an object with role and content")
-    role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
-        raise RowProblem(f"message {number} in `{column}` has the role {role!r}; known are {', '.join(ROLES)}")
-    return {"role": role, "content": text(content, f"message {number} in `{column}`")}
-
-
 def text(value: Any, what: str) -> str:
     """A text that is not empty; else RowProblem."""
     if not isinstance(value, str):
-        raise RowProblem(f"{what} is {_kind(value)} where text is needed")
+        raise RowProblem(f"{what} is {kind(value)} where text is needed")
     if not value.strip():
         raise RowProblem(f"{what} is empty")
     if len(value) > LONGEST_TEXT:
@@ -63,6 +51,6 @@ def text(value: Any, what: str) -> str:
     return value
 
 
-def _kind(value: Any) -> str:
-    names = {"NoneType": "missing", "int": "a number", "float": "a number", "list": "a list", "dict": "an object"}
-    return names.get(type(value).__name__, f"a {type(value).__name__}")
+def kind(value: Any) -> str:
+    """What a value is, in words."""
+    return KINDS.get(type(value).__name__, f"a {type(value).__name__}")

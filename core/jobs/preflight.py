@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core import home
-from core.data.formats.recognise import template_problem
+from core.data.formats.misfit import template_problem
 from core.data.readers.table import KINDS, READERS
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from core.data.conversation import Message, checked, text
+from core.data.checked import exchange
+from core.data.conversation import Conversation, text
+from core.data.formats.answer import answer
 
 NAME = "alpaca"
 TITLE = "instruction, input, output"
@@ -13,13 +15,13 @@ HELP = {
     "output": "The column with the answer that is learned.",
 }
 REQUIRED = ("instruction", "output")
+ANSWER = "output"
 
 
-def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """Instruction and input as the user's turn, output as the assistant's; raises RowProblem."""
     question = text(row[columns["instruction"]], f"the column `{columns['instruction']}`")
     more = row.get(columns["input"])
     if more not in (None, ""):
         question += "\n\n" + text(more, f"the column `{columns['input']}`")
-    answer = text(row[columns["output"]], f"the column `{columns['output']}`")
-    return checked([{"role": "user", "content": question}, {"role": "assistant", "content": answer}], "output")
+    return exchange(question, answer(row, columns, ANSWER))

@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from core.data.conversation import Message, RowProblem, checked
+from core.data.checked import checked
+from core.data.conversation import Conversation, RowProblem
+from core.data.tool_calls import tools
 
 NAME = "conversations"
 TITLE = "conversations with from and value"
-COLUMNS = {"conversations": "conversations"}
-HELP = {"conversations": "The column with a list of turns, each with from and value."}
+COLUMNS = {"conversations": "conversations", "tools": "tools"}
+HELP = {
+    "conversations": "The column with a list of turns, each with from and value.",
+    "tools": "The column with the tools that may be called, as JSON schemas. It may be missing.",
+}
 REQUIRED = ("conversations",)
+ANSWER = None
 ROLES = {
     "human": "user",
     "user": "user",
@@ -16,20 +22,26 @@ ROLES = {
     "assistant": "assistant",
     "model": "assistant",
     "system": "system",
+    "observation": "tool",
+    "tool": "tool",
 }
 
 
-def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
-    """The row's messages; raises RowProblem."""
-    turns = row[columns["conversations"]]
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
+    """The row's turns as messages, and its tools; raises RowProblem."""
+    column = columns["conversations"]
+    turns = row[column]
     if not isinstance(turns, list):
-        raise RowProblem(f"the column `{columns['conversations']}` is not a list of turns")
-    return checked([_message(turn) for turn in turns], columns["conversations"])
+        raise RowProblem(f"the column `{column}` is not a list of turns")
+    found = checked([_message(turn) for turn in turns], column)
+    return Conversation(found, tools(row.get(columns["tools"]), f"the column `{columns['tools']}`"))
 
 
 def _message(turn: Any) -> Any:
     if not isinstance(turn, dict):
         return turn
-    speaker = turn.get("from")
+    speaker, value = turn.get("from"), turn.get("value")
+    if speaker == "function_call":
+        return {"role": "assistant", "tool_calls": value}
     known = ROLES.get(speaker, speaker) if isinstance(speaker, str) else speaker
-    return {"role": known, "content": turn.get("value")}
+    return {"role": known, "content": value}

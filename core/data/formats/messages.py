@@ -2,15 +2,22 @@
 
 from typing import Any
 
-from core.data.conversation import Message, checked
+from core.data.checked import checked
+from core.data.conversation import Conversation
+from core.data.tool_calls import tools
 
 NAME = "messages"
 TITLE = "messages with role and content"
-COLUMNS = {"messages": "messages"}
-HELP = {"messages": "The column with a list of messages, each with role and content."}
+COLUMNS = {"messages": "messages", "tools": "tools"}
+HELP = {
+    "messages": "The column with a list of messages, each with role and content.",
+    "tools": "The column with the tools that may be called, as JSON schemas. It may be missing.",
+}
 REQUIRED = ("messages",)
+ANSWER = None
 
 
-def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
-    """The row's messages; raises RowProblem."""
-    return checked(row[columns["messages"]], columns["messages"])
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
+    """The row's messages and tools; raises RowProblem."""
+    found = checked(row[columns["messages"]], columns["messages"])
+    return Conversation(found, tools(row.get(columns["tools"]), f"the column `{columns['tools']}`"))

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from core.data.conversation import Message, RowProblem, checked, text
+from core.data.checked import checked, turns
+from core.data.conversation import Conversation, RowProblem
+from core.data.formats.answer import KEY, answer
 
 NAME = "prompt_completion"
 TITLE = "prompt and completion"
@@ -12,20 +14,16 @@ HELP = {
     "completion": "The column with the completion that is learned: text, or a list of messages.",
 }
 REQUIRED = ("prompt", "completion")
+ANSWER = "completion"
 
 
-def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """The prompt's messages, then the completion's; raises RowProblem."""
-    prompt = _messages(row, columns["prompt"], "user")
-    completion = _messages(row, columns["completion"], "assistant")
-    both = checked([*prompt, *completion], f"{columns['prompt']} and {columns['completion']}")
+    asked, answered = columns["prompt"], columns["completion"]
+    prompt = turns(row[asked], "user", f"the column `{asked}`")
+    completion = answer(row, columns, ANSWER) if KEY in columns else row[answered]
+    learned = turns(completion, "assistant", f"the column `{answered}`")
+    both = checked([*prompt, *learned], f"{asked} and {answered}")
     if all(message["role"] != "assistant" for message in both[len(prompt) :]):
-        raise RowProblem(
-            f"the column `{columns['completion']}` has no assistant turn, so there is no answer to learn from"
-        )
-    return both
-
-
-def _messages(row: dict[str, Any], column: str, role: str) -> list[Any]:
-    value = row[column]
-    return value if isinstance(value, list) else [{"role": role, "content": text(value, f"the column `{column}`")}]
+        raise RowProblem(f"the column `{answered}` has no assistant turn, so there is no answer to learn from")
+    return Conversation(both)

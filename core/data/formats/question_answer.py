@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from core.data.conversation import Message, checked, text
-from core.data.passages import passages, written
+from core.data.checked import exchange
+from core.data.conversation import Conversation, text
+from core.data.formats.answer import answer
+from core.data.passages import passages
 
 NAME = "question_answer"
 TITLE = "question and answer"
@@ -14,13 +16,13 @@ HELP = {
     "answer": "The column with the answer that is learned.",
 }
 REQUIRED = ("question", "answer")
+ANSWER = "answer"
 
 
-def conversation(row: dict[str, Any], columns: dict[str, str]) -> list[Message]:
+def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """Question and context as the user's turn, the answer as the assistant's; raises RowProblem."""
     question = text(row[columns["question"]], f"the column `{columns['question']}`")
     context = passages(row.get(columns["context"]), f"the column `{columns['context']}`")
     if context.strip():
         question += "\n\n" + context
-    answer = text(written(row[columns["answer"]]), f"the column `{columns['answer']}`")
-    return checked([{"role": "user", "content": question}, {"role": "assistant", "content": answer}], "answer")
+    return exchange(question, answer(row, columns, ANSWER))

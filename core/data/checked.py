@@ -1,0 +1,72 @@
+"""Messages as rows have them, checked once: everything after this relies on their form. Keys nobody knows are left out."""
+
+import reprlib
+from typing import Any
+
+from core.data.conversation import Conversation, Message, RowProblem, text
+from core.data.tool_calls import tool_calls
+
+ROLES = ("system", "user", "assistant", "tool")
+NAMES = ("tool_call_id", "name")  # short texts beside the content, where a message has them
+REASONING = ("reasoning_content", "thinking", "reasoning")  # one thing under three names; templates read the first
+
+
+def checked(messages: Any, column: str) -> list[Message]:
+    """The messages, if they are a conversation that can be learned from; else RowProblem."""
+    if not isinstance(messages, list) or not messages:
+        raise RowProblem(f"the column `{column}` is not a list of messages")
+    found = [_message(message, f"message {number} in `{column}`") for number, message in enumerate(messages, 1)]
+    if not any(message["role"] == "assistant" for message in found):
+        raise RowProblem("has no assistant turn, so there is no answer to learn from")
+    if all(message["role"] == "assistant" for message in found):
+        raise RowProblem("has only assistant turns; a conversation begins with a user turn")
+    return found
+
+
+def exchange(question: str, answer: str) -> Conversation:
+    """One question and its answer."""
+    return Conversation(
+        checked([{"role": "user", "content": question}, {"role": "assistant", "content": answer}], "answer")
+    )
+
+
+def turns(value: Any, role: str, what: str) -> list[Any]:
+    """A list of messages as it is, unchecked, or a text as the one turn of `role`; raises RowProblem."""
+    return value if isinstance(value, list) else [{"role": role, "content": text(value, what)}]
+
+
+def _message(message: Any, what: str) -> Message:
+    if not isinstance(message, dict):
+        raise RowProblem(f"{what} is not an object with role and content")
+    role = message.get("role")
+    if role not in ROLES:
+        # reprlib: what stands there may be nested too deeply for repr.
+        raise RowProblem(f"{what} has the role {reprlib.repr(role)}; known are {', '.join(ROLES)}")
+    calls = tool_calls(message.get("tool_calls"), what)
+    if calls and role != "assistant":
+        raise RowProblem(f"{what} calls a tool, which only an assistant's can do")
+    found = {
+        "role": role,
+        "content": _content(message.get("content"), what, may_be_empty=bool(calls) or role == "tool"),
+    }
+    if calls:
+        found["tool_calls"] = calls
+    return found | _names(message, what) | (_reasoning(message, what) if role == "assistant" else {})
+
+
+def _content(value: Any, what: str, may_be_empty: bool) -> str:
+    """A call needs no words, and a tool may have nothing to say."""
+    if may_be_empty and (value is None or (isinstance(value, str) and not value.strip())):
+        return ""
+    return text(value, what)
+
+
+def _names(message: dict[str, Any], what: str) -> dict[str, str]:
+    return {key: text(message[key], f"`{key}` of {what}") for key in NAMES if message.get(key) not in (None, "")}
+
+
+def _reasoning(message: dict[str, Any], what: str) -> dict[str, str]:
+    """What the assistant thought before it answered; what is no text is left out."""
+    thoughts = (message.get(key) for key in REASONING)
+    found = next((thought for thought in thoughts if isinstance(thought, str) and thought.strip()), None)
+    return {"reasoning_content": text(found, f"`reasoning_content` of {what}")} if found else {}

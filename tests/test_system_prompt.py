@@ -1,0 +1,43 @@
+"""A source's system prompt: given to conversations that have none, or to all; plain text has no place for one."""
+
+import pytest
+
+from core.data.conversation import PlainText
+from core.data.formats.recognise import reading_of
+from core.recipe_sections import Source
+
+ASKS, ANSWERS = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
+OWN, LATE, GIVEN = ({"role": "system", "content": text} for text in ("Be kind.", "Be brief.", "Be a pirate."))
+
+
+def read(row: dict, **source):
+    return reading_of(Source(**source), list(row)).conversation(row)
+
+
+@pytest.mark.parametrize(
+    ("messages", "mode", "said"),
+    [
+        ([ASKS, ANSWERS], "add", [GIVEN, ASKS, ANSWERS]),
+        ([OWN, ASKS, ANSWERS], "add", [OWN, ASKS, ANSWERS]),
+        ([ASKS, OWN, ANSWERS], "add", [ASKS, OWN, ANSWERS]),
+        ([ASKS, ANSWERS], "replace", [GIVEN, ASKS, ANSWERS]),
+        ([OWN, ASKS, LATE, ANSWERS], "replace", [GIVEN, ASKS, ANSWERS]),
+    ],
+)
+def test_a_system_prompt_is_added_where_there_is_none_or_replaces_all(messages, mode, said):
+    assert read({"messages": messages}, system="Be a pirate.", system_mode=mode).messages == said
+
+
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_without_a_prompt_every_conversation_stays_as_it_is(mode):
+    assert read({"messages": [OWN, ASKS, ANSWERS]}, system_mode=mode).messages == [OWN, ASKS, ANSWERS]
+
+
+def test_every_layout_with_turns_gets_it_and_keeps_its_tools():
+    assert read({"question": "Hi", "answer": "Hello"}, system="Be a pirate.").messages == [GIVEN, ASKS, ANSWERS]
+    row = {"messages": [ASKS, ANSWERS], "tools": [{"name": "weather"}]}
+    assert read(row, system="Be a pirate.").tools == [{"type": "function", "function": {"name": "weather"}}]
+
+
+def test_plain_text_is_left_alone():
+    assert read({"text": "Once upon a time"}, system="Be a pirate.") == PlainText("Once upon a time")
