@@ -33,6 +33,7 @@ from core.recipe import Recipe
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
 VERSION = 2
 BATCH_ROWS = 500
+SAMPLE_ROWS = 50
 NOT_READING = {"use", "weight"}
 
 
@@ -191,8 +192,8 @@ def _batches(worker: Worker, opened: Opened, encoder: Encoder, counted: SourceCo
     reading = None
     for batch in iter(lambda: list(islice(opened.rows, BATCH_ROWS)), []):
         if reading is None and (names := _columns(batch)):
-            reading = reading_of(opened.source, names)
-            counted.layout = reading.layout.NAME
+            reading = reading_of(opened.source, names, [row.values for row in batch if row.values][:SAMPLE_ROWS])
+            counted.layout, counted.confidence = reading.layout.NAME, round(reading.confidence, 3)
         counted.rows_read += len(batch)
         if good := list(_good(batch, reading, encoder, bad)):
             rows, texts = zip(*good, strict=True)

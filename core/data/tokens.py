@@ -5,8 +5,10 @@ with it; the difference is that turn's text. The whole text is tokenised once, w
 turns, their end-of-turn token included, carry labels.
 """
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError
@@ -47,8 +49,8 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
     """
     if not tokenizer.chat_template:
         raise DataError(
-            "This model has no chat template, so turns cannot be marked. Choose its Instruct version, or give a template "
-            "in model.chat_template."
+            "This model has no chat template, so turns cannot be marked. Choose its Instruct version, or set "
+            "model.chat_template to plain or alpaca, or to a template of your own."
         )
     try:
         render(PROBE, tokenizer, tokenizer.chat_template)
@@ -76,6 +78,7 @@ def render(
 ) -> tuple[str, list[Span]]:
     """The conversation as text, and the characters of each assistant turn in it; raises RowProblem."""
     _check_tools(messages, template, tools)
+    _check_marks(messages, tokenizer)
     page = _Page(messages, tokenizer, template, tools)
     whole = page.text(len(messages))
     turns = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
@@ -93,6 +96,22 @@ def _check_tools(messages: list[Message], template: str, tools: list[dict] | Non
     used = tools or any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
     if used and "tool" not in template:
         raise RowProblem("calls tools, and the model's chat template does not know them; choose a model that does")
+
+
+def _check_marks(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Text that becomes one of the tokens which only the template may write would forge a turn, or end one."""
+    marks = _marks(tokenizer)
+    for message in messages:
+        if marks and (found := marks.search(message["content"])):
+            raise RowProblem(f"its text holds {found[0]!r}, which this model reads as a mark of its own; take it out")
+
+
+@lru_cache(maxsize=8)
+def _marks(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    """The special tokens as they are written; markers of thoughts and tools, which rows may hold, are not special."""
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    special = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, special))) if special else None
 
 
 @dataclass(frozen=True)
@@ -156,7 +175,8 @@ def encoded(text: str, turns: list[Span], found: Any) -> Encoded:
     labels = [IGNORED] * len(ids)
     for start, end in turns:
         first, last = first_token(offsets, start), first_token(offsets, end)
-        while last > first and offsets[last - 1][1] > end:
+        # An end of turn may be a token that takes the line break after it; words beyond the turn are not learned.
+        while last > first and text[end : offsets[last - 1][1]].strip():
             last -= 1
         labels[first:last] = ids[first:last]
     return Encoded(ids, labels, text, offsets)
