@@ -6,13 +6,15 @@ from itertools import pairwise
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from core import home
 from core.data.store import RowWriter
 from core.data.tokens import IGNORED, Encoded
+from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import cpu_loss
+from core.training import cpu_loss, packing
 from core.training.device import Device
 from core.training.micro_batch import MicroBatch
 from core.training.model import with_adapter
@@ -20,7 +22,7 @@ from core.training.resume import Point
 from core.training.session import Session, rows_of
 from core.training.trainer import Trainer, build
 from tests.toy_model import make_toy_model
-from tests.toy_training import new_folder, toy_recipe
+from tests.toy_training import new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.process
 
@@ -73,11 +75,11 @@ def samples(seed: int = 3) -> list[Sample]:
     return [Sample(torch.randint(3, 250, (length,), generator=drawn).tolist()) for length in LENGTHS]
 
 
-def trainer_of(toy, rows: list[Sample], packing: bool) -> Trainer:
+def trainer_of(toy, rows: list[Sample], packed: bool) -> Trainer:
     """The trainer as a job builds it, all rows in one batch; its adapter is random, so that both halves get a gradient."""
-    everything = {"data": {"packing": packing, "max_length": MAX_LENGTH, "eval_fraction": 0.0}, "lora": {"dropout": 0}}
+    everything = {"data": {"packing": packed, "max_length": MAX_LENGTH, "eval_fraction": 0.0}, "lora": {"dropout": 0}}
     recipe = toy_recipe(toy, **everything, training={"eval_every": None})
-    files = prepared(rows, f"{packing}-{hash(tuple(map(tuple, (row.ids for row in rows))))}")
+    files = prepared(rows, f"{packed}-{hash(tuple(map(tuple, (row.ids for row in rows))))}")
     device = Device("cpu", "CPU", "fp32", "a test")
     train, held_out = rows_of(files, recipe)
     worker = Worker(new_folder(recipe, f"20260101-000000-{files.folder.name}"))
@@ -135,7 +137,7 @@ def gradient_of(trainer: Trainer, loss: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_rows_are_packed_at_all(toy):
-    trainer = trainer_of(toy, samples(), packing=True)
+    trainer = trainer_of(toy, samples(), packed=True)
     batch = batch_of(trainer)
     assert len(trainer.train_dataset) == 2
     assert batch["input_ids"].shape == (1, sum(LENGTHS))
@@ -144,7 +146,7 @@ def test_the_rows_are_packed_at_all(toy):
 
 @pytest.mark.usefixtures("with_loss")
 def test_a_packed_conversation_has_the_loss_it_has_alone(toy):
-    packed, plain = trainer_of(toy, samples(), packing=True), trainer_of(toy, samples(), packing=False)
+    packed, plain = trainer_of(toy, samples(), packed=True), trainer_of(toy, samples(), packed=False)
     batch = batch_of(packed)
     for sample in [sample for sample in samples() if sample.learned]:
         found, expected = packed_loss(packed, batch, sample), alone_loss(plain, sample)
@@ -153,7 +155,7 @@ def test_a_packed_conversation_has_the_loss_it_has_alone(toy):
 
 @pytest.mark.usefixtures("with_loss")
 def test_a_packed_batch_gives_the_gradient_of_its_conversations_together(toy):
-    packed, plain = trainer_of(toy, samples(), packing=True), trainer_of(toy, samples(), packing=False)
+    packed, plain = trainer_of(toy, samples(), packed=True), trainer_of(toy, samples(), packed=False)
     learned = sum(sample.learned for sample in samples())
     together = packed.compute_loss(packed.model, batch_of(packed), num_items_in_batch=learned)
     apart = sum(alone_loss(plain, sample) * sample.learned / learned for sample in samples() if sample.learned)
@@ -166,7 +168,7 @@ def test_a_packed_batch_gives_the_gradient_of_its_conversations_together(toy):
 @pytest.mark.usefixtures("with_loss")
 @pytest.mark.parametrize("number", [number for number, length in enumerate(LENGTHS) if length > 1])
 def test_a_packed_conversation_does_not_see_the_others(toy, number):
-    trainer, watched = trainer_of(toy, samples(), packing=True), samples()[number]
+    trainer, watched = trainer_of(toy, samples(), packed=True), samples()[number]
     batch = batch_of(trainer)
     (own,) = places_of(batch, watched)
     others = torch.full_like(batch["input_ids"], 7)
@@ -177,5 +179,51 @@ def test_a_packed_conversation_does_not_see_the_others(toy, number):
 
 
 def test_the_first_token_of_a_conversation_is_not_learned_from_the_last_of_the_one_before(toy):
-    batch = batch_of(trainer_of(toy, samples(), packing=True))
+    batch = batch_of(trainer_of(toy, samples(), packed=True))
     assert (batch["labels"][0, batch["cu_seq_lens_q"][:-1].long()] == IGNORED).all()
+
+
+TINY = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
+
+
+def tiny(kind: str, dtype: torch.dtype, **settings) -> PreTrainedModel:
+    """A random model of another architecture, loud enough to be heard."""
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(kind, **TINY | settings)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").to(dtype).eval()
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights, std=0.2)
+    return model
+
+
+HEADS = {"num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 64}
+APART = {
+    "llama": HEADS,
+    "qwen2": HEADS,
+    "qwen3": HEADS,
+    "phi3": HEADS,
+    "mistral": HEADS | {"sliding_window": 4},
+    "gemma3_text": HEADS | {"sliding_window": 4},
+    "gpt2": {},
+    "gpt_neox": {},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", APART)
+def test_most_models_keep_packed_conversations_apart(kind, dtype):
+    assert packing.keeps_apart(tiny(kind, dtype, **APART[kind]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["opt", "falcon"])
+def test_a_model_that_does_not_is_refused_with_what_to_do(kind, dtype):
+    with pytest.raises(ModelError, match=r"data\.packing: some/model does not keep .* apart.* Turn packing off"):
+        packing.check(tiny(kind, dtype), "some/model")
+
+
+def test_a_packed_training_of_such_a_model_does_not_begin(toy, monkeypatch):
+    monkeypatch.setattr(packing, "keeps_apart", lambda base: False)
+    job = new_folder(toy_recipe(toy, data={"packing": True}))
+    with pytest.raises(ModelError, match="Turn packing off"):
+        train(job)

@@ -12,7 +12,7 @@ from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import card, memory, processes, resume
+from core.training import card, memory, packing, processes, resume
 from core.training.device import choose_device, set_up
 from core.training.micro_batch import micro_batch
 from core.training.model import make_portable, quantization, with_adapter
@@ -78,6 +78,8 @@ def _load(session: Session, found: Found) -> PeftModel:
     recipe, device = session.job.recipe, session.device
     try:
         base = load_base(found, device.weights_dtype, device.kind, quantization(recipe, device))
+        if recipe.data.packing:
+            packing.check(base, recipe.model.source)
         return with_adapter(base, recipe, session.micro.recomputes)
     except RuntimeError as error:
         if not memory.is_too_small(error):
