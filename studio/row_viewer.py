@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.data.preview import Prepared, SampleRow
+from core.data.preview import Prepared, ShownRow, SourceView
 from studio import charts
 from studio.data_source import source_name
 from studio.layout import row, section, split
@@ -16,46 +16,50 @@ HEIGHT = 300  # fixed, so that leafing does not move the page
 @st.fragment
 def row_viewer(prepared: Prepared) -> None:
     """Title with the token edges and the data set; the row; the legend with counts and the arrows."""
-    rows = prepared.sample()
-    sources = list(dict.fromkeys(row.source for row in rows))
+    sources = [source["source"] for source in prepared.report["sources"]]
     with split(gap="xsmall"):
         section("What the model learns from")
         with row(width="content", horizontal_alignment="right"):
             edges = st.toggle("Token edges", value=True, key=EDGES_KEY, persist_state="session")
             source = _source(sources)
-    rows = [row for row in rows if row.source == source]
-    if not rows:
+    view = prepared.view(source)
+    if not len(view):
         st.caption("No row is left to show.")
         return
     body, foot = st.container(height=HEIGHT, border=False), st.container()
     with foot:
-        number = _legend(rows, prepared.report["max_length"], source)
-    body.markdown(token_markdown(rows[number - 1].tokens, charts.palette().tokens, edges))
+        shown = _legend(view, source)
+    body.markdown(token_markdown(shown.tokens, charts.palette().tokens, edges))
 
 
-def _source(sources: list[str]) -> str | None:
+def _source(sources: list[str]) -> int:
+    """The place of a data set in the report."""
     if len(sources) < 2:
-        return next(iter(sources), None)
+        return 0
     return st.selectbox(
-        "Data set", sources, format_func=source_name, label_visibility="collapsed", width=170, key=SOURCE_KEY
+        "Data set",
+        range(len(sources)),
+        format_func=lambda number: source_name(sources[number]),
+        label_visibility="collapsed",
+        width=170,
+        key=SOURCE_KEY,
     )
 
 
-def _legend(rows: list[SampleRow], limit: int, source: str) -> int:
-    """Draw the legend of the row that the arrows chose, and return its place in the list, from 1."""
+def _legend(view: SourceView, source: int) -> ShownRow:
+    """Draw the legend of the row that the arrows chose, and return that row."""
     with split(gap="xsmall"):
         counts = st.container(width="content")
         with row(width="content", horizontal_alignment="right"):
             place = st.container(width="content")
-            number = st.pagination(len(rows), max_visible_pages=0, key=f"viewer:row:{source}:{len(rows)}")
-    shown = rows[number - 1]
-    counts.markdown(_counts(shown, limit), width="content")
-    held_out = " · held out" if shown.held_out else ""
-    place.caption(f"row {shown.row:,} · {number} of {len(rows)}{held_out}", width="content")
-    return number
+            number = st.pagination(len(view), max_visible_pages=0, key=f"viewer:row:{source}:{len(view)}")
+    shown = view.row(number - 1)
+    counts.markdown(_counts(shown, view.report["max_length"]), width="content")
+    place.caption(f"row {shown.row:,} · {number:,} of {len(view):,} · {shown.fate}", width="content")
+    return shown
 
 
-def _counts(shown: SampleRow, limit: int) -> str:
+def _counts(shown: ShownRow, limit: int) -> str:
     shade = charts.palette().tokens[0]
     parts = [
         f':color[ trained on ]{{background="{shade}"}} **{shown.trained:,}**',
