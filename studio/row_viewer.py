@@ -1,35 +1,37 @@
-"""Leaf through the prepared rows and see each as the tokens that the model reads."""
+"""Leaf through every prepared row and see each as the tokens that the model reads."""
 
 import streamlit as st
 
-from core.data.preview import Prepared, ShownRow, SourceView
-from studio import charts
+from core.data.preview import Prepared, ShownRow
+from studio import charts, row_choice, session, words
 from studio.data_source import source_name
 from studio.layout import row, section, split
-from studio.token_view import token_markdown
+from studio.row_choice import RowChoice
+from studio.token_view import MOST_TOKENS, legend_html, token_html
 
 SOURCE_KEY, EDGES_KEY = "viewer:source", "viewer:edges"
-GAP = " \u2003"
+NOTHING = "\u00a0"  # keeps its line's height
 HEIGHT = 300  # fixed, so that leafing does not move the page
+FATES = {"trained on": "blue", "held out": "orange", "left out by the mix": "gray"}
 
 
 @st.fragment
 def row_viewer(prepared: Prepared) -> None:
-    """Title with the token edges and the data set; the row; the legend with counts and the arrows."""
+    """Title with the token edges; which rows; the row; its counts; what became of it and the arrows."""
     sources = [source["source"] for source in prepared.report["sources"]]
     with split(gap="xsmall"):
         section("What the model learns from")
-        with row(width="content", horizontal_alignment="right"):
-            edges = st.toggle("Token edges", value=True, key=EDGES_KEY, persist_state="session")
-            source = _source(sources)
-    view = prepared.view(source)
-    if not len(view):
-        st.caption("No row is left to show.")
+        edges = st.toggle("Token edges", value=True, key=EDGES_KEY, persist_state="session")
+    tools = st.columns(3 if len(sources) > 1 else 2, gap="xsmall")
+    with tools[0]:
+        source = _source(sources)
+    choice = RowChoice(prepared, source, prepared.view(source))
+    if not len(choice.view):
+        st.caption("No row of this data set could be read.")
         return
-    body, foot = st.container(height=HEIGHT, border=False), st.container()
-    with foot:
-        shown = _legend(view, source)
-    body.markdown(token_markdown(shown.tokens, charts.palette().tokens, edges))
+    row_choice.narrow(choice, tools[-2:])
+    row_choice.jumps(choice)
+    _row(choice, edges)
 
 
 def _source(sources: list[str]) -> int:
@@ -41,30 +43,35 @@ def _source(sources: list[str]) -> int:
         range(len(sources)),
         format_func=lambda number: source_name(sources[number]),
         label_visibility="collapsed",
-        width=170,
         key=SOURCE_KEY,
     )
 
 
-def _legend(view: SourceView, source: int) -> ShownRow:
-    """Draw the legend of the row that the arrows chose, and return that row."""
+def _row(choice: RowChoice, edges: bool) -> None:
+    limit = choice.prepared.report["max_length"]
+    shown = None if choice.number is None else choice.view.row(choice.number)
+    with st.container(height=HEIGHT, border=False):
+        if shown:
+            _tokens(shown, limit, edges, choice.key("whole"))
+        else:
+            st.caption("No row holds these words.")
+    st.html(legend_html(shown, limit, charts.palette()))
     with split(gap="xsmall"):
-        counts = st.container(width="content")
+        st.markdown(_fate(shown) if shown else NOTHING, width="content")
         with row(width="content", horizontal_alignment="right"):
-            place = st.container(width="content")
-            number = st.pagination(len(view), max_visible_pages=0, key=f"viewer:row:{source}:{len(view)}")
-    shown = view.row(number - 1)
-    counts.markdown(_counts(shown, view.report["max_length"]), width="content")
-    place.caption(f"row {shown.row:,} · {number:,} of {len(view):,} · {shown.fate}", width="content")
-    return shown
+            row_choice.leaf(choice)
 
 
-def _counts(shown: ShownRow, limit: int) -> str:
-    shade = charts.palette().tokens[0]
-    parts = [
-        f':color[ trained on ]{{background="{shade}"}} **{shown.trained:,}**',
-        f":gray[context only] **{len(shown.tokens) - shown.trained:,}**",
-        f":gray[{len(shown.tokens):,} of {limit:,} tokens]",
-        f":orange[{shown.cut:,} cut]" if shown.cut else "",
-    ]
-    return f":small[{GAP.join(part for part in parts if part)}]"
+def _tokens(shown: ShownRow, limit: int, edges: bool, key: str) -> None:
+    """The first few thousand tokens; all of them where a person asks."""
+    whole = session.recall(key) == shown.number
+    st.html(token_html(shown, limit, charts.palette(), edges, None if whole else MOST_TOKENS))
+    if len(shown.tokens) > MOST_TOKENS and not whole:
+        more = words.count(len(shown.tokens) - MOST_TOKENS, "token")
+        st.button(f"Show {more} more", key=key, on_click=session.remember, args=(key, shown.number))
+
+
+def _fate(shown: ShownRow) -> str:
+    """What became of the row, as a badge, and how often it is seen where that is not once."""
+    seen = f" :gray[:small[seen {shown.seen} times per epoch]]" if shown.seen > 1 else ""
+    return f":{FATES.get(shown.fate, 'gray')}-badge[{shown.fate}]{seen}"

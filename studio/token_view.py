@@ -1,51 +1,86 @@
-"""A row as Markdown: trained tokens on a shade, context in gray, the template's own tokens small. All of it is text."""
+"""A row as HTML: trained tokens shaded and underlined, context in gray, the template's own tokens small. All of it is text."""
 
-import re
 from collections.abc import Iterator
+from html import escape
 
-from core.data.preview import Token
-from studio.markdown import plain
+from core.data.preview import ShownRow, Token
+from studio import words
+from studio.charts import Palette
 
 NEWLINE = "↵"
-NBSP, JOINER = "\u00a0", "\u2060"
-# Streamlit draws these as symbols and links even where each character is escaped; an invisible joiner keeps them apart.
-SYMBOLS = re.compile(r"(?<=[-<>=~])(?=[-<>=])|(?<=:)(?=material/)|(?<=www)(?=\.)|(?<=http)(?=s?:)|(?<=\w)(?=@)")
+GAP = " \u2003"
+MOST_TOKENS = 3_000  # what a browser draws at once without a pause
+MOST_LOST = 600  # characters
+NUL = str.maketrans({"\x00": "\ufffd"})  # a browser would drop it
 
 
-def token_markdown(tokens: list[Token], shades: tuple[str, str], edges: bool = True) -> str:
-    """The whole row; `edges` alternates two shades, so that each token is seen without gaps between words."""
-    lines: list[list[str]] = [[]]
-    for number, token in enumerate(tokens):
-        shade = shades[number % 2 if edges else 0] if token.trained else None
-        first, *rest = _pieces(token)
-        lines[-1].append(_painted(first, token, shade))
-        lines += [[_painted(piece, token, shade)] for piece in rest]
-    while lines and not any(lines[-1]):
-        lines.pop()
-    # A backslash at a line's end breaks the line; a blank line would end the paragraph and its spacing.
-    return "\\\n".join("".join(line) or NBSP for line in lines)
+def token_html(shown: ShownRow, limit: int, colours: Palette, edges: bool = True, most: int | None = None) -> str:
+    """The whole row, or its first `most` tokens; `edges` alternates two shades. The style stands inside: first, it is dropped."""
+    drawn = shown.tokens[:most]
+    spans = "".join(_span(token, number % 2 if edges else 0) for number, token in enumerate(drawn))
+    end = _cut(shown, limit) if shown.cut and len(drawn) == len(shown.tokens) else ""
+    label = f"The row as {words.count(len(shown.tokens), 'token')}, {shown.trained:,} of them trained on"
+    return f'<div class="tokens" role="group" aria-label="{label}">{_style(colours)}<p>{spans}</p>{end}</div>'
 
 
-def _pieces(token: Token) -> Iterator[str]:
-    """The token's text line by line; a trained line end is made visible, because the model learns it too."""
-    *ended, last = token.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    yield from (piece + NEWLINE if token.trained else piece for piece in ended)
-    yield last
+def legend_html(shown: ShownRow | None, limit: int, colours: Palette) -> str:
+    """What the looks of the tokens mean, and how many there are of each; without a row an empty line, as high."""
+    parts = GAP.join(_counts(shown, limit)) if shown else "&nbsp;"
+    return f'<div class="tokens legend">{_style(colours)}<p>{parts}</p></div>'
 
 
-def _painted(piece: str, token: Token, shade: str | None) -> str:
-    if not piece:
-        return ""
-    text = escaped(piece)
+def _counts(shown: ShownRow, limit: int) -> Iterator[str]:
+    yield f'<span class="t0"> trained on </span> <b>{shown.trained:,}</b>'
+    yield f'<span class="c">context only</span> <b>{len(shown.tokens) - shown.trained:,}</b>'
+    yield f'<span class="c">{len(shown.tokens):,} of {limit:,} tokens</span>'
+    if shown.cut:
+        yield f'<span class="cut">{shown.cut:,} cut</span>'
+
+
+def _span(token: Token, shade: int) -> str:
+    """One token; hovering tells its id."""
+    names = [f"t{shade}"] if token.trained else ["c"]
     if token.special:
-        text = f":small[:gray[{text}]]"
-    elif shade is None:
-        text = f":gray[{text}]"
-    return f':color[{text}]{{background="{shade}"}}' if shade else text
+        names.append("s")
+    told = f"id {token.id} · {'trained on' if token.trained else 'context only'}"
+    return f'<span class="{" ".join(names)}" title="{told}">{_text(token)}</span>'
 
 
-def escaped(piece: str) -> str:
-    """Text that stays text: no Markdown, directive, symbol, link or HTML; runs of spaces keep their width."""
-    piece = SYMBOLS.sub(JOINER, piece.replace("\t", "    "))
-    piece = re.sub(r" {2,}", lambda run: NBSP * (len(run[0]) - 1) + " ", piece)
-    return plain(piece)
+def _text(token: Token) -> str:
+    """The token's text; a trained line end is made visible, because the model learns it too."""
+    text = one_line_end(token.text)
+    return escape(text.replace("\n", NEWLINE + "\n") if token.trained else text)
+
+
+def one_line_end(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(NUL)
+
+
+def _cut(shown: ShownRow, limit: int) -> str:
+    """Where the row is cut, what that costs, and how the lost text begins."""
+    answers = f", {shown.lost:,} of them answers," if shown.lost else ", no answer among them,"
+    fit = "does not fit" if shown.cut == 1 else "do not fit"
+    told = f"✂ cut here: {words.count(shown.cut, 'token')}{answers} {fit} into {limit:,}"
+    rest = shown.rest[:MOST_LOST] + ("…" if len(shown.rest) > MOST_LOST else "")
+    return f'<div class="cut">{told}</div><p class="lost">{escape(one_line_end(rest))}</p>'
+
+
+def _style(colours: Palette) -> str:
+    """Line ends and runs of spaces keep their width; each paragraph runs in its own script's direction."""
+    one, other = colours.tokens
+    return (
+        "<style>"
+        ".tokens p {white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; tab-size: 4;"
+        " line-height: 1.75; margin: 0}"
+        f".tokens span.c, .tokens .lost {{color: {colours.axis}}}"
+        f".tokens span.t0, .tokens span.t1 {{border-bottom: 1px solid {colours.train}; padding: 1px 0}}"
+        f".tokens span.t0 {{background: {one}}} .tokens span.t1 {{background: {other}}}"
+        ".tokens span.s {font-size: 0.82em}"
+        f".tokens span:hover {{outline: 1px solid {colours.axis}}}"
+        f".tokens .cut {{color: {colours.held_out_label}}}"
+        f".tokens div.cut {{border-top: 1px dashed {colours.held_out}; margin-top: 8px;"
+        " padding: 4px 0; font-size: 0.9em}"
+        ".legend p {font-size: 0.875rem}"
+        ".tokens .lost {opacity: 0.75; font-style: italic}"
+        "</style>"
+    )

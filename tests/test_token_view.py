@@ -1,98 +1,139 @@
-"""A row as Markdown: what is trained on is shaded, what is context is gray, and none of it can act."""
+"""A row as HTML: what is trained on is shaded and underlined, what is context is gray, and none of it can act."""
 
 import re
+from html.parser import HTMLParser
 
 import pytest
 
-from core.data.preview import Token
-from studio.token_view import JOINER, NBSP, escaped, token_markdown
+from core.data.preview import ShownRow, Token
+from studio.charts import LIGHT
+from studio.token_view import MOST_LOST, token_html
 
-SHADES = ("#111111", "#222222")
+
+class Drawn(HTMLParser):
+    """What a browser would make of it: the tags, and the text outside the style."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1][0] != "style":
+            self.text += data
 
 
 def trained(text: str) -> Token:
-    return Token(text, 1, trained=True, special=False)
+    return Token(text, 7, trained=True, special=False)
 
 
 def context(text: str) -> Token:
-    return Token(text, 1, trained=False, special=False)
+    return Token(text, 8, trained=False, special=False)
 
 
 def special(text: str, is_trained: bool = False) -> Token:
-    return Token(text, 1, is_trained, special=True)
+    return Token(text, 9, is_trained, special=True)
+
+
+def row(*tokens: Token, cut: int = 0, lost: int = 0, rest: str = "") -> ShownRow:
+    return ShownRow(0, 1, "trained on", list(tokens), cut, lost, rest, seen=1)
+
+
+def html(*tokens: Token, **options) -> str:
+    return token_html(row(*tokens), 1024, LIGHT, **options)
+
+
+def spans(*tokens: Token, **options) -> list[str]:
+    return re.findall(r"<span.*?</span>", html(*tokens, **options), re.DOTALL)
 
 
 def test_trained_tokens_alternate_two_shades_and_keep_their_leading_space():
-    shown = token_markdown([trained("Yes"), trained(" it"), trained(" is")], SHADES)
-    assert shown == (
-        ':color[Yes]{background="#111111"}:color[ it]{background="#222222"}:color[ is]{background="#111111"}'
-    )
+    assert spans(trained("Yes"), trained(" it"), trained(" is")) == [
+        '<span class="t0" title="id 7 · trained on">Yes</span>',
+        '<span class="t1" title="id 7 · trained on"> it</span>',
+        '<span class="t0" title="id 7 · trained on"> is</span>',
+    ]
 
 
 def test_without_edges_there_is_one_shade():
-    shown = token_markdown([trained("Yes"), trained(" it")], SHADES, edges=False)
-    assert "#222222" not in shown and shown.count("#111111") == 2
+    assert 'class="t1"' not in html(trained("Yes"), trained(" it"), edges=False)
+
+
+def test_trained_tokens_differ_by_more_than_their_colour():
+    assert re.search(r"span\.t0, \.tokens span\.t1 \{border-bottom", html(trained("x")))
 
 
 def test_context_is_gray_and_the_templates_tokens_are_small():
-    assert token_markdown([context("Hi")], SHADES) == ":gray[Hi]"
-    assert token_markdown([special("<|im_end|>")], SHADES) == r":small[:gray[\<\|im_end\|\>]]".replace("_", r"\_")
+    assert spans(context("Hi"), special("<|im_end|>")) == [
+        '<span class="c" title="id 8 · context only">Hi</span>',
+        '<span class="c s" title="id 9 · context only">&lt;|im_end|&gt;</span>',
+    ]
 
 
 def test_a_trained_special_token_is_small_and_shaded():
-    assert token_markdown([special("x", is_trained=True)], SHADES) == ':color[:small[:gray[x]]]{background="#111111"}'
+    assert spans(special("x", is_trained=True)) == ['<span class="t0 s" title="id 9 · trained on">x</span>']
 
 
 def test_a_trained_line_end_is_visible_and_breaks_the_line():
-    assert token_markdown([trained("a\n"), trained("b")], SHADES, edges=False) == (
-        ':color[a↵]{background="#111111"}\\\n:color[b]{background="#111111"}'
-    )
+    assert Drawn(html(trained("a\n"), trained("b"))).text == "a↵\nb"
 
 
 def test_a_line_end_in_the_context_only_breaks_the_line():
-    assert token_markdown([context("a\r\nb")], SHADES) == ":gray[a]\\\n:gray[b]"
+    assert Drawn(html(context("a\r\nb\rc\n\nd"))).text == "a\nb\nc\n\nd"
 
 
-def test_an_empty_line_does_not_end_the_paragraph():
-    assert token_markdown([context("a\n\nb")], SHADES) == f":gray[a]\\\n{NBSP}\\\n:gray[b]"
-
-
-def test_line_ends_at_the_end_leave_nothing_behind():
-    assert token_markdown([context("a\n\n")], SHADES) == ":gray[a]"
+def test_runs_of_spaces_tabs_and_line_ends_keep_their_width():
+    shown = html(context("a    b\tc"))
+    assert "a    b\tc" in shown and "white-space: pre-wrap" in shown
 
 
 def test_a_row_without_text_is_empty():
-    assert token_markdown([], SHADES) == token_markdown([context("")], SHADES) == ""
+    assert Drawn(html()).text == Drawn(html(context(""))).text == ""
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "<script>alert(1)</script>",
-        "![i](http://x/y.png)",
-        "[l](javascript:alert(1))",
-        ":red[x]",
-        "$x^2$",
-        "`code`",
-        "**bold** _it_ ~~no~~",
-        "a | b",
-        "]{background=red}",
-        "&lt;",
+        "<img src=x onerror=alert(1)>",
+        "</span></p></div><style>*{display:none}</style>",
+        "<!-- x -->",
+        "' onmouseover='alert(1)",
+        '" onmouseover="alert(1)',
+        "&lt;b&gt; &#60;",
+        "[l](javascript:alert(1)) :red[x] $x^2$ `code` **bold**",
+        ":material/lock: -> https://a.example",
     ],
 )
-def test_every_character_that_could_act_is_escaped(text):
-    assert not re.search(r"(?<!\\)[<>\[\]$`*_~|{}&:]", escaped(text))
-    assert re.sub(r"\\(.)", r"\1", escaped(text)).replace(JOINER, "") == text
+def test_no_text_can_act(text):
+    """Neither as context, nor trained, nor special, nor cut off."""
+    hostile = row(context(text), trained(text), special(text), cut=1, rest=text)
+    drawn = Drawn(token_html(hostile, 1024, LIGHT))
+    assert {tag for tag, _ in drawn.tags} == {"div", "style", "p", "span"}
+    assert {name for _, attrs in drawn.tags for name in attrs} == {"class", "title", "role", "aria-label"}
+    assert drawn.text.count(text) == 4
 
 
-@pytest.mark.parametrize(
-    "text", ["->", "<-", "--", ">=", ":material/lock:", "https://a.example", "www.a.example", "a@b.example"]
-)
-def test_what_streamlit_turns_into_symbols_and_links_is_kept_apart(text):
-    assert JOINER in escaped(text)
-    assert escaped(text).replace(JOINER, "").replace("\\", "") == text
+def test_a_nul_is_shown_as_a_character():
+    assert Drawn(html(context("a\0b"))).text == "a\ufffdb"
 
 
-def test_runs_of_spaces_and_tabs_keep_their_width():
-    assert escaped("a    b") == f"a{NBSP * 3} b"
-    assert escaped("\tx") == f"{NBSP * 3} x"
+def test_the_cut_is_marked_with_its_cost_and_the_beginning_of_what_is_lost():
+    drawn = Drawn(token_html(row(trained("a"), cut=212, lost=180, rest="z" * 2_000), 1024, LIGHT)).text
+    assert "✂ cut here: 212 tokens, 180 of them answers, do not fit into 1,024" in drawn
+    assert drawn.endswith("z" * MOST_LOST + "…") and drawn.count("z") == MOST_LOST
+
+
+def test_a_cut_that_costs_no_answer_says_so():
+    drawn = Drawn(token_html(row(trained("a"), cut=1, rest="?"), 64, LIGHT)).text
+    assert "1 token, no answer among them, does not fit into 64" in drawn
+
+
+def test_of_a_long_row_the_first_tokens_are_drawn_and_its_end_is_not_yet():
+    long = row(*[trained("a")] * 10, cut=5, lost=5, rest="b")
+    assert Drawn(token_html(long, 10, LIGHT, most=3)).text == "aaa"
+    assert Drawn(token_html(long, 10, LIGHT)).text.startswith("a" * 10 + "✂")

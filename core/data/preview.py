@@ -32,7 +32,8 @@ class Token:
 class ShownRow:
     """One row as tokens: `number` is its place in the data set as prepared, `row` its line or number in the source.
 
-    `rest` is the text that was cut off, of `cut` tokens; `fate` says what became of the row, in words.
+    `rest` is the text that was cut off, of `cut` tokens, `lost` of them trained; `fate` says what became of the row, in
+    words; `seen` is how often an epoch sees it.
     """
 
     number: int
@@ -40,7 +41,9 @@ class ShownRow:
     fate: str
     tokens: list[Token]
     cut: int
+    lost: int
     rest: str
+    seen: int
 
     @property
     def trained(self) -> int:
@@ -74,13 +77,15 @@ class Prepared:
     @property
     def whole(self) -> bool:
         """Whether the rows themselves are there as well."""
-        return all(home.encoded_files(source["key"]).report.exists() for source in self.report.get("sources", ()))
+        keys = [source.get("key") for source in self.report.get("sources", ())]  # sets of earlier versions have none
+        return all(key and home.encoded_files(key).report.exists() for key in keys)
 
     def view(self, source: int) -> "SourceView":
         """The rows of one of the report's sources."""
         before = sum(len(EncodedRows(self._files(number))) for number in range(source))
         rows = EncodedRows(self._files(source))
-        return SourceView(rows, np.load(self.files.fates)[before : before + len(rows)], self.report)
+        fates, train = (np.load(path, mmap_mode="r") for path in (self.files.fates, self.files.train))
+        return SourceView(rows, fates[before : before + len(rows)], self.report, train, before)
 
     def _files(self, source: int) -> home.EncodedFiles:
         return home.encoded_files(self.report["sources"][source]["key"])
@@ -88,11 +93,16 @@ class Prepared:
 
 @dataclass(frozen=True)
 class SourceView:
-    """The rows of one data set as they were prepared, dropped ones too; numbers are from 0."""
+    """The rows of one data set as they were prepared, dropped ones too; numbers are from 0.
+
+    `train` are the rows of an epoch, counted through all data sets, of which `first` stand before this one's.
+    """
 
     rows: EncodedRows
     fates: np.ndarray
     report: dict[str, Any]
+    train: np.ndarray
+    first: int
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,8 +119,29 @@ class SourceView:
             for piece, id, label in zip(pieces[: len(ids)], ids, labels, strict=True)
         ]
         fate = self.report["fates"][self.fates[number]]
-        source_row = int(self.rows.numbers("row")[number])
-        return ShownRow(number, source_row, fate, tokens, len(widths) - len(ids), text[ends[len(ids) - 1] :])
+        return ShownRow(
+            number,
+            self.row_of(number),
+            fate,
+            tokens,
+            cut=len(widths) - len(ids),
+            lost=int(self.rows.numbers("lost")[number]),
+            rest=text[ends[len(ids) - 1] :],
+            seen=int(np.count_nonzero(self.train == self.first + number)),
+        )
+
+    def row_of(self, number: int) -> int:
+        """The line or number in the source of one row."""
+        return int(self.rows.numbers("row")[number])
+
+    def at(self, row: int) -> int:
+        """The row with this line or number in the source; where that was set aside, the next one."""
+        return min(int(np.searchsorted(self.rows.numbers("row"), row)), len(self) - 1)
+
+    def fate_counts(self) -> dict[str, int]:
+        """How many rows have each fate, in words; those that no row has are left out."""
+        counts = np.bincount(self.fates, minlength=len(self.report["fates"])).tolist()
+        return {fate: count for fate, count in zip(self.report["fates"], counts, strict=True) if count}
 
     def longest(self) -> int:
         """The row with most tokens before the cut; where that is cut, it is the one that loses most tokens too."""
