@@ -4,6 +4,7 @@ import streamlit as st
 
 from core import home
 from core.hardware import machine
+from studio.cleaning_form import cleaning_form
 from studio.data_picker import data_picker, reading_settings
 from studio.layout import page_header
 from studio.model_picker import model_picker
@@ -18,4 +19,5 @@ model_picker(machine(home.home()))
 st.space("xsmall")
 data_picker()
 reading_settings()
+cleaning_form()
 preparation()

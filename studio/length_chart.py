@@ -5,11 +5,13 @@ from typing import Any
 
 from studio import charts, words
 
-HEIGHT = 280
+HEIGHT = 330
 
 
 def length_chart(report: dict[str, Any]) -> None:
-    alt = f"{report['cut_rows']:,} of {report['rows_read']:,} examples are longer than {report['max_length']:,} tokens"
+    alt = (
+        f"{report['cut_rows']:,} of {report['usable_rows']:,} examples are longer than {report['max_length']:,} tokens"
+    )
     charts.show(length_figure(report), alt=alt, key="lengths")
 
 

@@ -1,6 +1,5 @@
 """Model & data and LoRA through the shell, in a process that cannot import torch: choose, prepare, plan, start."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -24,9 +23,8 @@ from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
 from studio.draft import changed
-from studio.length_chart import length_figure
 from studio.uploads import keep_upload, safe_stem
-from tests.toy_prepared import ANSWER, HELLO, make_prepared
+from tests.toy_prepared import make_prepared
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
 NASTY = "<script>alert(1)</script> [x](javascript:alert(1)) :red[y] $z$"
@@ -290,64 +288,6 @@ def test_a_failed_preparation_says_why_as_text(never_started):
     assert app.button(key="prepare")
 
 
-def test_prepared_data_shows_counts_losses_and_rows():
-    make_prepared(Recipe())
-    app = opened("model_and_data")
-    assert {metric.label: metric.value for metric in app.metric} == {
-        "Rows read": "5",
-        "To train on": "3",
-        "Held out": "1",
-        "Tokens": "28",
-        "Trained tokens": "12",
-    }
-    assert "1 row dropped: nothing left to learn after the cut." in text_of(app)
-    assert ":color[Hello]{background=" in text_of(app) and ":gray[Hi]" in text_of(app)
-    assert "held out" in text_of(app)  # of the first row
-
-
-def test_rows_set_aside_are_listed_with_their_place_as_text():
-    job = make_prepared(Recipe())
-    app = opened("model_and_data")
-    assert not [box for box in app.expander if "set aside" in box.label]
-    report = home.prepared_files(job.prepared_key).report
-    listed = ["faq.csv, line 12: has no assistant turn.", f"faq.csv, line 13: {NASTY}."]
-    write_whole(report, json.dumps(json.loads(report.read_text()) | {"problems": listed}))
-    (box,) = (box for box in opened("model_and_data").expander if "set aside" in box.label)
-    shown = box.markdown[0].value
-    assert "faq.csv, line 12: has no assistant turn." in shown.replace("\\", "")
-    assert "<script>" not in shown and "\\<script\\>" in shown
-
-
-def test_a_report_of_an_earlier_version_is_shown():
-    job = make_prepared(Recipe())
-    report = home.prepared_files(job.prepared_key).report
-    write_whole(report, json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "problems"}))
-    app = opened("model_and_data")
-    assert app.metric and not app.exception
-
-
-def test_the_arrows_leaf_through_the_rows():
-    make_prepared(Recipe(), [HELLO + ANSWER, [*HELLO, ("Second", True, False)]])
-    app = opened("model_and_data")
-    assert "Second" not in text_of(app)
-    app.get("pagination")[0].set_value(2).run()
-    assert "Second" in text_of(app) and "row 2 · 2 of 2" in text_of(app)
-
-
-def test_token_edges_can_be_turned_off():
-    make_prepared(Recipe())
-    app = opened("model_and_data")
-    assert "#E6EDFE" in text_of(app)
-    app.toggle(key="viewer:edges").set_value(False).run()
-    assert "#E6EDFE" not in text_of(app)
-
-
-def test_markup_in_rows_shows_as_text():
-    make_prepared(Recipe(), [[(NASTY, True, False)]])
-    shown = text_of(opened("model_and_data"))
-    assert "\\<script\\>" in shown and "<script>" not in shown and "\\:red\\[" in shown
-
-
 def test_an_uploaded_file_is_found_again_once_it_is_prepared(studio_home):
     (studio_home / "uploads").mkdir()
     (studio_home / "uploads" / "a.jsonl").write_text("{}\n")
@@ -361,19 +301,6 @@ def test_other_data_is_not_shown_as_prepared():
     edit({"data.max_length": 512})
     app = opened("model_and_data")
     assert not app.metric and "Not prepared yet" in text_of(app)
-
-
-@pytest.mark.parametrize(("limit", "text"), [(80, "limit 80"), (150, "limit 150"), (4096, "limit 4,096 →")])
-def test_the_histogram_marks_the_limit_and_what_is_beyond_it(limit, text):
-    report = {"lengths": {"edges": [0, 50, 100], "counts": [7, 2]}, "max_length": limit}
-    figure = length_figure(report)
-    assert figure["layout"]["annotations"][0]["text"] == text
-
-
-def test_bars_beyond_the_limit_have_another_colour():
-    report = {"lengths": {"edges": [0, 50, 100], "counts": [7, 2]}, "max_length": 60}
-    one, two = length_figure(report)["data"][0]["marker"]["color"]
-    assert one != two
 
 
 # LoRA

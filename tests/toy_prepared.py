@@ -57,15 +57,16 @@ def _encoded(recipe: Recipe, rows: list[Words], key: str, lengths: list[int]) ->
 
 def _row(words: Words, number: int, lengths: list[int], recipe: Recipe) -> EncodedRow:
     texts, trained, special = zip(*words, strict=True)
-    ids = [place + SPECIAL * flag for place, flag in enumerate(special)]
+    limit = recipe.data.max_length
+    ids = [place + SPECIAL * flag for place, flag in enumerate(special)][:limit]
     length = lengths[min(number, len(lengths) - 1)]
     return EncodedRow(
         input_ids=ids,
-        labels=[id if flag else -100 for id, flag in zip(ids, trained, strict=True)],
+        labels=[id if flag else -100 for id, flag in zip(ids, trained[: len(ids)], strict=True)],
         row=number + 1,
         length=length,
-        supervised=sum(trained),
-        lost=max(0, length - recipe.data.max_length),
+        supervised=sum(trained[:limit]),
+        lost=max(0, length - limit),
         body=0,
         digest=number,
         text="".join(texts),
