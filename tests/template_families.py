@@ -83,7 +83,8 @@ FAMILIES = {
     "alpaca": Family(template_text("alpaca"), CHATML[:1], lambda text: text.strip() + "<|endoftext|>"),
     "plain with bos": Family(template_text("plain", True), MISTRAL, lambda text: " " + text.strip() + "</s>"),
 }
-REFUSED = {
+# They write the end of text once, after the last turn.
+ENDS_ONCE = {
     "phi3": Family(shipped("phi3"), PHI, lambda text: text + "<|end|>"),
     "phi3_5": Family(shipped("phi3_5"), PHI, lambda text: text + "<|end|>"),
 }

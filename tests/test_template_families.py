@@ -13,8 +13,7 @@ from tokenizers import processors
 from core.data import tokens
 from core.data.checked import checked
 from core.data.conversation import RowProblem
-from core.errors import DataError
-from tests.template_families import FAMILIES, MISTRAL, PHI, REFUSED, Family, tokenizer_of
+from tests.template_families import ENDS_ONCE, FAMILIES, MISTRAL, PHI, Family, tokenizer_of
 
 pytestmark = pytest.mark.process
 
@@ -103,10 +102,10 @@ def test_mistral_v3_moves_the_system_prompt_to_the_newest_question_and_such_rows
         learned_of(FOUR, FAMILIES["mistral_v3"])
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_phi_takes_its_end_of_text_back_when_the_conversation_goes_on_and_is_refused(name):
-    with pytest.raises(DataError, match=r"rewrites earlier turns.*Give another template in model\.chat_template"):
-        tokens.training_template(REFUSED[name].tokenizer())
+@pytest.mark.parametrize("name", ENDS_ONCE)
+def test_phi_learns_every_end_of_turn_and_the_end_of_text_that_stands_once_at_the_end(name):
+    assert learned_of(ONE, ENDS_ONCE[name]) == ["First answer.<|end|>\n<|endoftext|>"]
+    assert learned_of(ONE + MORE, ENDS_ONCE[name]) == ["First answer.<|end|>", "Second answer.<|end|>\n<|endoftext|>"]
 
 
 def test_qwen3_is_trained_with_an_empty_thought_in_every_turn():

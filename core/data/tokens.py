@@ -49,8 +49,8 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
     """
     if not tokenizer.chat_template:
         raise DataError(
-            "This model has no chat template, so turns cannot be marked. Choose its Instruct version, or set "
-            "model.chat_template to plain or alpaca, or to a template of your own."
+            "This model has no chat template, so turns cannot be marked. Choose `plain` or `alpaca` as model.chat_template, "
+            "which need no new tokens, choose the model's Instruct version, or give Jinja text in model.chat_template."
         )
     try:
         render(PROBE, tokenizer, tokenizer.chat_template)
@@ -136,6 +136,9 @@ class _Page:
         """The characters of one assistant turn."""
         before = self.text(turn, add_generation_prompt=True)
         after = whole if turn == len(self.messages) - 1 else self.text(turn + 1)
+        if not whole.startswith(after):
+            # Phi writes the end of text once, after the last turn.
+            after = after.removesuffix(self.tokenizer.eos_token or "")
         if not (whole.startswith(after) and after.startswith(before)):
             raise RowProblem("cannot be trained on: the chat template rewrites earlier turns of this conversation")
         # The line break that many templates write after the end-of-turn token belongs to nobody.
