@@ -49,7 +49,7 @@ class Source(Section):
     source: Line = Field(
         "starter",
         title="Data",
-        description="A Hub id, a file on this machine (JSONL, JSON, CSV, TSV, Parquet), or `starter`.",
+        description="A Hub id, a file or folder on this machine (JSONL, JSON, CSV, TSV, Parquet, text), or `starter`.",
     )
     config: Line | None = Field(
         None, title="Configuration", description="The Hub data set's configuration, if it has several."
@@ -74,7 +74,9 @@ class Source(Section):
         "comes, each row once.",
     )
     layout: Layout = Field(
-        "auto", title="Layout", description="How a row holds a conversation. `auto` recognises it from the columns."
+        "auto",
+        title="Layout",
+        description="How a row holds a conversation. `auto` recognises it from the columns and first rows.",
     )
     columns: dict[Line, Line] = Field(
         default_factory=dict,

@@ -69,6 +69,15 @@ def test_a_header_cell_without_a_name_gets_one(tmp_path):
     assert row.values == {"column 1": "0", "question": "Why?", "column 3": "x"}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_paragraphs_of_plain_text_are_rows(tmp_path, end):
+    content = end.join(["\ufeffOne", "and more.", "", "  ", "Zwei: ü 日本\u2028.", "", "Three."])
+    rows = read(written(tmp_path, "a.txt", content.encode()))
+    assert [row.values["text"] for row in rows] == ["One\nand more.", "Zwei: ü 日本\u2028.", "Three."]
+    assert [row.where for row in rows] == ["a.txt, line 1", "a.txt, line 5", "a.txt, line 7"]
+    assert sources.open_source(Source(source=str(tmp_path / "a.txt"))).total == 3
+
+
 @pytest.mark.parametrize(
     ("name", "content", "where", "said"),
     [
@@ -89,7 +98,7 @@ def test_one_bad_row_does_not_end_the_reading(tmp_path, name, content, where, sa
     ("name", "content", "said"),
     [
         *[(f"a{suffix}", b"", "") for suffix in READERS],
-        *[(f"a{suffix}", b"\n \n", "") for suffix in (".jsonl", ".json")],
+        *[(f"a{suffix}", b"\n \n", "") for suffix in (".jsonl", ".json", ".txt")],
         ("a.csv", b"question,answer\n", "a.csv is empty: it has no rows. Write a header line"),
         ("a.tsv", b"question\tanswer", "is empty: it has no rows"),
         ("a.json", b"[]", "is empty: it has no rows"),
@@ -112,8 +121,11 @@ def test_one_bad_row_does_not_end_the_reading(tmp_path, name, content, where, sa
         ("a.json", b'{"question": "x", "tags": ["y"]}', "is JSON but no list of objects"),
         ("a.json", b'"text"', "is JSON but no list of objects"),
         ("a.json", b'{"train": [{}], "test": [{}]}', "more than one list of objects (`train`, `test`)"),
+        ("a.txt", "One.\n\nTwö.\n".encode("latin-1"), "a.txt, line 3: this is not UTF-8 text. Save the file as UTF-8."),
+        ("a.txt", b"One.\nTwo.\nThree.\x00\n", "a.txt, line 3: there is a NUL byte"),
+        ("a.txt", "One.".encode("utf-16"), "a.txt, line 1: this is not UTF-8 text"),
         ("a.parquet", b"PAR1 and then nothing PAR1", "a.parquet cannot be read as Parquet"),
-        ("a.xlsx", b"PK\x03\x04", "Save it as .jsonl, .json, .csv, .tsv or .parquet."),
+        ("a.xlsx", b"PK\x03\x04", "Save it as .jsonl, .json, .csv, .tsv, .parquet or .txt."),
         ("a", b"{}", "is not a kind of file that can be read"),
     ],
 )
@@ -165,7 +177,9 @@ def test_what_is_too_large_to_hold_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "LONGEST_LINE_BYTES", 1_000_000)
     with pytest.raises(DataError, match=r"larger than 1 MB.*name it \.jsonl"):
         read(written(tmp_path, "a.json", b" " * 1_000_001))
-    for name in ("a.jsonl", "a.csv"):
+    with pytest.raises(DataError, match=r"a\.txt, line 2: the paragraph is longer than 1 MB\. Write paragraphs"):
+        read(written(tmp_path, "a.txt", b"\n" + b"word\n" * 300_000))
+    for name in ("a.jsonl", "a.csv", "a.txt"):
         with pytest.raises(DataError, match=f"{name}, line 2: the line is longer than 1 MB"):
             read(written(tmp_path, name, b"{}\n" + b"x" * 1_000_001))
 
@@ -206,7 +220,14 @@ def good(tmp_path_factory) -> dict[str, bytes]:
     """A whole file of each kind."""
     folder = tmp_path_factory.mktemp("good")
     lined = b"\n".join(json.dumps(row).encode() for row in FAQ)
-    kinds = {".jsonl": lined, ".json": json.dumps(FAQ).encode(), ".csv": delimited(","), ".tsv": delimited("\t")}
+    plain = b"\n\n".join(row["answer"].encode() for row in FAQ)
+    kinds = {
+        ".txt": plain,
+        ".jsonl": lined,
+        ".json": json.dumps(FAQ).encode(),
+        ".csv": delimited(","),
+        ".tsv": delimited("\t"),
+    }
     return kinds | {".parquet": in_parquet(FAQ, folder)}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core import home
 from core.data.formats.misfit import template_problem
-from core.data.readers.table import KINDS, READERS
+from core.data.local_files import local_files
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
@@ -94,11 +94,17 @@ def _source_problems(asked: Source) -> list[str]:
 def _place_problems(source: str) -> list[str]:
     place, path = place_of(source), local_path(source)
     if place is Place.UNKNOWN:
-        return [f"{source!r} is no data set: give a Hub id such as owner/name, a file, or `starter`."]
+        return [f"{source!r} is no data set: give a Hub id such as owner/name, a file or folder, or `starter`."]
     if place is Place.LOCAL and not path.exists():
         return [f"The data file {path} is not there. Check the path in data.sources."]
-    if place is Place.LOCAL and path.suffix.lower() not in READERS:
-        return [f"{path} is not a kind of file that can be read. Save it as {KINDS}."]
+    return _file_problems(path) if place is Place.LOCAL else []
+
+
+def _file_problems(path: Path) -> list[str]:
+    try:
+        local_files(path)
+    except DataError as error:
+        return [str(error)]
     return []
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from types import ModuleType
 
-from core.data.readers import delimited, json_list, jsonl, parquet
+from core.data.readers import delimited, json_list, jsonl, parquet, plain
 from core.errors import DataError
 
 READERS: dict[str, ModuleType] = {
@@ -12,6 +12,7 @@ READERS: dict[str, ModuleType] = {
     ".csv": delimited,
     ".tsv": delimited,
     ".parquet": parquet,
+    ".txt": plain,
 }
 KINDS = ", ".join(list(READERS)[:-1]) + f" or {list(READERS)[-1]}"
 

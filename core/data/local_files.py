@@ -1,0 +1,90 @@
+"""The files of a source on this machine: one file, or those of a folder, which are read as one, by name.
+
+In a folder the files count that a reader knows, all of one kind; hidden files, folders inside it and whatever else lies
+beside them, such as a README.md, do not. Links are followed: it is the person's own machine.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+from core.data.readers.row import RawRow
+from core.data.readers.table import KINDS, READERS, reader_of
+from core.errors import DataError
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """A path as it was given, the files behind it and what reads them."""
+
+    path: Path
+    files: tuple[Path, ...]
+    reader: ModuleType
+
+    def fingerprint(self) -> str:
+        """The file's hash; of a folder, the hash of its files' names and hashes. Raises DataError."""
+        hashes = [_hash(file) for file in self.files]
+        if self.files == (self.path,):
+            return f"sha256:{hashes[0]}"
+        named = "".join(f"{file.name}\0{digest}\n" for file, digest in zip(self.files, hashes, strict=True))
+        return f"sha256:{hashlib.sha256(named.encode(errors='surrogateescape')).hexdigest()}"
+
+    def total(self) -> int | None:
+        """How many rows there are, if that is known before they are read."""
+        totals = [self.reader.total(file) for file in self.files]
+        return None if None in totals else sum(totals)
+
+    def rows(self) -> Iterator[RawRow]:
+        """The rows of all files, of which there has to be one; raises DataError."""
+        rows = self._numbered() if len(self.files) > 1 else self.reader.rows(self.files[0])
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{self.path} is empty: it has no rows. {self.reader.ADVICE}")
+        yield first
+        yield from rows
+
+    def _numbered(self) -> Iterator[RawRow]:
+        """One file after the other; a number stands for one row of the source, so they are counted through."""
+        rows = (row for file in self.files for row in self.reader.rows(file))
+        return (replace(row, number=number) for number, row in enumerate(rows, 1))
+
+
+def local_files(path: Path) -> LocalFiles:
+    """What a path on this machine holds; no file is opened. Raises DataError."""
+    if not path.is_dir():
+        return LocalFiles(path, (path,), reader_of(path))
+    files = _known(path)
+    kinds = sorted({file.suffix.lower() for file in files})
+    if not files:
+        raise DataError(
+            f"The folder {path} has no file that can be read. Put files into it as {KINDS}, all of one kind."
+        )
+    if len(kinds) > 1:
+        raise DataError(
+            f"The folder {path} holds files of several kinds ({', '.join(kinds)}). Keep one kind, or choose a single file."
+        )
+    return LocalFiles(path, files, READERS[kinds[0]])
+
+
+def _known(folder: Path) -> tuple[Path, ...]:
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be read: {(error.strerror or 'unknown reason').lower()}."
+        ) from None
+    return tuple(
+        file for file in found if file.suffix.lower() in READERS and not file.name.startswith(".") and not file.is_dir()
+    )
+
+
+def _hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"The data file {path} cannot be read: {(error.strerror or 'unknown reason').lower()}."
+        ) from None
