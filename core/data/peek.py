@@ -1,0 +1,146 @@
+"""A look at the first rows of a source for the page: columns, a few cells, the layout and whether it fits. No Hub.
+
+It is looked at again only when the source's settings change, or its files' times or sizes.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from core.data.conversation import RowProblem
+from core.data.formats.recognise import Reading, reading_of
+from core.data.local_files import local_files
+from core.data.readers import json_list, jsonl, parquet
+from core.data.readers.row import RawRow
+from core.data.sources import open_source
+from core.errors import DataError
+from core.recipe_sections import Source
+from core.where import Place, local_path, place_of
+
+LOOKED_AT = 50  # rows
+SHOWN = 5  # rows
+LONGEST_CELL = 300  # characters
+LONGEST_NAME = 100
+COUNTED_BYTES = 20_000_000  # JSON Lines up to here are counted: a moment
+WHOLE_BYTES = 50_000_000  # JSON can only be read whole; more would take the page's time and memory
+Stamp = tuple[tuple[str, int, int], ...]  # each file's name, time in ns and bytes
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What the first rows of a source look like.
+
+    `confidence` is the share of them that `layout` reads; `bad_row` says what is wrong with the first that it does not.
+    `problem` is the sentence why the source cannot be read; what was found before it stays.
+    """
+
+    columns: list[str]
+    rows: list[dict[str, str]]
+    layout: str | None = None
+    confidence: float = 0.0
+    problem: str | None = None
+    bad_row: str | None = None
+    total: int | None = None
+
+
+def peek(source: Source) -> Peek | None:
+    """A look at a file, a folder or the starter; None for what cannot be looked at quickly, as on the Hub. Never raises."""
+    place = place_of(source.source)
+    if place is Place.STARTER:
+        return _look(source.model_dump_json(), ())
+    if place is not Place.LOCAL:
+        return None
+    try:
+        found = local_files(local_path(source.source))
+        stamp = tuple(_stamp(file) for file in found.files)
+    except (DataError, OSError) as error:
+        return Peek([], [], problem=_sentence(error, source))
+    if found.reader is json_list and sum(size for _, _, size in stamp) > WHOLE_BYTES:
+        return None
+    return _look(source.model_dump_json(), stamp)
+
+
+def _stamp(file: Path) -> tuple[str, int, int]:
+    stat = file.stat()
+    return str(file), stat.st_mtime_ns, stat.st_size
+
+
+def _sentence(error: DataError | OSError, source: Source) -> str:
+    if isinstance(error, DataError):
+        return str(error)
+    return f"{source.source} cannot be read: {(error.strerror or 'unknown reason').lower()}. Check the path."
+
+
+@lru_cache(maxsize=64)
+def _look(settings: str, stamp: Stamp) -> Peek:
+    source = Source.model_validate_json(settings)
+    rows: list[RawRow] = []
+    problem = total = None
+    try:
+        found, total = _opened(source, stamp)
+        rows.extend(islice(found, min(source.limit or LOOKED_AT, LOOKED_AT)))
+    except (DataError, OSError) as error:
+        problem = _sentence(error, source)
+    columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    shown = [row for row in rows if not row.problem][:SHOWN]
+    cells = [{_short(name, LONGEST_NAME): _short(row.values[name]) for name in row.values} for row in shown]
+    seen = Peek([_short(name, LONGEST_NAME) for name in columns], cells, problem=problem, total=total)
+    return _judged(seen, source, columns, rows)
+
+
+def _opened(source: Source, stamp: Stamp) -> tuple[Iterator[RawRow], int | None]:
+    """The rows, and how many there are if that is quickly known."""
+    if not stamp:
+        opened = open_source(source)
+        return opened.rows, opened.total
+    found = local_files(local_path(source.source))
+    counted = found.reader is jsonl and sum(size for _, _, size in stamp) < COUNTED_BYTES
+    total = found.total() if counted or found.reader is parquet else None
+    return found.rows(), min(total, source.limit or total) if total is not None else None
+
+
+def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) -> Peek:
+    """The look, with the layout and how well it fits."""
+    if not rows:
+        return seen
+    good = [row.values for row in rows if not row.problem]
+    try:
+        reading = reading_of(source, columns, good) if good else None
+    except DataError as error:
+        return replace(seen, problem=seen.problem or str(error))
+    bad = next((sentence for row in rows if (sentence := _bad(row, reading))), None)
+    if reading is None:
+        return replace(seen, problem=seen.problem or bad)
+    share = reading.confidence * len(good) / len(rows)
+    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad)
+
+
+def _bad(row: RawRow, reading: Reading | None) -> str | None:
+    """What is wrong with a row, as a sentence."""
+    problem = row.problem
+    try:
+        if reading and not problem:
+            reading.conversation(row.values)
+    except RowProblem as error:
+        problem = str(error)
+    return _short(f"{row.where}: {problem}.") if problem else None
+
+
+def _short(value: Any, longest: int = LONGEST_CELL) -> str:
+    """A cell in a few words, which any page can show."""
+    text = value if isinstance(value, str) else _written(value)
+    cut = text if len(text) <= longest else text[:longest] + "…"
+    return cut.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return ""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return "(nested too deeply to show)"
