@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from core.recipe_sections import Layout
+from core.presets import Dataset
 
 MemoryClass = Literal["starter", "small", "medium", "large"]
 
@@ -73,23 +73,6 @@ class Model(BaseModel):
     def lora_parameters(self, rank: int) -> int:
         """Trainable weights of LoRA on all projections: rank * (inputs + outputs) each (arXiv:2106.09685)."""
         return self.layers * rank * sum(inputs + outputs for inputs, outputs in self.projections.values())
-
-
-class Dataset(BaseModel):
-    """A data set, and how its columns become a conversation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: str = Field(description="Hub id, or `starter` for the one that needs no Hub")
-    name: str
-    description: str = Field(description="one sentence: what it teaches")
-    layout: Layout
-    columns: dict[str, str] = Field({}, description="the layout's name -> the data set's column")
-    config: str | None = None
-    split: str = "train"
-    rows: PositiveInt = Field(description="rows of that config and split")
-    size_bytes: PositiveInt = Field(description="download of that config")
-    licence: str = Field(description="as the Hub names it")
 
 
 class _Catalog(BaseModel):

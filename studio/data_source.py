@@ -62,7 +62,7 @@ def source_name(source: str) -> str:
 
 def from_catalog(known: Dataset) -> dict:
     """A data set of the catalog as a recipe's source."""
-    return {field: getattr(known, field) for field in ("source", "config", "split", "layout", "columns")}
+    return known.as_source()
 
 
 def _origin(source: Source) -> str:

@@ -9,6 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from core import catalog
+from core.data.braces import placeholders
+from core.data.formats.misfit import template_problem
+from core.data.formats.recognise import reading_of
+from core.jobs.preflight import check
+from core.recipe import parse
 from core.recipe_sections import Source
 
 REAL_ROWS = Path(__file__).parents[2] / "shared/data"
@@ -113,32 +118,77 @@ def test_a_misspelt_key_in_the_catalogue_is_refused():
         catalog.Dataset(**entry, colums={})
 
 
-@pytest.mark.parametrize("data", catalog.datasets(), ids=lambda data: data.source)
-def test_every_data_set_goes_into_a_recipe_as_it_is_described(data):
-    fields = ("source", "config", "split", "layout", "columns")
-    taken = Source(**{field: getattr(data, field) for field in fields})
+every_preset = pytest.mark.parametrize(
+    ("data", "task"),
+    [(data, task) for data in catalog.datasets() for task in [None, *data.tasks]],
+    ids=lambda value: getattr(value, "source", value),
+)
+
+
+@every_preset
+def test_every_data_set_goes_into_a_recipe_as_it_is_described(data, task):
+    fields = ("source", "split", "layout", "columns", "answer_template")
+    taken = Source(**data.as_source(task))
     assert [getattr(taken, field) for field in fields] == [getattr(data, field) for field in fields]
+    assert taken.config == (task or data.config)
+    assert template_problem(taken) is None
+    check(parse({"data": {"sources": [data.as_source(task)]}}), "prepare")
+
+
+def test_a_task_brings_its_own_configuration_template_and_rows():
+    data = catalog.dataset("nguha/legalbench")
+    assert len(data.tasks) >= 10 and data.as_source() == data.as_source("hearsay") == data.as_source(data.config)
+    taken = data.as_source("ucc_v_common_law")
+    assert taken["config"] == "ucc_v_common_law" and taken["template"].startswith("{contract}")
+    assert (data.rows_of("overruling", "test"), data.rows_of("unfair_tos", "test")) == (2_394, None)
+    assert data.rows_of("overruling", "train") is data.rows_of("elsewhere", "test") is None
+    assert data.rows_of(data.config, data.split) == data.rows
+    with pytest.raises(KeyError):
+        data.as_source("elsewhere")
+
+
+@pytest.mark.parametrize("task", catalog.dataset("nguha/legalbench").tasks.values(), ids=lambda task: task.name)
+def test_every_task_ends_in_what_to_answer(task):
+    last = task.template.split("\n\n")[-1]
+    assert "Answer " in last and last.endswith(".") and placeholders(task.template)
 
 
 @pytest.mark.skipif(not REAL_ROWS.exists(), reason="the real rows are not on this machine")
 @pytest.mark.parametrize(
-    ("source", "file"),
+    ("source", "task", "file"),
     [
-        ("mlabonne/FineTome-100k", "finetome_layout.jsonl"),
-        ("databricks/databricks-dolly-15k", "dolly_layout.jsonl"),
-        ("yahma/alpaca-cleaned", "alpaca_layout.jsonl"),
-        ("qiaojin/PubMedQA", "pubmedqa_labeled.jsonl"),
-        ("nguha/legalbench", "legalbench_hearsay.jsonl"),
-        ("openai/gsm8k", "gsm8k_train.jsonl"),
+        ("mlabonne/FineTome-100k", None, "finetome_layout.jsonl"),
+        ("databricks/databricks-dolly-15k", None, "dolly_layout.jsonl"),
+        ("yahma/alpaca-cleaned", None, "alpaca_layout.jsonl"),
+        ("qiaojin/PubMedQA", None, "pubmedqa_labeled.jsonl"),
+        ("openai/gsm8k", None, "gsm8k_train.jsonl"),
+        ("openai/gsm8k", None, "gsm8k_test.jsonl"),
+        *[
+            ("nguha/legalbench", task, f"legalbench_{task}.jsonl")
+            for task in ("hearsay", "corporate_lobbying", "supply_chain_disclosure_disclosed_training")
+        ],
     ],
 )
-def test_the_described_columns_are_in_the_real_rows(source, file):
+def test_every_real_row_becomes_a_conversation_by_its_preset(source, task, file):
     data = catalog.dataset(source)
     rows = [json.loads(line) for line in (REAL_ROWS / file).open(encoding="utf-8")]
-    expected = set(data.columns.values()) or {data.layout}
-    assert all(expected <= row.keys() for row in rows)
-    if source in {"qiaojin/PubMedQA", "openai/gsm8k"}:  # the files that hold the whole split
+    reading = reading_of(Source(**data.as_source(task)), list(rows[0]), rows)
+    assert (reading.layout.NAME, reading.confidence) == (data.layout, 1)
+    for row in rows:
+        asked, *_, answered = reading.conversation(row).messages
+        assert asked["role"] in ("user", "system") and answered["content"].strip()
+        assert not task or answered["content"] == row["answer"]
+    if file in {"pubmedqa_labeled.jsonl", "gsm8k_train.jsonl"}:  # the files that hold the whole split
         assert len(rows) == data.rows
+
+
+@pytest.mark.skipif(not REAL_ROWS.exists(), reason="the real rows are not on this machine")
+def test_pubmedqa_is_answered_with_the_conclusion_and_then_the_decision():
+    row = json.loads((REAL_ROWS / "pubmedqa_labeled.jsonl").open(encoding="utf-8").readline())
+    reading = reading_of(Source(**catalog.dataset("qiaojin/PubMedQA").as_source()), list(row))
+    asked, answered = reading.conversation(row).messages
+    assert asked["content"].startswith(row["question"]) and row["context"]["contexts"][0] in asked["content"]
+    assert answered["content"] == f"{row['long_answer']}\n\nAnswer: {row['final_decision']}"
 
 
 def test_reading_the_catalogue_and_the_machine_loads_nothing_heavy():

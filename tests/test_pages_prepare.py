@@ -161,8 +161,8 @@ def test_a_folder_without_weights_shows_the_sentence(tmp_path):
 def test_a_data_set_of_the_catalog_is_added_as_it_is_described_and_removed():
     app = click(opened("model_and_data"), "add:openai/gsm8k")
     added = on_disk().data.sources[1]
-    assert (added.source, added.config, added.layout) == ("openai/gsm8k", "main", "alpaca")
-    assert added.columns == {"instruction": "question", "output": "answer"}
+    assert (added.source, added.config, added.layout) == ("openai/gsm8k", "main", "question_answer")
+    assert added.columns == {"question": "question", "answer": "answer"}
     click(app, "remove source:0")
     assert [source.source for source in on_disk().data.sources] == ["openai/gsm8k"]
     assert app.button(key="remove source:0").disabled  # the last one stays
