@@ -10,7 +10,7 @@ from core.errors import StudioError
 from core.jobs.preflight import check
 from core.recipe import parse
 from studio import draft, recipe_form, session, words
-from studio.data_source import data_source, from_catalog
+from studio.data_source import data_source
 from studio.errors_shown import errors_shown
 from studio.layout import row, section, split
 from studio.markdown import plain
@@ -78,11 +78,13 @@ def _add() -> None:
         st.popover("Add data set", icon=":material/add:", key="data:add popover"),
         st.container(width=420, gap="small"),
     ):
-        used = {source.source for source in session.draft().data.sources}
+        used = {(source.source, source.config) for source in session.draft().data.sources}
         for known in catalog.datasets():
-            if known.source not in used:
+            if known.tasks:
+                _tasks(known, [task for task in known.tasks if (known.source, task) not in used])
+            elif (known.source, known.config) not in used:
                 _known(known)
-        typed = st.text_input("Hub id, or path of a file", placeholder="owner/name", key=TYPED_KEY)
+        typed = st.text_input("Hub id, or path of a file or folder", placeholder="owner/name", key=TYPED_KEY)
         if typed and typed.strip():
             _offer(typed.strip())
 
@@ -92,7 +94,32 @@ def _known(known: Dataset) -> None:
         with st.container(gap=None):
             st.markdown(f"**{plain(known.name)}** :gray[{words.count(known.rows, 'row')}]")
             st.caption(plain(known.description))
-        st.button("Add", key=f"add:{known.source}", on_click=draft.add_source, args=(from_catalog(known),))
+        st.button("Add", key=f"add:{known.source}", on_click=draft.add_source, args=(known.as_source(),))
+
+
+def _tasks(known: Dataset, left: list[str]) -> None:
+    """A data set of which each configuration asks something else: choose some of them."""
+    with st.container(gap=None):
+        st.markdown(f"**{plain(known.name)}** :gray[{words.count(len(known.tasks), 'task')}]")
+        st.caption(plain(known.description))
+    key = f"tasks:{known.source}"
+    with split(gap="small"):
+        st.multiselect(
+            f"Tasks of {known.name}",
+            left,
+            format_func=lambda task: known.tasks[task].name,
+            placeholder="Choose tasks",
+            label_visibility="collapsed",
+            key=key,
+        )
+        st.button("Add", key=f"add:{known.source}", on_click=_take_tasks, args=(known, key))
+
+
+def _take_tasks(known: Dataset, key: str) -> None:
+    chosen = session.widget_value(key) or []
+    session.show_in(key, [])
+    for task in chosen:
+        draft.add_source(known.as_source(task))
 
 
 def _offer(typed: str) -> None:
@@ -104,5 +131,5 @@ def _offer(typed: str) -> None:
 
 def _take(typed: str) -> None:
     known = catalog.dataset(typed)
-    if draft.add_source(from_catalog(known) if known else {"source": typed}):
+    if draft.add_source(known.as_source() if known else {"source": typed}):
         session.show_in(TYPED_KEY, "")

@@ -81,7 +81,7 @@ def mix_summary(recipe: Recipe, mix: list[Share]) -> None:
                 recipe_form.select("data.mixing", MIXING)
     for source, share in zip(recipe.data.sources, mix, strict=True):
         if share.epochs and share.epochs > mixing.MANY_EPOCHS:
-            st.caption(f":orange[:material/repeat:] {plain(_too_often(source, share, mix))}")
+            st.caption(f":orange[:material/repeat:] {plain(_too_often(source, share))}")
 
 
 def _size(mix: list[Share]) -> str:
@@ -89,11 +89,8 @@ def _size(mix: list[Share]) -> str:
     return "" if rows is None else f"**{words.whole(rows)}** rows make an epoch. "
 
 
-def _too_often(source: Source, share: Share, mix: list[Share]) -> str:
-    """Who repeats, and the weight with which it would not."""
-    others = sum(other.rows or 0 for other in mix) - share.rows
-    once = share.available / (share.available + others)
+def _too_often(source: Source, share: Share) -> str:
     return (
-        f"{source.source} has {words.count(share.available, 'row')}, so each is seen {share.epochs:.3g} times an epoch, and "
-        f"is soon learned by heart. A weight of {words.percent(once, 1 if once < 0.1 else 0)} would show each about once."
+        f"{source.source} has {words.count(share.available, 'row')}, so each is seen {share.epochs:.3g} times an epoch and is "
+        "soon learned by heart. Lower its weight, or choose Never repeat."
     )

@@ -18,7 +18,7 @@ FATES = {"trained on": "blue", "held out": "orange", "left out by the mix": "gra
 @st.fragment
 def row_viewer(prepared: Prepared) -> None:
     """Title with the token edges; which rows; the row; its counts; what became of it and the arrows."""
-    sources = [source["source"] for source in prepared.report["sources"]]
+    sources = [source_name(source["source"], source["config"]) for source in prepared.report["sources"]]
     with split(gap="xsmall"):
         section("What the model learns from")
         edges = st.toggle("Token edges", value=True, key=EDGES_KEY, persist_state="session")
@@ -41,7 +41,7 @@ def _source(sources: list[str]) -> int:
     return st.selectbox(
         "Data set",
         range(len(sources)),
-        format_func=lambda number: source_name(sources[number]),
+        format_func=lambda number: sources[number],
         label_visibility="collapsed",
         key=SOURCE_KEY,
     )

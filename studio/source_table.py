@@ -41,7 +41,7 @@ def _line(source: dict[str, Any]) -> dict[str, Any]:
     dropped = source["dropped"]
     duplicates = sum(dropped.get(reason, 0) for reason in DUPLICATES)
     return {
-        "Data set": source_name(source["source"]),
+        "Data set": source_name(source["source"], source["config"]),
         "Read": source["rows_read"],
         "Dropped": sum(dropped.values()) - duplicates,
         "Duplicates": duplicates,

@@ -6,6 +6,7 @@ from typing import Any
 
 from core import catalog
 from core.data import mixing
+from core.data.peek import peek
 from core.data.preview import prepared_by
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
@@ -81,7 +82,7 @@ def known_rows(recipe: Recipe) -> list[Known]:
         asked = _reading(known, source)
         if asked in counted and counted[asked] is None:
             counted[asked] = _counted(report)
-    return [counted[_reading(wanted, source)] or Known(_catalog_rows(source)) for source in wanted.data.sources]
+    return [counted[_reading(wanted, source)] or Known(_rows_of(source)) for source in wanted.data.sources]
 
 
 def _prepared_before() -> Iterator[tuple[Recipe, Source, dict[str, Any]]]:
@@ -105,8 +106,9 @@ def _counted(counts: dict[str, Any]) -> Known:
     return Known(rows + counts["held_out_rows"], tokens / rows if rows else None)
 
 
-def _catalog_rows(source: Source) -> int | None:
+def _rows_of(source: Source) -> int | None:
+    """As the catalog says, else as a quick look at the file tells."""
     known = catalog.dataset(source.source)
-    if known and (source.config, source.split) == (known.config, known.split):
-        return min(known.rows, source.limit or known.rows)
-    return None
+    if rows := known.rows_of(source.config, source.split) if known else None:
+        return min(rows, source.limit or rows)
+    return found.total if (found := peek(source)) else None

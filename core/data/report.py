@@ -78,6 +78,7 @@ class Report:
         dropped = Counter({WORDS[fate]: int((fates == fate).sum()) for fate in DROPPED})
         return {
             "source": counted.source,
+            "config": asked.config,
             "layout": counted.layout,
             "confidence": counted.confidence,
             "fingerprint": counted.fingerprint,
