@@ -36,6 +36,8 @@ def form() -> None:
     recipe_form.text("name")
     recipe_form.text("model.revision")
     recipe_form.text("data.sources.0.split")
+    recipe_form.switch("data.cleaning.near_duplicates")
+    recipe_form.select("data.mixing")
     if notice := session.take_notice():
         st.error(notice)
 
@@ -95,6 +97,13 @@ def test_a_change_is_on_disk_at_once(app):
     recipe = on_disk()
     assert (recipe.lora.alpha, recipe.lora.rank, recipe.lora.method) == (64, 64, "dora")
     assert recipe.data.sources[0].split == "test"
+
+
+def test_a_field_of_a_section_within_a_section_is_edited(app):
+    app.toggle(key="field:data.cleaning.near_duplicates").set_value(True).run()
+    app.selectbox(key="field:data.mixing").set_value("never cut").run()
+    assert on_disk().data.cleaning.near_duplicates and on_disk().data.mixing == "never cut"
+    assert on_disk().data.cleaning.exact_duplicates  # its neighbours keep their values
 
 
 def test_an_emptied_field_is_none_where_the_recipe_allows_it(app):
