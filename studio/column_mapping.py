@@ -10,6 +10,7 @@ from studio import draft, session, words
 from studio.markdown import plain
 
 SURE = 0.95
+MOST_COLUMNS = 12
 
 
 def recognised(source: Source) -> str:
@@ -31,11 +32,21 @@ def quick_mapping(index: int, source: Source) -> None:
         st.caption(":material/info: Preference data: the chosen answers are learned, the rejected ones are not used.")
     if found is None or found.layout is not None or not found.problem:
         return
-    st.caption(f":orange[:material/help:] {plain(found.problem.splitlines()[0])}")
+    st.caption(f":orange[:material/help:] {plain(_why(found, source))}")
     if len(found.columns) > 1:
         with st.container(horizontal=True, gap="small"):
             _column_of(index, source, "question", found.columns, "Question is in")
             _column_of(index, source, "answer", found.columns, "Answer is in")
+
+
+def _why(found: Peek, source: Source) -> str:
+    """In short where the rows can be read and only their columns say nothing; else the whole sentence."""
+    if found.rows and source.layout == "auto" and not source.template:
+        shown = ", ".join(found.columns[:MOST_COLUMNS]) + (", …" if len(found.columns) > MOST_COLUMNS else "")
+        return (
+            f"Its columns ({shown}) fit no layout. Say where question and answer are, or write a template in Settings."
+        )
+    return found.problem.splitlines()[0]
 
 
 def mapping(index: int, source: Source) -> None:

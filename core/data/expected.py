@@ -42,36 +42,33 @@ class Share:
 def expected_mix(recipe: Recipe) -> list[Share]:
     """The share of each data set; those held out as a whole have no rows in the mix. Raises DataError for bad weights."""
     known = known_rows(recipe)
-    mixed = _mixed_rows(recipe, [found.rows for found in known])
+    available = _left(recipe, [found.rows for found in known])
     return [
-        Share(
-            found.rows, rows, round(rows * found.tokens_per_row) if rows is not None and found.tokens_per_row else None
-        )
-        for found, rows in zip(known, mixed, strict=True)
+        Share(left, rows, round(rows * found.tokens_per_row) if rows is not None and found.tokens_per_row else None)
+        for found, left, rows in zip(known, available, _mixed_rows(recipe, available), strict=True)
     ]
 
 
-def _mixed_rows(recipe: Recipe, rows: list[int | None]) -> list[int | None]:
+def _left(recipe: Recipe, rows: list[int | None]) -> list[int | None]:
+    """What is left of each to train on: none of what is held out as a whole, else all but the share that is held out."""
+    uses = [source.use for source in recipe.data.sources]
+    if "held_out" in uses:
+        return [0 if use == "held_out" else number for use, number in zip(uses, rows, strict=True)]
+    known = mixing.held_out_of_each([number or 0 for number in rows], recipe.data.eval_fraction)
+    return [None if number is None else number - aside for number, aside in zip(rows, known, strict=True)]
+
+
+def _mixed_rows(recipe: Recipe, available: list[int | None]) -> list[int | None]:
     """Rows of each in the mix; where weights count, one data set of unknown size makes them all unknown."""
-    sources = recipe.data.sources
-    train = [number for number, source in enumerate(sources) if source.use == "train"]
-    weights = [sources[number].weight for number in train]
-    known = [rows[number] for number in train if rows[number] is not None]
-    if len(known) < len(train) and (any(weights) or not known):
-        mixed = [None] * len(train)
-    else:
-        left = iter(mixing.rows_of_each(_left(recipe, known), weights[: len(known)], recipe.data.mixing))
-        mixed = [None if rows[number] is None else next(left) for number in train]
-    found = dict(zip(train, mixed, strict=True))
-    return [found.get(number, 0) for number in range(len(sources))]
-
-
-def _left(recipe: Recipe, rows: list[int]) -> list[int]:
-    """What is left to train on where a share of each is held out."""
-    if any(source.use == "held_out" for source in recipe.data.sources):
-        return rows
-    held_out = mixing.held_out_of_each(rows, recipe.data.eval_fraction)
-    return [number - aside for number, aside in zip(rows, held_out, strict=True)]
+    train = [number for number, source in enumerate(recipe.data.sources) if source.use == "train"]
+    weights = [recipe.data.sources[number].weight for number in train]
+    if len(train) < 2 or not any(weights):
+        return available
+    if any(available[number] is None for number in train):
+        return [None if number in train else 0 for number in range(len(available))]
+    rows = mixing.rows_of_each([available[number] for number in train], weights, recipe.data.mixing)
+    mixed = dict(zip(train, rows, strict=True))
+    return [mixed.get(number, 0) for number in range(len(available))]
 
 
 def known_rows(recipe: Recipe) -> list[Known]:

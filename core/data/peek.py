@@ -13,8 +13,8 @@ from typing import Any
 
 from core.data.conversation import RowProblem
 from core.data.formats.recognise import Reading, reading_of
-from core.data.local_files import local_files
-from core.data.readers import json_list, jsonl, parquet
+from core.data.local_files import LocalFiles, local_files
+from core.data.readers import json_list, parquet
 from core.data.readers.row import RawRow
 from core.data.sources import open_source
 from core.errors import DataError
@@ -25,7 +25,7 @@ LOOKED_AT = 50  # rows
 SHOWN = 5  # rows
 LONGEST_CELL = 300  # characters
 LONGEST_NAME = 100
-COUNTED_BYTES = 20_000_000  # JSON Lines up to here are counted: a moment
+COUNTED_BYTES = 20_000_000  # the rows of what is smaller are counted: a moment
 WHOLE_BYTES = 50_000_000  # JSON can only be read whole; more would take the page's time and memory
 Stamp = tuple[tuple[str, int, int], ...]  # each file's name, time in ns and bytes
 
@@ -98,9 +98,18 @@ def _opened(source: Source, stamp: Stamp) -> tuple[Iterator[RawRow], int | None]
         opened = open_source(source)
         return opened.rows, opened.total
     found = local_files(local_path(source.source))
-    counted = found.reader is jsonl and sum(size for _, _, size in stamp) < COUNTED_BYTES
-    total = found.total() if counted or found.reader is parquet else None
+    total = _counted(found, sum(size for _, _, size in stamp))
     return found.rows(), min(total, source.limit or total) if total is not None else None
+
+
+def _counted(found: LocalFiles, size_bytes: int) -> int | None:
+    """Parquet says it itself; of what is small, and whole, the rows are counted."""
+    if found.reader is parquet:
+        return found.total()
+    try:
+        return sum(1 for _ in found.rows()) if size_bytes < COUNTED_BYTES else None
+    except DataError:
+        return None
 
 
 def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) -> Peek:
