@@ -1,6 +1,8 @@
 """Files of every kind are read row by row with each row's place; whatever is wrong with one is a sentence, never a crash."""
 
 import json
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from core.data.readers import json_list, lines, parquet
 from core.data.readers.row import RawRow
 from core.data.readers.table import READERS
 from core.errors import DataError
+from core.home import ROOT
 from core.jobs.preflight import check
 from core.recipe import parse
 from core.recipe_sections import Source
@@ -111,6 +114,8 @@ def test_one_bad_row_does_not_end_the_reading(tmp_path, name, content, where, sa
         ("a.csv", b'q,a\nx,y\nx,"y\n' + b"z,w\n" * 2_000_000, "a.csv, line 3: a cell is longer than"),
         ("a.csv", b'q,a\nx,y\nx,"y\nz,w\n', "a.csv, line 3: the quotation marks cannot be read"),
         ("a.csv", b'q,a\n"x"y,z\n', "a.csv, line 2: the quotation marks cannot be read"),
+        ("a.tsv", b'q\ta\n"x"y\tz\n', "('\\t' expected after"),
+        ("a.csv", b"q\x00".replace(b"\x00", b"\x1b") + b",q\x1b\n1,2\n", "the column `q\\x1b` is there twice"),
         ("a.csv", b"q,a\rx,y\r", "a.csv, line 1: there are line ends of an old kind"),
         ("a.json", b'{"a": 1', "a.json, line 1: this is not JSON"),
         ("a.json", b'[{"a": 1},\n\n{"a": }]', "a.json, line 3: this is not JSON"),
@@ -154,6 +159,80 @@ def test_a_parquet_file_of_no_rows_is_empty(tmp_path):
 def test_nested_nulls_of_parquet_are_rows_like_any_other(tmp_path):
     rows = [{"messages": [{"role": "user", "content": None}, None]}, {"messages": None}]
     assert [row.values for row in read(written(tmp_path, "n.parquet", in_parquet(rows, tmp_path)))] == rows
+
+
+def test_a_value_that_cannot_be_read_spoils_its_row_of_parquet_alone(tmp_path):
+    table = pa.table({"question": ["a", "b", "c"], "day": pa.array([0, 10**7, 1], pa.date32())})
+    pyarrow.parquet.write_table(table, tmp_path / "dates.parquet")
+    good, bad, other = read(tmp_path / "dates.parquet")
+    assert good.problem is None and other.values["question"] == "c"
+    assert bad.where == "dates.parquet, row 2" and bad.values == {}
+    assert bad.problem == (
+        "holds a value that cannot be read (date value out of range); correct it, or leave its column out"
+    )
+
+
+def test_a_row_group_without_rows_is_passed_over(tmp_path):
+    schema = pa.schema([("question", pa.string())])
+    with pyarrow.parquet.ParquetWriter(tmp_path / "gap.parquet", schema) as writer:
+        for rows in (["a"], [], ["b"]):
+            writer.write_table(pa.table({"question": pa.array(rows, pa.string())}))
+    assert [row.number for row in read(tmp_path / "gap.parquet")] == [1, 2]
+
+
+def repeated(word: str, times: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), pa.array([word]))
+
+
+READ_WITHIN = """
+import resource, sys
+from pathlib import Path
+from core.data.readers import parquet
+from core.errors import DataError
+import pyarrow.parquet
+pyarrow.set_cpu_count(1)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
+try:
+    print(sum(len(row.values) == 2 and not row.problem for row in parquet.rows(Path(sys.argv[1]))))
+except DataError as error:
+    print(error)
+"""
+
+
+def read_within(path: Path, memory: int) -> str:
+    """How many rows of two columns are read by a process that may take so much more memory; or why it may not."""
+    command = [sys.executable, "-c", READ_WITHIN, str(path), str(memory)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@pytest.mark.process
+def test_a_small_parquet_file_of_many_gigabytes_is_read_within_little_memory(tmp_path):
+    word, numbers = repeated("x" * 1_000_000, 6_000), pa.array(range(6_000))
+    pyarrow.parquet.write_table(pa.table({"question": word, "number": numbers}), tmp_path / "flat.parquet")
+    lists = pa.ListArray.from_arrays(pa.array(range(0, 6_002, 2), pa.int32()), word)
+    pyarrow.parquet.write_table(pa.table({"messages": lists, "number": numbers[:3_000]}), tmp_path / "lists.parquet")
+    assert (tmp_path / "flat.parquet").stat().st_size < 200_000
+    assert read_within(tmp_path / "flat.parquet", 700_000_000) == "6000\n"
+    assert read_within(tmp_path / "lists.parquet", 700_000_000) == "3000\n"
+
+
+@pytest.mark.process
+def test_a_parquet_file_that_only_a_bomb_would_be_is_refused_before_it_is_unpacked(tmp_path):
+    table = pa.table({"question": ["x" * 1_000_000] * 300, "answer": ["y"] * 300})
+    pyarrow.parquet.write_table(
+        table, tmp_path / "bomb.parquet", use_dictionary=False, write_statistics=False, compression="zstd"
+    )
+    said = read_within(tmp_path / "bomb.parquet", 100_000_000)
+    assert said.startswith("bomb.parquet unpacks from 0.0 MB to 300 MB at once") and said.endswith("row groups.\n")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_a_column_name_that_no_report_can_hold_spoils_its_row_alone(tmp_path, suffix):
+    rows = [json.dumps({"q": 1}), json.dumps({"\ud800": 1})]
+    text = "\n".join(rows) if suffix == ".jsonl" else f"[{','.join(rows)}]"
+    good, bad = read(written(tmp_path, f"half{suffix}", text.encode()))
+    assert good.values == {"q": 1} and bad.values == {} and bad.problem.startswith("a column's name holds half a char")
 
 
 def test_files_are_read_as_they_are_needed(tmp_path, monkeypatch):

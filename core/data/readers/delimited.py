@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.data.conversation import LONGEST_TEXT
 from core.data.readers.lines import lines
-from core.data.readers.row import RawRow, check_columns
+from core.data.readers.row import RawRow, check_columns, check_number, printable
 from core.errors import DataError
 
 ADVICE = "Write a header line with the columns' names, then a line for each row."
@@ -21,6 +21,7 @@ def rows(path: Path) -> Iterator[RawRow]:
     """The rows, each with the line on which it begins; one with too many or too few cells is a row with a problem."""
     records = _records(path)
     line, header = next(records, (1, []))
+    check_number(len(header), f"{path.name}, line {line}")  # before millions of them get names
     # A header cell without a name is what a data frame writes above its row numbers.
     names = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
     check_columns(names, f"{path.name}, line {line}")
@@ -77,4 +78,4 @@ def _unreadable(where: str, error: str) -> str:
         return f"{where}: a cell is longer than {LONGEST_TEXT:,} characters. Close its quotation mark, or shorten the text."
     if "new-line" in error:
         return f"{where}: there are line ends of an old kind (CR only). Save the file with line ends of today."
-    return f"{where}: the quotation marks cannot be read ({error}). Close them, and double one that is meant as text."
+    return f"{where}: the quotation marks cannot be read ({printable(error)}). Close them, and double one that is meant as text."

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.data.readers.row import RawRow
+from core.data.readers.row import RawRow, name_problem, printable
 from core.errors import DataError
 
 ADVICE = 'Write a list of objects, such as [{"question": "…", "answer": "…"}].'
@@ -19,9 +19,8 @@ def total(path: Path) -> None:
 def rows(path: Path) -> Iterator[RawRow]:
     """The objects, each with its number; whatever else is in the list is a row with a problem."""
     for number, values in enumerate(_list(_parsed(path), path.name), 1):
-        fits = isinstance(values, dict)
-        problem = None if fits else "this is JSON but not an object"
-        yield RawRow(f"{path.name}, row {number}", number, values if fits else {}, problem)
+        problem = name_problem(values) if isinstance(values, dict) else "this is JSON but not an object"
+        yield RawRow(f"{path.name}, row {number}", number, {} if problem else values, problem)
 
 
 def _parsed(path: Path) -> Any:
@@ -54,7 +53,7 @@ def _list(content: Any, name: str) -> list[Any]:
     inside = content if isinstance(content, dict) else {}
     lists = {key: value for key, value in inside.items() if isinstance(value, list) and value and _is_rows(value)}
     if len(lists) > 1:
-        keys = ", ".join(f"`{key[:40]}`" for key in list(lists)[:10])
+        keys = ", ".join(f"`{printable(key[:40])}`" for key in list(lists)[:10])
         raise DataError(
             f"{name} holds more than one list of objects ({keys}). Save the one you mean as a file of its own."
         )

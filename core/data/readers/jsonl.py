@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.readers.lines import lines
-from core.data.readers.row import RawRow
+from core.data.readers.row import RawRow, name_problem
 
 ADVICE = "Write one JSON object per line."
 
@@ -36,4 +36,4 @@ def _parsed(line: bytes) -> dict[str, Any] | str:
         return f"this is not JSON ({what}); write one JSON object per line"
     if not isinstance(values, dict):
         return 'this is JSON but not an object; write one object per line, such as {"messages": …}'
-    return values
+    return name_problem(values) or values

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from core.data.conversation import LONE_SURROGATE
 from core.errors import DataError
 
 MOST_COLUMNS = 1_000
@@ -22,12 +23,32 @@ class RawRow:
     problem: str | None = None
 
 
+def printable(text: str) -> str:
+    """A text from a file as it can stand in a sentence: what cannot be seen is written as its escape, such as `\\x00`."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def name_problem(values: dict[str, Any]) -> str | None:
+    """What is wrong with the names of a row's columns: such a one could be written into no report."""
+    half = any(LONE_SURROGATE.search(name) for name in values)
+    return (
+        "a column's name holds half a character (a lone surrogate such as \\ud800); correct the name" if half else None
+    )
+
+
+def check_number(columns: int, where: str) -> None:
+    """Raise DataError where there are too many columns."""
+    if columns > MOST_COLUMNS:
+        raise DataError(
+            f"{where}: there are {columns:,} columns, and {MOST_COLUMNS:,} at most are read. Keep only those with text."
+        )
+
+
 def check_columns(names: list[str], where: str) -> None:
     """Raise DataError where there are too many columns, or two of the same name."""
-    if len(names) > MOST_COLUMNS:
-        raise DataError(
-            f"{where}: there are {len(names):,} columns, and {MOST_COLUMNS:,} at most are read. Keep only those with text."
-        )
+    check_number(len(names), where)
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise DataError(f"{where}: the column `{twice[0][:60]}` is there twice. Give each column a name of its own.")
+        raise DataError(
+            f"{where}: the column `{printable(twice[0][:60])}` is there twice. Give each column a name of its own."
+        )
