@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from core.recipe_sections import Layout
+from core.recipe_data import Layout
 
 
 class Task(BaseModel):

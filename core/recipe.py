@@ -9,16 +9,9 @@ from pydantic import Field, ValidationError
 
 from core.data.mixing import too_heavy
 from core.errors import RecipeError
+from core.recipe_data import DataSection
 from core.recipe_problems import sentence
-from core.recipe_sections import (
-    CheckpointSection,
-    DataSection,
-    LauncherSection,
-    LoraSection,
-    ModelSection,
-    Section,
-    TrainingSection,
-)
+from core.recipe_sections import CheckpointSection, LauncherSection, LoraSection, ModelSection, Section, TrainingSection
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
 

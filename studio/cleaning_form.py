@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.recipe_sections import CleaningSection
+from core.recipe_data import CleaningSection
 from studio import recipe_form, session, words
 
 TOO_LONG = {"cut": "Cut at Max tokens", "drop": "Leave out"}

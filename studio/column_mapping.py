@@ -5,7 +5,7 @@ import streamlit as st
 from core.data.formats import preference
 from core.data.formats.table import FORMATS
 from core.data.peek import Peek, peek
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from studio import draft, session, words
 from studio.markdown import plain
 

@@ -10,7 +10,7 @@ from core.data.formats import template
 from core.data.formats.table import FORMATS
 from core.data.peek import peek
 from core.recipe import Recipe
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from core.where import Place, local_path, place_of
 from studio import draft, recipe_form, words
 from studio.column_mapping import mapping, quick_mapping, recognised

@@ -5,7 +5,7 @@ import streamlit as st
 from core.data import mixing
 from core.data.expected import Share
 from core.recipe import Recipe
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from studio import draft, recipe_form, session, words
 from studio.layout import row
 from studio.markdown import plain

@@ -10,7 +10,7 @@ from core.data.readers.row import RawRow
 from core.data.report import SourceCount
 from core.errors import DataError
 from core.jobs.listing import all_jobs
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from tests.test_data import CHAT, adds_up, nothing_half_made, prepared, written
 from tests.toy_model import make_toy_model
 

@@ -14,7 +14,7 @@ from core.data.formats.misfit import template_problem
 from core.data.formats.recognise import reading_of
 from core.jobs.preflight import check
 from core.recipe import parse
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 REAL_ROWS = Path(__file__).parents[2] / "shared/data"
 NORMS_PER_LAYER = {"Google": 4}  # Gemma 3 has norms before and after both blocks, the others only before

@@ -16,7 +16,7 @@ from core.data.formats.table import FORMATS
 from core.data.prepare import find_model, prepare
 from core.errors import DataError
 from core.recipe import Recipe, parse
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from core.training.session import rows_of
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model

@@ -9,7 +9,7 @@ from core.data import sources
 from core.errors import DataError
 from core.jobs.preflight import check
 from core.recipe import parse
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 
 def filled(folder: Path, **files: bytes) -> Path:

@@ -16,7 +16,7 @@ from core.data.formats.recognise import reading_of
 from core.data.readers.row import RawRow
 from core.data.report import SourceCount
 from core.errors import StudioError
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from tests.malformed import KINDS, malformed
 from tests.test_data import prepared
 from tests.toy_model import make_toy_model

@@ -23,7 +23,7 @@ import json, sys
 from core.data import hub
 from core.errors import StudioError
 from core.models.load import fetch, load_tokenizer
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 def answer(kind, source, **settings):
     if kind == "data":

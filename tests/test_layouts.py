@@ -13,7 +13,7 @@ from core.data.formats.table import FORMATS
 from core.errors import DataError
 from core.jobs.preflight import check
 from core.recipe import parse
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 SYSTEM, ASKS, ANSWERS = (
     {"role": "system", "content": "Be kind."},

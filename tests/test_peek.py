@@ -15,7 +15,7 @@ from core.data import peek as peeking
 from core.data.peek import Peek, peek
 from core.data.readers import parquet
 from core.data.readers.table import READERS
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 ROW = {"question": "Why?", "answer": "So."}
 
@@ -123,6 +123,6 @@ def test_any_bytes_can_be_looked_at(tmp_path, suffix, content):
 
 def test_looking_loads_nothing_heavy(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(lined(ROW))
-    code = f"import sys; from core.data.peek import peek; from core.recipe_sections import Source; assert peek(Source(source={str(tmp_path / 'a.jsonl')!r})).layout; print(*sys.modules)"
+    code = f"import sys; from core.data.peek import peek; from core.recipe_data import Source; assert peek(Source(source={str(tmp_path / 'a.jsonl')!r})).layout; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "datasets", "pyarrow", "streamlit"} & set(loaded)

@@ -20,7 +20,7 @@ from core.errors import DataError
 from core.home import ROOT
 from core.jobs.preflight import check
 from core.recipe import parse
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from studio.uploads import safe_suffix
 
 FAQ = [{"question": "Why?", "answer": "So.\nTruly."}, {"question": 'A "b", c;\td', "answer": "ü 日本\u2028 👩‍👩‍👧"}]

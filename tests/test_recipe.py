@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from core.errors import RecipeError
 from core.recipe import Recipe, diff, parse
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from core.recipe_yaml import changed, from_yaml, load, to_yaml
 
 

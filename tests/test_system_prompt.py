@@ -4,7 +4,7 @@ import pytest
 
 from core.data.conversation import PlainText
 from core.data.formats.recognise import reading_of
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 ASKS, ANSWERS = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
 OWN, LATE, GIVEN = ({"role": "system", "content": text} for text in ("Be kind.", "Be brief.", "Be a pirate."))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.data.conversation import Conversation, RowProblem
 from core.data.formats.recognise import reading_of
 from core.data.json_value import DEEPEST
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 ASKS = {"role": "user", "content": "Is it warm in Bern?"}
 WORDS = {"role": "assistant", "content": "It is 21 degrees."}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from core.data.readers.row import RawRow
 from core.data.report import SourceCount
 from core.errors import DataError
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 SHOWN = 10
 REASONS = 20

@@ -11,7 +11,7 @@ from core.data.preview import prepared_by
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
 from core.recipe import Recipe
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 # Preparations of long ago are not searched: a page asks on every run.
 SEARCHED = 40

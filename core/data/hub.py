@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
 )
 
 from core.errors import DataError
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 ANSWER_WITHIN_S = 10
 

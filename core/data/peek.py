@@ -18,7 +18,7 @@ from core.data.readers import json_list, parquet
 from core.data.readers.row import RawRow
 from core.data.sources import open_source
 from core.errors import DataError
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from core.where import Place, local_path, place_of
 
 LOOKED_AT = 50  # rows

@@ -24,7 +24,7 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.load import Found, fetch, load_tokenizer
 from core.recipe import Recipe
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from core.where import Place, place_of
 
 # Raised when cleaning or mixing changes, so that sets made before are not used.

@@ -9,7 +9,7 @@ from core.data.local_files import local_files
 from core.data.readers.row import RawRow
 from core.data.starter import generate
 from core.errors import DataError
-from core.recipe_sections import Source
+from core.recipe_data import Source
 from core.where import Place, local_path, place_of
 
 

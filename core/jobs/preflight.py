@@ -10,7 +10,8 @@ from core.hardware import machine
 from core.jobs.folder import Job
 from core.models.templates import template_text
 from core.recipe import Recipe
-from core.recipe_sections import ModelSection, Source
+from core.recipe_data import Source
+from core.recipe_sections import ModelSection
 from core.training import start
 from core.training.plan import disk_bytes
 from core.where import Place, local_path, place_of

@@ -4,7 +4,7 @@ from types import ModuleType
 
 from core.data.braces import placeholders
 from core.data.formats import answer, template
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 
 def columns_of(source: Source, layout: ModuleType) -> dict[str, str]:

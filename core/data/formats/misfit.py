@@ -6,7 +6,7 @@ from core.data.braces import placeholders
 from core.data.formats import template
 from core.data.formats.columns import columns_of, needed
 from core.data.formats.table import FORMATS
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 COLUMNS_SHOWN = 20
 

@@ -12,7 +12,7 @@ from core.data.formats.misfit import listed, misfit, template_problem, unknown_c
 from core.data.formats.table import BY_ROWS, FORMATS, LAST_RESORTS
 from core.data.system_prompt import with_system_prompt
 from core.errors import DataError
-from core.recipe_sections import Source
+from core.recipe_data import Source
 
 Rows = Sequence[dict[str, Any]]
 CONVINCING = 0.5  # with this share of the rows read, no last resort is looked at
