@@ -38,6 +38,16 @@ def uploads_folder() -> Path:
     return home() / "uploads"
 
 
+def upload_aside(token: str) -> Path:
+    """Where a file is written while it arrives; hidden, so that nobody takes it for a whole one."""
+    return inside(uploads_folder(), f".new-{token}")
+
+
+def uploads_aside() -> list[Path]:
+    """The files that are arriving, or have been left."""
+    return list(uploads_folder().glob(".new-*"))
+
+
 def prepared_folder() -> Path:
     return home() / "prepared"
 

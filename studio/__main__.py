@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
         return 1
     print(f"Fine-Tuning Studio: http://127.0.0.1:{port}   (Ctrl-C ends it; trainings go on)", flush=True)
     os.chdir(home.ROOT)  # where .streamlit/config.toml lies
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "studio/app.py", "--server.port", port])
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "studio/server.py", "--server.port", port])
 
 
 def _problem(port: str) -> str | None:

@@ -1,36 +1,37 @@
 """Keep an uploaded file under `$STUDIO_HOME/uploads`. Its own name is only a hint: it never becomes a path."""
 
-import hashlib
-import os
 import re
 from typing import BinaryIO
 
-from core import home
 from core.data.readers.table import READERS
-from core.errors import DataError
+from studio.arrival import Arrival, taken
 
 CHUNK_BYTES = 1 << 20
 LONGEST_NAME = 60
 
 
 def keep_upload(file: BinaryIO, name: str) -> str:
-    """Copy a file in pieces and return it as a recipe's source, `uploads/…`; the same content gets the same name."""
-    folder = home.uploads_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".new-{os.getpid()}-{id(file)}"
-    digest = hashlib.sha256()
+    """Keep a file and return it as a recipe's source, `uploads/…`; the same content gets the same name. Raises DataError.
+
+    What the server has written to the disk already (studio/streamed.py) is renamed, anything else copied in pieces.
+    """
+    first = file.read(CHUNK_BYTES)
+    arrival = taken(first) or _copied(first, file)
     try:
-        with aside.open("wb") as copy:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-                copy.write(chunk)
-        if not aside.stat().st_size:
-            raise DataError("The uploaded file is empty. Choose one with rows.")
-        kept = home.inside(folder, f"{safe_stem(name)}-{digest.hexdigest()[:8]}{safe_suffix(name)}")
-        aside.replace(kept)
+        return f"uploads/{arrival.kept_as(safe_stem(name), safe_suffix(name))}"
     finally:
-        aside.unlink(missing_ok=True)
-    return f"uploads/{kept.name}"
+        arrival.discard()
+
+
+def _copied(first: bytes, rest: BinaryIO) -> Arrival:
+    arrival = Arrival()
+    arrival.begin()
+    piece = first
+    while piece:
+        arrival.write(piece)
+        piece = rest.read(CHUNK_BYTES)
+    arrival.end()
+    return arrival
 
 
 def safe_suffix(name: str) -> str:
