@@ -3,19 +3,24 @@
 import os
 import socket
 import sys
+from contextlib import suppress
 
 from core import home
 
 
 def main(arguments: list[str]) -> int:
-    """Become the Streamlit server; exit status 1 with a sentence if the port cannot be had."""
+    """Serve until Ctrl-C; exit status 1 with a sentence if the port cannot be had."""
     port = arguments[0] if arguments else "8501"
     if problem := _problem(port):
         print(problem, file=sys.stderr)
         return 1
     print(f"Fine-Tuning Studio: http://127.0.0.1:{port}   (Ctrl-C ends it; trainings go on)", flush=True)
     os.chdir(home.ROOT)  # where .streamlit/config.toml lies
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "studio/server.py", "--server.port", port])
+    from studio.server import app
+
+    with suppress(KeyboardInterrupt):
+        app.run(config={"server.port": int(port)})
+    return 0
 
 
 def _problem(port: str) -> str | None:

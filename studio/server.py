@@ -1,8 +1,10 @@
 """The app with its uploads on the disk, as `python -m studio` serves it. `streamlit run studio/app.py` is the app alone."""
 
+from pathlib import Path
+
 import streamlit as st
 from starlette.middleware import Middleware
 
 from studio.streamed import UploadsToDisk
 
-app = st.App("app.py", middleware=[Middleware(UploadsToDisk)])
+app = st.App(Path(__file__).with_name("app.py"), middleware=[Middleware(UploadsToDisk)])
