@@ -22,7 +22,7 @@ from core.quick_start import quick_start
 from core.recipe_yaml import to_yaml
 
 SAMPLING = Sampling(temperature=0, max_tokens=96)
-APP = [sys.executable, "-m", "streamlit", "run", "studio/app.py", "--server.port", "8599"]
+APP = [sys.executable, "-m", "studio", "8599"]
 
 
 class Peak(threading.Thread):

@@ -8,9 +8,9 @@ from core.data.expected import expected_mix
 from core.data.readers.table import KINDS, READERS
 from core.errors import StudioError
 from core.jobs.preflight import check
-from core.recipe import parse
+from core.recipe import Recipe, parse
 from studio import draft, recipe_form, session, words
-from studio.data_source import data_source
+from studio.data_source import data_source, source_name
 from studio.errors_shown import errors_shown
 from studio.layout import row, section, split
 from studio.markdown import plain
@@ -45,11 +45,19 @@ def reading_settings() -> None:
     with one:
         recipe_form.number("data.max_length", step=128)
     with two:
-        recipe_form.slider("data.eval_fraction", HELD_OUT, words.percent)
+        _held_out(session.draft())
     with three:
         recipe_form.choice("data.train_on", TRAIN_ON)
     if warning := length_warning(session.draft()):
         st.caption(f":orange[:material/warning:] {warning}")
+
+
+def _held_out(recipe: Recipe) -> None:
+    """The share of each data set, where no data set is held out as a whole."""
+    aside = [source_name(source.source, source.config) for source in recipe.data.sources if source.use == "held_out"]
+    if not aside:
+        return recipe_form.slider("data.eval_fraction", HELD_OUT, words.percent)
+    st.markdown(f"{recipe_form.field('data.eval_fraction').title}  \n**{plain(', '.join(aside))}**, as a whole")
 
 
 def _upload() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import psutil
@@ -33,6 +33,7 @@ from core.recipe import Recipe
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
 VERSION = 2
 BATCH_ROWS = 500
+BATCH_CHARACTERS = 10_000_000
 SAMPLE_ROWS = 50
 NOT_READING = {"use", "weight"}
 
@@ -190,7 +191,7 @@ def _ahead(
 def _batches(worker: Worker, opened: Opened, encoder: Encoder, counted: SourceCount, bad: BadRows) -> Iterator[Batch]:
     """The rows that can be used, and each as text; the others are set aside."""
     reading = None
-    for batch in iter(lambda: list(islice(opened.rows, BATCH_ROWS)), []):
+    for batch in _filled(opened.rows):
         if reading is None and (names := _columns(batch)):
             reading = reading_of(opened.source, names, [row.values for row in batch if row.values][:SAMPLE_ROWS])
             counted.layout, counted.confidence = reading.layout.NAME, round(reading.confidence, 3)
@@ -200,6 +201,20 @@ def _batches(worker: Worker, opened: Opened, encoder: Encoder, counted: SourceCo
             yield list(rows), list(texts)
         total = opened.total or counted.rows_read
         worker.progress(f"Making tokens of {opened.source.source}", counted.rows_read, total)
+
+
+def _filled(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
+    """Rows in batches, smaller ones where the rows are large."""
+    batch, size = [], 0
+    for row in rows:
+        batch.append(row)
+        # Nested values are not measured: it is the cells of tables and plain text that grow large.
+        size += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        if len(batch) == BATCH_ROWS or size > BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _good(

@@ -79,10 +79,14 @@ def _write(rows: EncodedRows) -> None:
     )
     aside = rows.files.signatures.with_suffix(".new.npy")
     whole = np.lib.format.open_memmap(aside, "w+", np.uint32, (len(rows), PERMUTATIONS))
-    with ThreadPoolExecutor() as threads:
+    threads = ThreadPoolExecutor()
+    try:
         parts = threads.map(lambda job: _signed(*job, factors, offsets), jobs)
         for (start, end), part in zip(pairwise(starts), parts, strict=True):
             whole[start:end] = part
+    finally:
+        # A stop must not wait for the rows of a whole data set.
+        threads.shutdown(cancel_futures=True)
     whole.flush()
     aside.replace(rows.files.signatures)
 

@@ -6,6 +6,7 @@ from core.data.braces import placeholders
 from core.data.formats import template
 from core.data.formats.columns import columns_of, needed
 from core.data.formats.table import FORMATS
+from core.data.readers.row import printable
 from core.recipe_data import Source
 
 COLUMNS_SHOWN = 20
@@ -79,4 +80,4 @@ def _needs(source: Source, layout: ModuleType) -> str:
 
 def _shown(columns: list[str]) -> str:
     more = f" and {len(columns) - COLUMNS_SHOWN:,} more" if len(columns) > COLUMNS_SHOWN else ""
-    return (", ".join(column[:60] for column in columns[:COLUMNS_SHOWN]) or "none") + more
+    return (", ".join(printable(column[:60]) for column in columns[:COLUMNS_SHOWN]) or "none") + more
