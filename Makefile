@@ -25,6 +25,7 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	@$(BIN)/python -m benchmarks.pages
 	@$(BIN)/python -m benchmarks.metrics
+	@$(BIN)/python -m benchmarks.prepare
 	@$(BIN)/python -m benchmarks.chaos 100
 	@$(BIN)/python -m benchmarks.first_light
 
