@@ -28,18 +28,17 @@ def data_source(index: int, recipe: Recipe, mix: list[Share]) -> None:
     """Name, facts and part of the mix on the left; weight, layout, settings and Remove on the right."""
     source = recipe.data.sources[index]
     with split(gap="small"):
-        with st.container(gap=None, width="content"):
-            st.markdown(
-                f"**{plain(source_name(source.source, source.config))}** :gray[{plain(_origin(source))}]",
-                width="content",
-            )
-            st.caption(plain(_facts(source)), width="content")
+        with st.container(gap=None, width="stretch"):
+            with row(width="content"):
+                name = plain(source_name(source.source, source.config))
+                st.markdown(f"**{name}** :gray[{plain(_origin(source))}]", width="content")
+                st.markdown(recognised(source), width="content")
+            st.caption(plain(_facts(source)))
             if is_mixed(recipe) or source.use == "held_out":
-                st.caption(plain(share_words(source, mix[index], total_rows(mix))), width="content")
+                st.caption(plain(share_words(source, mix[index], total_rows(mix))))
         with row(width="content", horizontal_alignment="right"):
             if is_mixed(recipe) and source.use == "train":
                 weight_input(index, source)
-            st.markdown(recognised(source), width="content")
             with (
                 st.popover("Settings", icon=":material/tune:", key=f"source settings:{index}"),
                 st.container(width=480, gap="small"),

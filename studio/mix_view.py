@@ -29,9 +29,10 @@ def weight_input(index: int, source: Source) -> None:
         value=None,
         step=5.0,
         format="%g",
+        icon=":material/percent:",
         placeholder="Weight",
         label_visibility="collapsed",
-        width=132,
+        width=150,
         help=recipe_form.field("data.sources.0.weight").description,
         key=key,
         on_change=_save,
@@ -54,6 +55,8 @@ def share_words(source: Source, share: Share, whole: int | None) -> str:
     """30% of the mix · 120 rows · 34k tokens · each row 1.2 times"""
     if source.use == "held_out":
         return "held out as a whole"
+    if share.available == 0:
+        return "none of its rows is left to train on"
     if share.rows is None:
         return "its rows are counted when it is prepared"
     parts = [
