@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import accumulate
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _row(words: Words, number: int, lengths: list[int], recipe: Recipe) -> Encod
         body=0,
         digest=number,
         text="".join(texts),
-        widths=[len(text) for text in texts],
+        ends=list(accumulate(len(text) for text in texts)),
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
 from typing import Any
 
 import psutil
@@ -88,7 +87,6 @@ class Rendered:
         whole = tokens.encoded(self.text, self.spans, found)
         labels = whole.labels[:max_length]
         supervised = len(labels) - labels.count(tokens.IGNORED)
-        ends = accumulate((last for _, last in whole.offsets), max, initial=0)
         return EncodedRow(
             input_ids=whole.input_ids[:max_length],
             labels=labels,
@@ -99,8 +97,7 @@ class Rendered:
             body=min(tokens.first_token(whole.offsets, self.body), max_length),
             digest=self.digest,
             text=self.text,
-            # The bytes of one character may be several tokens: the first of them shows it.
-            widths=[end - before for before, end in pairwise(ends)],
+            ends=[end for _, end in whole.offsets],
         )
 
 

@@ -24,7 +24,7 @@ ROWS = pa.schema(
         ("digest", pa.int64()),
     ]
 )
-TEXTS = pa.schema([("text", pa.large_string()), ("widths", pa.list_(pa.int32()))])
+TEXTS = pa.schema([("text", pa.large_string()), ("ends", pa.list_(pa.int32()))])
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class EncodedRow:
     """One row, cut to the limit.
 
     `row` is its number in the source; `body` the token at which its first turn begins that is not the system's; `digest`
-    is the same for the same conversation; `widths` are the characters of each token, together the whole text.
+    is the same for the same conversation; `ends` are the characters at which its tokens end.
     """
 
     input_ids: list[int]
@@ -44,7 +44,7 @@ class EncodedRow:
     body: int
     digest: int
     text: str
-    widths: list[int]
+    ends: list[int]
 
 
 class RowWriter:
@@ -107,10 +107,14 @@ class EncodedRows:
             yield chunk.values.to_numpy(), chunk.offsets.to_numpy()
 
     def text(self, number: int) -> tuple[str, list[int]]:
-        """One row as the model reads it, and the characters of each of its tokens."""
+        """One row as the model reads it, and how many characters each of its tokens shows; together they show all of it.
+
+        The bytes of one character may be several tokens: the first of them shows it.
+        """
         batch, place = self._place(number)
         found = self._texts.get_batch(batch)
-        return found["text"][place].as_py(), found["widths"][place].as_py()
+        ends = np.maximum.accumulate(found["ends"][place].values.to_numpy())
+        return found["text"][place].as_py(), np.diff(ends, prepend=0).tolist()
 
     def texts_of_batches(self) -> Any:
         """For each batch in turn: the number of its first row, and its texts as an Arrow array."""
