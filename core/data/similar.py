@@ -7,7 +7,7 @@ are permuted at once, and bands are joined as arrays, so that a million rows nee
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
@@ -21,6 +21,7 @@ PERMUTATIONS = 64
 # Rows that are a little less alike than asked are found as well: the exact measure decides.
 LOOKED_FOR = 0.7
 COMPARED_WITH = 3
+AT_ONCE = 8  # batches
 Tick = Callable[[int, int], None]
 
 
@@ -70,25 +71,26 @@ def signatures(rows: EncodedRows) -> np.ndarray:
 
 
 def _write(rows: EncodedRows) -> None:
-    factors, offsets = MinHash(PERMUTATIONS).permutations
-    bodies = rows.numbers("body")
-    starts = np.cumsum([0, *(len(bounds) - 1 for _, bounds in rows.tokens_of_batches())])
-    jobs = (
-        (ids, bounds, bodies[start:end])
-        for (ids, bounds), (start, end) in zip(rows.tokens_of_batches(), pairwise(starts), strict=True)
-    )
     aside = rows.files.signatures.with_suffix(".new.npy")
     whole = np.lib.format.open_memmap(aside, "w+", np.uint32, (len(rows), PERMUTATIONS))
-    threads = ThreadPoolExecutor()
-    try:
-        parts = threads.map(lambda job: _signed(*job, factors, offsets), jobs)
-        for (start, end), part in zip(pairwise(starts), parts, strict=True):
-            whole[start:end] = part
-    finally:
-        # A stop must not wait for the rows of a whole data set.
-        threads.shutdown(cancel_futures=True)
+    start = 0
+    for part in _signed_batches(rows):
+        whole[start : start + len(part)] = part
+        start += len(part)
     whole.flush()
     aside.replace(rows.files.signatures)
+
+
+def _signed_batches(rows: EncodedRows) -> Iterator[np.ndarray]:
+    """The MinHashes of one batch after the other; a few are made at once, so that memory and a stop's wait stay small."""
+    factors, offsets = MinHash(PERMUTATIONS).permutations
+    bodies, batches, start = rows.numbers("body"), rows.tokens_of_batches(), 0
+    with ThreadPoolExecutor() as threads:
+        while some := list(islice(batches, AT_ONCE)):
+            ends = list(accumulate((len(bounds) - 1 for _, bounds in some), initial=start))
+            jobs = [(*batch, bodies[a:b]) for batch, (a, b) in zip(some, pairwise(ends), strict=True)]
+            yield from threads.map(lambda job: _signed(*job, factors, offsets), jobs)
+            start = ends[-1]
 
 
 def _signed(

@@ -1,10 +1,10 @@
 """Encoded rows on disk: tokens and labels in an Arrow stream that is read memory-mapped, texts in a compressed file beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,10 +101,15 @@ class EncodedRows:
         batch, place = self._place(number)
         return self.table.column(column).chunk(batch)[place].values.to_numpy()
 
-    def tokens_of_batches(self) -> Any:
-        """For each batch in turn: ids of all its rows, shape (tokens,), and where each row begins and ends, (rows + 1,)."""
-        for chunk in self.table.column("input_ids").chunks:
-            yield chunk.values.to_numpy(), chunk.offsets.to_numpy()
+    def tokens_of_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each batch in turn: ids of all its rows, shape (tokens,), and where each row begins and ends, (rows + 1,).
+
+        Read, not mapped: mapped pages of a whole file would stay in memory until someone else needs it.
+        """
+        with pa.OSFile(str(self.files.rows)) as file:
+            for batch in pa.ipc.open_stream(file):
+                found = batch["input_ids"]
+                yield found.values.to_numpy(), found.offsets.to_numpy()
 
     def text(self, number: int) -> tuple[str, list[int]]:
         """One row as the model reads it, and how many characters each of its tokens shows; together they show all of it.
@@ -116,7 +121,7 @@ class EncodedRows:
         ends = np.maximum.accumulate(found["ends"][place].values.to_numpy())
         return found["text"][place].as_py(), np.diff(ends, prepend=0).tolist()
 
-    def texts_of_batches(self) -> Any:
+    def texts_of_batches(self) -> Iterator[tuple[int, pa.Array]]:
         """For each batch in turn: the number of its first row, and its texts as an Arrow array."""
         for batch, (start, _) in enumerate(pairwise(self._starts)):
             yield int(start), self._texts.get_batch(batch)["text"]
