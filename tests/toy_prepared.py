@@ -10,7 +10,7 @@ from core import home
 from core.data.fates import Cleaned, Fate
 from core.data.pool import Pool
 from core.data.report import Report, SourceCount
-from core.data.store import EncodedRow, EncodedRows, RowWriter
+from core.data.store import EncodedRow, EncodedRows, RowWriter, batches_of
 from core.files import write_whole
 from core.jobs.folder import Job
 from core.jobs.preflight import located
@@ -50,7 +50,7 @@ def _encoded(recipe: Recipe, rows: list[Words], key: str, lengths: list[int]) ->
         files = home.encoded_files(f"{key}-{source}")
         files.folder.mkdir(parents=True)
         with RowWriter(files) as writer:
-            writer.write([_row(words, number, lengths, recipe) for number, words in enumerate(rows)])
+            writer.write(batches_of([_row(words, number, lengths, recipe) for number, words in enumerate(rows)]))
         write_whole(files.report, "{}")
         found.append(EncodedRows(files))
     return found

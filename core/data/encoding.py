@@ -3,117 +3,32 @@
 Whatever mixes, cleans or holds out rows works on this: another weight, or another data set beside it, costs no tokenising.
 """
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from itertools import chain
 
 import psutil
-from transformers import PreTrainedTokenizerBase
+import pyarrow as pa
 
 from core import home
-from core.data import tokens
+from core.data import hands
 from core.data.bad_rows import BadRows
-from core.data.conversation import Conversation, PlainText, RowProblem
+from core.data.conversation import RowProblem
+from core.data.encoder import Encoder
 from core.data.formats.recognise import Reading, reading_of
 from core.data.readers.row import RawRow
 from core.data.report import SourceCount
 from core.data.sources import Opened
-from core.data.store import EncodedRow, EncodedRows, RowWriter
+from core.data.store import EncodedRows, RowWriter, batches_of
 from core.files import read_json, write_whole
 from core.jobs.worker import Worker
-from core.recipe import Recipe
 
-# Raised when the making of tokens or labels changes, so that rows made before are not used.
-VERSION = 2
 BATCH_ROWS = 500
-BATCH_CHARACTERS = 10_000_000
 SAMPLE_ROWS = 50
-NOT_READING = {"use", "weight"}
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """What turns rows into tokens and labels."""
-
-    tokenizer: PreTrainedTokenizerBase
-    recipe: Recipe
-
-    @cached_property
-    def template(self) -> str:
-        """Looked at when the first conversation comes: plain text needs none. Raises DataError."""
-        return tokens.training_template(self.tokenizer)
-
-    @cached_property
-    def identity(self) -> list[str]:
-        """What of the model shapes the tokens."""
-        vocabulary = self.tokenizer.backend_tokenizer.to_str()
-        return [hashlib.sha256(vocabulary.encode()).hexdigest(), self.tokenizer.chat_template or ""]
-
-    def key(self, opened: Opened) -> str:
-        """Everything that shapes the rows of a data set, as 16 hex digits."""
-        data = self.recipe.data
-        asked = opened.source.model_dump(mode="json", exclude=NOT_READING)
-        shape = [VERSION, asked, opened.fingerprint, data.max_length, data.train_on, self.identity]
-        return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
-
-    def rendered(self, said: Conversation | PlainText) -> "Rendered":
-        text, spans = tokens.rendered(said, self.tokenizer, self.template if isinstance(said, Conversation) else "")
-        whole = digest_of(said)
-        return Rendered(
-            text, [(0, len(text))] if self.recipe.data.train_on == "all" else spans, _body(said, text), whole
-        )
-
-    def tokenized(self, rows: list["Rendered"]) -> list[Any]:
-        return tokens.tokenized([row.text for row in rows], self.tokenizer)
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """One row as text: what is learned of it, the character at which it begins to differ, and its digest."""
-
-    text: str
-    spans: list[tokens.Span]
-    body: int
-    digest: int
-
-    def encoded(self, number: int, found: Any, max_length: int) -> EncodedRow:
-        """Cut to the limit, with what was lost by that."""
-        whole = tokens.encoded(self.text, self.spans, found)
-        labels = whole.labels[:max_length]
-        supervised = len(labels) - labels.count(tokens.IGNORED)
-        return EncodedRow(
-            input_ids=whole.input_ids[:max_length],
-            labels=labels,
-            row=number,
-            length=len(whole.input_ids),
-            supervised=supervised,
-            lost=whole.supervised - supervised,
-            body=min(tokens.first_token(whole.offsets, self.body), max_length),
-            digest=self.digest,
-            text=self.text,
-            ends=[end for _, end in whole.offsets],
-        )
-
-
-def digest_of(said: Conversation | PlainText) -> int:
-    """The same 63 bits for the same turns, whatever layout they came in."""
-    turns = [said.text] if isinstance(said, PlainText) else [said.messages, said.tools]
-    written = json.dumps(turns, sort_keys=True, default=str).encode()
-    return int.from_bytes(hashlib.blake2b(written, digest_size=8).digest(), "big") >> 1
-
-
-def _body(said: Conversation | PlainText, text: str) -> int:
-    """Where the first turn begins that is not the system's: a system prompt that all rows share makes none alike."""
-    if isinstance(said, PlainText):
-        return 0
-    first = next((message["content"] for message in said.messages if message["role"] != "system"), "")
-    return max(0, text.find(first.strip()[:200]))
+BATCH_CHARACTERS = 10_000_000
 
 
 def encoded_source(worker: Worker, opened: Opened, encoder: Encoder) -> tuple[SourceCount, EncodedRows]:
@@ -153,14 +68,13 @@ def _read(worker: Worker, opened: Opened, encoder: Encoder, writer: RowWriter) -
     """All rows of a data set, written; raises DataError where too many cannot be used."""
     counted = SourceCount(opened.source.source, opened.source.layout, opened.fingerprint)
     bad = BadRows(opened.source, opened.total, counted)
-    with ThreadPoolExecutor(1) as pool:
-        for rows, texts, found in _ahead(_batches(worker, opened, encoder, counted, bad), encoder, pool):
-            writer.write(
-                [
-                    text.encoded(row.number, one, encoder.recipe.data.max_length)
-                    for row, text, one in zip(rows, texts, found.result(), strict=True)
-                ]
-            )
+    for batch, done in _worked(opened, encoder, counted):
+        for place, problem in done.problems:
+            bad.add(batch[place], problem)
+        writer.write(done.rows)
+        counted.rows_read += len(batch)
+        total = opened.total or counted.rows_read
+        worker.progress(f"Making tokens of {opened.source.source}", counted.rows_read, total)
     bad.judge(counted.rows_read)
     counted.problems = bad.first
     if bad.number:
@@ -168,36 +82,44 @@ def _read(worker: Worker, opened: Opened, encoder: Encoder, writer: RowWriter) -
     return counted
 
 
-Batch = tuple[list[RawRow], list[Rendered]]
+@dataclass(frozen=True)
+class _Done:
+    """What became of a batch: its rows as Arrow batches, and the places of those that cannot be used, each with why."""
+
+    rows: list[pa.RecordBatch]
+    problems: list[tuple[int, str]]
 
 
-def _ahead(
-    batches: Iterable[Batch], encoder: Encoder, pool: ThreadPoolExecutor
-) -> Iterator[tuple[list[RawRow], list[Rendered], Future]]:
-    """Each batch while the next one is being tokenised: Rust works there, Python here."""
-    waiting = None
-    for rows, texts in batches:
-        begun = pool.submit(encoder.tokenized, texts)
-        if waiting:
-            yield waiting
-        waiting = rows, texts, begun
-    if waiting:
-        yield waiting
+@dataclass(frozen=True)
+class _Work:
+    """The work on one batch."""
+
+    encoder: Encoder
+    reading: Reading | None
+
+    def __call__(self, batch: list[RawRow]) -> _Done:
+        good, problems = [], []
+        for place, row in enumerate(batch):
+            try:
+                if row.problem or not row.values:
+                    raise RowProblem(row.problem or "has no columns")
+                good.append((row.number, self.encoder.rendered(self.reading.conversation(row.values))))
+            except RowProblem as problem:
+                problems.append((place, str(problem)))
+        return _Done(batches_of(self.encoder.encoded(good)) if good else [], problems)
 
 
-def _batches(worker: Worker, opened: Opened, encoder: Encoder, counted: SourceCount, bad: BadRows) -> Iterator[Batch]:
-    """The rows that can be used, and each as text; the others are set aside."""
-    reading = None
-    for batch in _filled(opened.rows):
-        if reading is None and (names := _columns(batch)):
+def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[tuple[list[RawRow], _Done]]:
+    """Each batch of a data set with what became of it; small data is not worth other processes."""
+    batches = _filled(opened.rows)
+    for batch in batches:
+        if names := _columns(batch):
             reading = reading_of(opened.source, names, [row.values for row in batch if row.values][:SAMPLE_ROWS])
             counted.layout, counted.confidence = reading.layout.NAME, round(reading.confidence, 3)
-        counted.rows_read += len(batch)
-        if good := list(_good(batch, reading, encoder, bad)):
-            rows, texts = zip(*good, strict=True)
-            yield list(rows), list(texts)
-        total = opened.total or counted.rows_read
-        worker.progress(f"Making tokens of {opened.source.source}", counted.rows_read, total)
+            processes = hands.how_many() if len(batch) == BATCH_ROWS else 1
+            yield from hands.worked(_Work(encoder, reading), chain([batch], batches), processes)
+            return
+        yield batch, _Work(encoder, None)(batch)
 
 
 def _filled(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
@@ -212,18 +134,6 @@ def _filled(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _good(
-    batch: list[RawRow], reading: Reading | None, encoder: Encoder, bad: BadRows
-) -> Iterator[tuple[RawRow, Rendered]]:
-    for row in batch:
-        try:
-            if row.problem or not row.values:
-                raise RowProblem(row.problem or "has no columns")
-            yield row, encoder.rendered(reading.conversation(row.values))
-        except RowProblem as problem:
-            bad.add(row, str(problem))
 
 
 def _columns(batch: list[RawRow]) -> list[str]:

@@ -14,7 +14,8 @@ import numpy as np
 from core import home
 from core.data import mixing, packed, sources
 from core.data.cleaning import clean
-from core.data.encoding import Encoder, encoded_source
+from core.data.encoder import Encoder
+from core.data.encoding import encoded_source
 from core.data.fates import Cleaned, Fate
 from core.data.pool import Pool
 from core.data.report import Report

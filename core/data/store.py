@@ -47,6 +47,13 @@ class EncodedRow:
     ends: list[int]
 
 
+def batches_of(rows: list[EncodedRow]) -> list[pa.RecordBatch]:
+    """The rows as a batch for each of the two files."""
+    schemas = (ROWS, TEXTS)
+    columns = [{name: [getattr(row, name) for row in rows] for name in schema.names} for schema in schemas]
+    return [pa.RecordBatch.from_pydict(values, schema) for values, schema in zip(columns, schemas, strict=True)]
+
+
 class RowWriter:
     """Append encoded rows to the two files; use as a context manager."""
 
@@ -58,10 +65,10 @@ class RowWriter:
             pa.ipc.new_file(self.files[1], TEXTS, options=compressed),
         ]
 
-    def write(self, rows: list[EncodedRow]) -> None:
-        for stream, schema in zip(self.streams, (ROWS, TEXTS), strict=True):
-            columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
-            stream.write_batch(pa.RecordBatch.from_pydict(columns, schema))
+    def write(self, batches: list[pa.RecordBatch]) -> None:
+        """What `batches_of` has made of some rows; nothing of none."""
+        for stream, batch in zip(self.streams, batches, strict=False):
+            stream.write_batch(batch)
 
     def __enter__(self) -> "RowWriter":
         return self

@@ -1,0 +1,101 @@
+"""What turns a row into tokens and labels: a tokenizer, a chat template, and the recipe's way of reading."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from core.data import tokens
+from core.data.conversation import Conversation, PlainText
+from core.data.sources import Opened
+from core.data.store import EncodedRow
+from core.recipe import Recipe
+
+# Raised when the making of tokens or labels changes, so that rows made before are not used.
+VERSION = 2
+NOT_READING = {"use", "weight"}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What turns rows into tokens and labels."""
+
+    tokenizer: PreTrainedTokenizerBase
+    recipe: Recipe
+
+    @cached_property
+    def template(self) -> str:
+        """Looked at when the first conversation comes: plain text needs none. Raises DataError."""
+        return tokens.training_template(self.tokenizer)
+
+    @cached_property
+    def identity(self) -> list[str]:
+        """What of the model shapes the tokens."""
+        vocabulary = self.tokenizer.backend_tokenizer.to_str()
+        return [hashlib.sha256(vocabulary.encode()).hexdigest(), self.tokenizer.chat_template or ""]
+
+    def key(self, opened: Opened) -> str:
+        """Everything that shapes the rows of a data set, as 16 hex digits."""
+        data = self.recipe.data
+        asked = opened.source.model_dump(mode="json", exclude=NOT_READING)
+        shape = [VERSION, asked, opened.fingerprint, data.max_length, data.train_on, self.identity]
+        return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
+
+    def rendered(self, said: Conversation | PlainText) -> "Rendered":
+        text, spans = tokens.rendered(said, self.tokenizer, self.template if isinstance(said, Conversation) else "")
+        whole = digest_of(said)
+        return Rendered(
+            text, [(0, len(text))] if self.recipe.data.train_on == "all" else spans, _body(said, text), whole
+        )
+
+    def encoded(self, rows: list[tuple[int, "Rendered"]]) -> list[EncodedRow]:
+        """Rows with their numbers, cut to the limit."""
+        found = tokens.tokenized([row.text for _, row in rows], self.tokenizer)
+        longest = self.recipe.data.max_length
+        return [row.encoded(number, one, longest) for (number, row), one in zip(rows, found, strict=True)]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One row as text: what is learned of it, the character at which it begins to differ, and its digest."""
+
+    text: str
+    spans: list[tokens.Span]
+    body: int
+    digest: int
+
+    def encoded(self, number: int, found: Any, max_length: int) -> EncodedRow:
+        """Cut to the limit, with what was lost by that."""
+        whole = tokens.encoded(self.text, self.spans, found)
+        labels = whole.labels[:max_length]
+        supervised = len(labels) - labels.count(tokens.IGNORED)
+        return EncodedRow(
+            input_ids=whole.input_ids[:max_length],
+            labels=labels,
+            row=number,
+            length=len(whole.input_ids),
+            supervised=supervised,
+            lost=whole.supervised - supervised,
+            body=min(tokens.first_token(whole.offsets, self.body), max_length),
+            digest=self.digest,
+            text=self.text,
+            ends=[end for _, end in whole.offsets],
+        )
+
+
+def digest_of(said: Conversation | PlainText) -> int:
+    """The same 63 bits for the same turns, whatever layout they came in."""
+    turns = [said.text] if isinstance(said, PlainText) else [said.messages, said.tools]
+    written = json.dumps(turns, sort_keys=True, default=str).encode()
+    return int.from_bytes(hashlib.blake2b(written, digest_size=8).digest(), "big") >> 1
+
+
+def _body(said: Conversation | PlainText, text: str) -> int:
+    """Where the first turn begins that is not the system's: a system prompt that all rows share makes none alike."""
+    if isinstance(said, PlainText):
+        return 0
+    first = next((message["content"] for message in said.messages if message["role"] != "system"), "")
+    return max(0, text.find(first.strip()[:200]))

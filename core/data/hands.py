@@ -1,0 +1,75 @@
+"""Batches worked on in several processes, their results in order. Forked, so that what they need is there and never copied."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from core.errors import DataError
+
+MOST = 8
+LOOKS_EVERY_S = 0.2
+_work: Callable[[Any], Any] | None = None
+
+
+def how_many() -> int:
+    """Processes worth having; one where the system cannot fork safely."""
+    return min(MOST, len(os.sched_getaffinity(0))) if sys.platform == "linux" else 1
+
+
+def worked(work: Callable[[Any], Any], items: Iterable[Any], processes: int) -> Iterator[tuple[Any, Any]]:
+    """Each item with its result, in order; a few are under way at once, never all. Results are pickled."""
+    if processes < 2:
+        yield from ((item, work(item)) for item in items)
+        return
+    forked = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(processes, forked, _begin, (work, os.getpid()))
+    waiting: deque = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(_do, item)))
+            if len(waiting) > processes + 1:
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _next(waiting: deque) -> tuple[Any, Any]:
+    item, result = waiting.popleft()
+    try:
+        return item, result.result()
+    except BrokenProcessPool:
+        raise DataError(
+            "A process that makes tokens was ended by the system, most likely for lack of memory. Close other programs, then "
+            "prepare again."
+        ) from None
+
+
+def _do(item: Any) -> Any:
+    return _work(item)
+
+
+def _begin(work: Callable[[Any], Any], parent: int) -> None:
+    """In the new process: a stop is its parent's to obey, and so is the counting of cores."""
+    global _work
+    _work = work
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A parent that was killed can tell nobody; its locks must not live on in its children."""
+    while os.getppid() == parent:
+        time.sleep(LOOKS_EVERY_S)
+    os._exit(1)
