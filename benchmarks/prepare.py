@@ -10,7 +10,6 @@ starts. `python -m benchmarks.prepare [ROWS] [ROWS_FOR_MEMORY] [ROUNDS]`
 import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 LENGTHS = [1, 1, 1, 2, 3]
@@ -85,10 +86,22 @@ def prepared(path: Path) -> dict[str, float]:
 
 
 def in_a_process(what: str, path: Path) -> dict[str, float]:
-    """What one of the two took, in a new process."""
+    """What one of the two took, in a new process; the memory is that of all its processes, shared pages counted once."""
     asked = [sys.executable, "-m", "benchmarks.prepare", what, str(path)]
-    done = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    run = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    peak = 0
+    while run.poll() is None:
+        peak = max(peak, memory_bytes(psutil.Process(run.pid)))
+        time.sleep(0.5)
+    return json.loads(run.stdout.read().splitlines()[-1]) | {"memory_gb": peak / 1e9}
+
+
+def memory_bytes(process: psutil.Process) -> int:
+    """The proportional set size of a process and its children; 0 once they are gone."""
+    try:
+        return sum(one.memory_full_info().pss for one in [process, *process.children(recursive=True)])
+    except psutil.Error:
+        return 0
 
 
 def forget() -> None:
@@ -144,9 +157,7 @@ def main(rows: int, rows_for_memory: int, rounds: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] in (["bare"], ["prepared"]):
-        result = {"bare": bare, "prepared": prepared}[sys.argv[1]](Path(sys.argv[2]))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps(result | {"memory_gb": peak / 1e9}))
+        print(json.dumps({"bare": bare, "prepared": prepared}[sys.argv[1]](Path(sys.argv[2]))))
     else:
         asked = [int(value) for value in sys.argv[1:]]
         main(*(asked + [100_000, 1_000_000, 2][len(asked) :]))
