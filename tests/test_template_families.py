@@ -254,3 +254,11 @@ def test_indentation_is_learned_where_the_tokenizer_trims_its_offsets():
     start = text.index("if x")
     (row,) = tokens.encode([text], [[(start, len(text))]], trims)
     assert learned(row, trims) == ["if x:\n    return 42</s>"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_simple_conversation_is_rendered_as_transformers_renders_it(name):
+    tokenizer = FAMILIES[name].tokenizer()
+    template = tokens.training_template(tokenizer)
+    text, _ = tokens.render(ONE + MORE, tokenizer, template)
+    assert text == tokenizer.apply_chat_template(ONE + MORE, chat_template=template, tokenize=False)

@@ -8,16 +8,18 @@ turns, their end-of-turn token included, carry labels.
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from core.data.conversation import Conversation, Message, PlainText, RowProblem
 from core.errors import DataError
 
 IGNORED = -100  # torch's cross entropy leaves labels of this value out
+SIMPLE = {"role", "content"}
 Span = tuple[int, int]  # characters [start, end)
 
 PROBE: list[Message] = [
@@ -123,18 +125,26 @@ class _Page:
     template: str
     tools: list[dict] | None
 
-    def text(self, turns: int, **settings: Any) -> str:
-        """The first turns as text."""
+    def text(self, turns: int, asks: bool = False) -> str:
+        """The first turns as text; `asks` begins the answer to them."""
+        messages = self.messages[:turns]
         try:
+            if self.is_simple:
+                return _filled(self.tokenizer, self.template, messages, asks)
             return self.tokenizer.apply_chat_template(
-                self.messages[:turns], tools=self.tools, chat_template=self.template, tokenize=False, **settings
+                messages, tools=self.tools, chat_template=self.template, tokenize=False, add_generation_prompt=asks
             )
         except (TemplateError, TypeError, KeyError, IndexError) as error:
             raise RowProblem(f"does not fit the model's chat template: {error}") from error
 
+    @cached_property
+    def is_simple(self) -> bool:
+        """Whether there are but roles and contents, for which transformers prepares nothing."""
+        return not self.tools and all(message.keys() == SIMPLE for message in self.messages)
+
     def span(self, turn: int, whole: str) -> Span:
         """The characters of one assistant turn."""
-        before = self.text(turn, add_generation_prompt=True)
+        before = self.text(turn, asks=True)
         after = whole if turn == len(self.messages) - 1 else self.text(turn + 1)
         if not whole.startswith(after):
             # Phi writes the end of text once, after the last turn.
@@ -143,6 +153,19 @@ class _Page:
             raise RowProblem("cannot be trained on: the chat template rewrites earlier turns of this conversation")
         # The line break that many templates write after the end-of-turn token belongs to nobody.
         return len(before), len(after.rstrip("\n")) if after[len(before) :].strip() else len(after)
+
+
+def _filled(tokenizer: PreTrainedTokenizerBase, template: str, messages: list[Message], asks: bool) -> str:
+    """What `apply_chat_template` makes of simple messages, without its copies of them: half of the time of a preparation."""
+    compiled = _compile_jinja_template(template)
+    return compiled.render(
+        messages=messages, tools=None, documents=None, add_generation_prompt=asks, **_special_texts(tokenizer)
+    )
+
+
+@lru_cache(maxsize=8)
+def _special_texts(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    return dict(tokenizer.special_tokens_map)
 
 
 def rendered(
