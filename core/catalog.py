@@ -70,10 +70,6 @@ class Model(BaseModel):
             return self.parameters * bits // 8
         return self.linear_parameters * bits // 8 + (self.parameters - self.linear_parameters) * 2
 
-    def lora_parameters(self, rank: int) -> int:
-        """Trainable weights of LoRA on all projections: rank * (inputs + outputs) each (arXiv:2106.09685)."""
-        return self.layers * rank * sum(inputs + outputs for inputs, outputs in self.projections.values())
-
 
 class _Catalog(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError
 from core.data.mixing import too_heavy
 from core.errors import RecipeError
 from core.recipe_data import DataSection
-from core.recipe_problems import sentence
+from core.recipe_problems import sentences
 from core.recipe_sections import CheckpointSection, LauncherSection, LoraSection, ModelSection, Section, TrainingSection
+from core.training.methods import METHODS
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
 
@@ -51,14 +52,33 @@ class Recipe(Section):
         if problem := too_heavy([source.weight for source in train]):
             yield f"data.sources: {problem[0].lower()}{problem[1:]}"
 
+    def _unbuildable(self) -> Iterator[str]:
+        """What is wrong between the settings of the adapter."""
+        lora, method = self.lora, METHODS[self.lora.method]
+        if self.model.start_from and method.no_start_from:
+            yield (
+                f"lora.method: {lora.method} cannot go on from model.start_from, for {method.no_start_from}; choose lora, or "
+                "leave start_from empty."
+            )
+        if lora.targets == []:
+            yield "lora.targets: the list is empty; name modules such as q_proj, or write all-linear."
+        if lora.last_layer is not None and (lora.first_layer or 0) > lora.last_layer:
+            yield f"lora.first_layer: {lora.first_layer} comes after lora.last_layer, which is {lora.last_layer}."
+
     def contradictions(self) -> list[str]:
         """Settings that are fine alone and wrong together, a sentence each."""
-        problems = list(self._unmixable())
+        problems = [*self._unmixable(), *self._unbuildable()]
         if self.training.eval_every and not self.measures_held_out():
             problems.append(
                 f"training.eval_every: {self.training.eval_every} asks for a loss on held-out rows, but "
                 "data.eval_fraction is 0; hold some rows out, or leave eval_every empty."
             )
+        for key in ("early_stopping", "load_best"):
+            if getattr(self.training, key) and not self.measures_held_out():
+                problems.append(
+                    f"training.{key}: it goes by the loss on held-out rows, but data.eval_fraction is 0; hold some rows out, "
+                    "or leave it off."
+                )
         return problems
 
 
@@ -71,7 +91,7 @@ def parse(values: Any) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError([sentence(problem, Recipe) for problem in error.errors()]) from None
+        raise RecipeError(sentences(error.errors(), Recipe)) from None
     if problems := recipe.contradictions():
         raise RecipeError(problems)
     return recipe

@@ -15,6 +15,28 @@ LIMITS = {
     "too_short": "at least one is needed",
 }
 
+BRANCHES = ("literal[", "list[")
+
+
+def sentences(problems: list[ErrorDetails], recipe: type[BaseModel]) -> list[str]:
+    """One for each problem; of a field that is a word or a list of names, only what is wrong with the one it is."""
+    return [sentence(_without_branch(problem), recipe) for problem in problems if not _of_the_other_branch(problem)]
+
+
+def _branch(problem: ErrorDetails) -> str | None:
+    """What pydantic adds to the path of a field with several forms: `literal[…]` or `list[…]`."""
+    return next((part for part in problem["loc"] if isinstance(part, str) and part.startswith(BRANCHES)), None)
+
+
+def _of_the_other_branch(problem: ErrorDetails) -> bool:
+    branch, is_list = _branch(problem), isinstance(problem["input"], list)
+    return bool(branch) and (problem["type"] == "list_type" or (is_list and branch.startswith("literal[")))
+
+
+def _without_branch(problem: ErrorDetails) -> ErrorDetails:
+    branch = _branch(problem)
+    return problem | {"loc": tuple(part for part in problem["loc"] if part != branch)} if branch else problem
+
 
 def sentence(problem: ErrorDetails, recipe: type[BaseModel]) -> str:
     """`key.path: what is wrong, and what would be right.`"""
@@ -40,12 +62,17 @@ def _section(loc: tuple[int | str, ...], recipe: type[BaseModel]) -> type[BaseMo
     for part in loc[:-1]:
         if isinstance(part, str):
             annotation = section.model_fields[part].annotation
-            section = (get_args(annotation) or (annotation,))[0]
+            inner = (get_args(annotation) or (annotation,))[0]
+            if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+                return section
+            section = inner
     return section
 
 
 def _description(loc: tuple[int | str, ...], recipe: type[BaseModel]) -> str:
-    field: Any = _section(loc, recipe).model_fields.get(str(loc[-1]))
+    fields = _section(loc, recipe).model_fields
+    # The path of a list's or a table's entry goes on below its field.
+    field: Any = next((fields[part] for part in reversed(loc) if part in fields), None)
     return field.description if field else "Use one line of text"
 
 

@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.training.methods import METHODS
+
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")
 ]
+# Names of modules and parts of them; PEFT reads a name as a pattern, so nothing that means more than itself but the dot.
+ModuleName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.]+$")]
 
 
 class Section(BaseModel):
@@ -43,11 +47,12 @@ class ModelSection(Section):
 class LoraSection(Section):
     """How the adapter is built."""
 
-    method: Literal["lora", "qlora", "rslora", "dora"] = Field(
+    method: Literal[*METHODS] = Field(
         "lora",
         title="Method",
         description="`lora` is the standard. `qlora` holds the base model in 4 bits: a quarter of the memory, slower. "
-        "`rslora` scales better at ranks over 32. `dora` learns a little more per parameter, and is slower.",
+        "`rslora` scales better at ranks over 32. `dora` learns a little more per parameter, and is slower. `lora+` learns "
+        "in fewer steps. `pissa` and `eva` begin with better weights, from the model or from the data.",
     )
     rank: int = Field(
         16,
@@ -72,10 +77,41 @@ class LoraSection(Section):
         description="Share of the adapter's inputs switched off while training. Raise it if the held-out loss rises "
         "while the training loss falls; 0 is fastest.",
     )
-    targets: Literal["all-linear", "attention", "mlp"] = Field(
+    targets: Literal["all-linear", "attention", "mlp"] | list[ModuleName] = Field(
         "all-linear",
         title="Targets",
-        description="Which layers get an adapter. All linear layers learn best; fewer use less memory.",
+        description="Which layers get an adapter. All linear layers learn best; fewer use less memory. Or a list of the "
+        "model's own names, such as `[q_proj, v_proj]`.",
+    )
+    first_layer: int | None = Field(
+        None,
+        ge=0,
+        title="First layer",
+        description="The first layer that gets an adapter, counted from 0. Raise it to leave the early layers as they are, "
+        "which saves memory and forgets less. Empty: from the bottom.",
+    )
+    last_layer: int | None = Field(
+        None,
+        ge=0,
+        title="Last layer",
+        description="The last layer that gets an adapter, itself included. Empty: to the top.",
+    )
+    rank_pattern: dict[ModuleName, Annotated[int, Field(ge=1, le=512)]] = Field(
+        default_factory=dict,
+        title="Other ranks",
+        description="Modules with a rank of their own, such as `{down_proj: 32}`. Raise it where most is to be learned.",
+    )
+    alpha_pattern: dict[ModuleName, Annotated[int, Field(ge=1, le=2048)]] = Field(
+        default_factory=dict,
+        title="Other alphas",
+        description="Modules with an alpha of their own, such as `{down_proj: 64}`. Raise it together with the rank.",
+    )
+    plus_ratio: float = Field(
+        16,
+        ge=1,
+        le=256,
+        title="LoRA+ ratio",
+        description="How many times faster the second matrix learns; only `lora+` has it. Lower it if the loss jumps.",
     )
 
 
@@ -99,10 +135,29 @@ class TrainingSection(Section):
         title="Learning rate",
         description="Size of a step, mostly 5e-5 to 1e-3. Lower it if the loss jumps, raise it if it hardly moves.",
     )
-    schedule: Literal["cosine", "linear", "constant"] = Field(
+    schedule: Literal[
+        "cosine", "linear", "constant", "cosine_with_min_lr", "warmup_stable_decay", "polynomial", "inverse_sqrt"
+    ] = Field(
         "cosine",
         title="Schedule",
-        description="How the learning rate falls after the warm-up. `cosine` is a safe choice.",
+        description="How the learning rate falls after the warm-up. `cosine` is a safe choice; `warmup_stable_decay` stays "
+        "high and falls at the end; `constant` and `inverse_sqrt` suit runs whose end is open.",
+    )
+    min_rate: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        title="Lowest rate",
+        description="Share of the learning rate at which `cosine_with_min_lr` ends; no other schedule has it. Raise it if "
+        "the loss still falls at the end.",
+    )
+    decay: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        title="Decay",
+        description="Share of the steps, at the end, in which `warmup_stable_decay` falls; no other schedule has it. Raise "
+        "it for a calmer end.",
     )
     warmup: float = Field(
         0.03,
@@ -139,6 +194,21 @@ class TrainingSection(Section):
         title="Gradient clipping",
         description="Longer gradients are cut to this length. Lower it if the loss jumps.",
     )
+    optimizer: Literal["auto", "adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = Field(
+        "auto",
+        title="Optimizer",
+        description="`auto` is AdamW, fused; `adamw` the plain one. `adamw_8bit` keeps its state in a quarter of the memory, "
+        "`paged_adamw_8bit` moves it out of a full GPU as well. `adafactor` keeps hardly any. `sgd` keeps none, and needs "
+        "a learning rate ten to a hundred times higher.",
+    )
+    neftune: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        title="NEFTune noise",
+        description="Noise on the embeddings while training (arXiv:2310.05914), often 5. Raise it if a small data set is "
+        "learned by heart, lower it if the loss stays high. Empty: none.",
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         title="Precision",
@@ -158,6 +228,20 @@ class TrainingSection(Section):
         ge=1,
         title="Held-out loss every",
         description="Steps between two measurements on held-out rows. Empty: ten times a run.",
+    )
+    early_stopping: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        title="Stop early after",
+        description="Measurements of the held-out loss without a new best after which the run ends. Raise it if the loss "
+        "is noisy, lower it to save time. Empty: never.",
+    )
+    load_best: bool = Field(
+        False,
+        title="Keep the best",
+        description="The result is the adapter of the lowest held-out loss instead of the last step's; each new best is "
+        "saved. Turn it on for many epochs, where the end may be overfitted.",
     )
 
 

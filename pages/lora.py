@@ -7,6 +7,7 @@ from core.hardware import machine
 from studio import lora_form
 from studio.layout import page_header
 from studio.plan_panel import machine_card, outlook, plan_card, teaching
+from studio.preset_row import preset_row
 from studio.recipe_file import recipe_file, reset
 from studio.session import draft
 from studio.start_bar import start_bar
@@ -17,6 +18,8 @@ look = outlook(recipe)
 with page_header("LoRA", teaching(recipe, look)):
     st.button("Reset", icon=":material/undo:", type="tertiary", on_click=reset, key="reset")
     recipe_file(recipe)
+
+preset_row(recipe)
 
 grid = st.grid(3, min_column_width=280, gap="small", border=True)
 with grid.cell(column_span=2, row_span=2):

@@ -3,22 +3,28 @@
 import streamlit as st
 
 from core.recipe import Recipe
+from core.training.methods import METHODS
 from studio import recipe_form, words
 from studio.layout import section
 from studio.markdown import plain
-from studio.run_facts import METHODS
 from studio.schedule_chart import schedule_chart
 
-METHOD_COSTS = {
-    "lora": "Two small matrices beside each layer. The standard, and the fastest.",
-    "qlora": "LoRA on a base model held in 4 bits. A quarter of the memory for the weights, slower.",
-    "rslora": "Scaled by the square root of the rank, so that high ranks learn as they should.",
-    "dora": "Learns direction and size apart. A little better at low ranks, slower.",
-}
 RANKS = [2, 4, 8, 16, 32, 64, 128, 256]
 RATES = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3]
 DROPOUTS = [0, 0.05, 0.1, 0.15, 0.2, 0.3]
 TARGETS = {"all-linear": "All linear layers", "attention": "Attention", "mlp": "MLP"}
+SCHEDULES = {
+    "cosine_with_min_lr": "Cosine to a lowest rate",
+    "warmup_stable_decay": "Stable, then decay",
+    "inverse_sqrt": "Inverse square root",
+}
+OPTIMIZERS = {
+    "auto": "Automatic (AdamW)",
+    "adamw": "AdamW, not fused",
+    "adamw_8bit": "AdamW 8-bit",
+    "paged_adamw_8bit": "Paged AdamW 8-bit",
+    "sgd": "SGD",
+}
 AUTOMATIC = {"auto": "Automatic", "on": "On", "off": "Off"}
 PRECISIONS = {"auto": "Automatic", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
@@ -34,7 +40,7 @@ def essentials(recipe: Recipe, steps: int | None) -> None:
         _batch(recipe)
         _precision_and_measuring()
     with right:
-        recipe_form.choice("training.schedule")
+        recipe_form.select("training.schedule", SCHEDULES)
         schedule_chart(recipe.training, steps)
 
 
@@ -47,8 +53,8 @@ def _pair(one, other, recipe: Recipe) -> None:
 
 
 def _method(recipe: Recipe) -> None:
-    recipe_form.choice("lora.method", METHODS)
-    st.caption(METHOD_COSTS[recipe.lora.method])
+    recipe_form.select("lora.method", {name: method.title for name, method in METHODS.items()})
+    st.caption(METHODS[recipe.lora.method].cost)
 
 
 def _run_name(recipe: Recipe) -> None:
@@ -92,18 +98,39 @@ def _precision_and_measuring() -> None:
 def adapter(recipe: Recipe) -> None:
     lora = recipe.lora
     begin = f" · goes on from {plain(recipe.model.start_from)}" if recipe.model.start_from else ""
-    with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {TARGETS[lora.targets].lower()}{begin}"):
+    with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {_targets(lora.targets)}{begin}"):
         one, two = st.columns([1, 1.4], gap="medium")
         with one:
             recipe_form.slider("lora.dropout", DROPOUTS, "{:g}".format)
         with two:
-            recipe_form.choice("lora.targets", TARGETS)
+            _where(lora.targets)
+        one, two, three = st.columns(3, gap="medium")
+        with one:
+            recipe_form.number("lora.first_layer", empty="from the bottom")
+        with two:
+            recipe_form.number("lora.last_layer", empty="to the top")
+        with three:
+            if METHODS[lora.method].faster_b:
+                recipe_form.number("lora.plus_ratio", step=1, write="%g")
         recipe_form.text("model.start_from", empty="a fresh adapter")
+
+
+def _where(targets: str | list[str]) -> None:
+    """Three kinds of layers to choose from; a list of names, which a file has brought, is shown as it is."""
+    if isinstance(targets, str):
+        recipe_form.choice("lora.targets", TARGETS)
+    else:
+        st.caption(f"Targets, from the recipe file: {_targets(targets)}")
+
+
+def _targets(targets: str | list[str]) -> str:
+    return TARGETS[targets].lower() if isinstance(targets, str) else plain(", ".join(targets))
 
 
 def optimizer(recipe: Recipe) -> None:
     training = recipe.training
-    facts = f"AdamW · weight decay {training.weight_decay:g} · warm-up {words.percent(training.warmup)}"
+    named = OPTIMIZERS.get(training.optimizer, training.optimizer.capitalize())
+    facts = f"{named} · weight decay {training.weight_decay:g} · warm-up {words.percent(training.warmup)}"
     with _folded("trending_up", "Optimizer", f"{facts} · clip {training.max_grad_norm:g}"):
         one, two, three = st.columns(3, gap="medium")
         with one:
@@ -112,6 +139,16 @@ def optimizer(recipe: Recipe) -> None:
             recipe_form.number("training.max_grad_norm", step=0.1, write="%g")
         with three:
             recipe_form.number("training.warmup", step=0.01, write="%g")
+        one, two, three = st.columns(3, gap="medium")
+        with one:
+            recipe_form.select("training.optimizer", OPTIMIZERS)
+        with two:
+            recipe_form.number("training.neftune", step=1, write="%g", empty="none")
+        with three:
+            if training.schedule == "cosine_with_min_lr":
+                recipe_form.number("training.min_rate", step=0.05, write="%g")
+            if training.schedule == "warmup_stable_decay":
+                recipe_form.number("training.decay", step=0.05, write="%g")
 
 
 def keeping(recipe: Recipe) -> None:
@@ -128,6 +165,11 @@ def keeping(recipe: Recipe) -> None:
             recipe_form.number("checkpoints.keep")
         with four:
             recipe_form.number("training.log_every")
+        one, two = st.columns(2, gap="medium", vertical_alignment="bottom")
+        with one:
+            recipe_form.number("training.early_stopping", empty="never")
+        with two:
+            recipe_form.switch("training.load_best")
 
 
 def cadence(recipe: Recipe) -> str:

@@ -6,8 +6,7 @@ from core import catalog
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.recipe import Recipe
-
-METHODS = {"lora": "LoRA", "qlora": "QLoRA", "rslora": "rsLoRA", "dora": "DoRA"}
+from core.training.methods import METHODS
 
 
 def model_name(recipe: Recipe) -> str:
@@ -18,7 +17,7 @@ def model_name(recipe: Recipe) -> str:
 
 def method(recipe: Recipe) -> str:
     """LoRA r16"""
-    return f"{METHODS[recipe.lora.method]} r{recipe.lora.rank}"
+    return f"{METHODS[recipe.lora.method].title} r{recipe.lora.rank}"
 
 
 def data_names(recipe: Recipe) -> str:

@@ -1,9 +1,9 @@
 """The learning rate of every step, as the recipe's schedule makes it."""
 
-import math
 from typing import Any
 
 from core.recipe_sections import TrainingSection
+from core.training.schedules import rate_at, warmup_steps
 from studio import charts, words
 
 HEIGHT = 192
@@ -16,23 +16,6 @@ def schedule_chart(training: TrainingSection, steps: int | None) -> None:
     where = f"{warm:,} of {steps:,} steps" if steps else f"{words.percent(training.warmup)} of the steps"
     alt = f"The learning rate rises to {words.rate(training.learning_rate)} in {where}, then: {training.schedule}"
     charts.show(schedule_figure(training, steps), alt=alt, key="schedule")
-
-
-def warmup_steps(training: TrainingSection, steps: int) -> int:
-    """A share of the steps, rounded up, as transformers does (`TrainingArguments.get_warmup_steps`)."""
-    return math.ceil(steps * training.warmup)
-
-
-def rate_at(step: int, training: TrainingSection, steps: int) -> float:
-    """The learning rate after `step` steps: transformers' schedules with warm-up (transformers/optimization.py)."""
-    warm = warmup_steps(training, steps)
-    if step < warm:
-        return training.learning_rate * step / warm
-    if training.schedule == "constant":
-        return training.learning_rate
-    done = (step - warm) / max(1, steps - warm)
-    left = (1 + math.cos(math.pi * done)) / 2 if training.schedule == "cosine" else 1 - done
-    return training.learning_rate * max(0.0, left)
 
 
 def schedule_figure(training: TrainingSection, steps: int | None) -> dict[str, Any]:

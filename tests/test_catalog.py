@@ -31,25 +31,6 @@ def test_the_parameters_of_a_model_follow_from_its_shape(model):
     assert model.parameters == embeddings + model.linear_parameters + norms + model.hidden_size
 
 
-@pytest.mark.parametrize(
-    ("source", "trainable"),
-    [
-        ("starter", 4_884_480),
-        ("google/gemma-3-270m-it", 3_796_992),
-        ("Qwen/Qwen3-0.6B", 10_092_544),
-        ("meta-llama/Llama-3.2-1B-Instruct", 11_272_192),
-        ("meta-llama/Llama-3.2-3B-Instruct", 24_313_856),
-        ("meta-llama/Llama-3.1-8B", 41_943_040),
-    ],
-)
-def test_lora_of_rank_16_trains_as_many_parameters_as_peft_counts(source, trainable):
-    assert catalog.model(source).lora_parameters(16) == trainable
-
-
-def test_lora_grows_in_proportion_to_the_rank():
-    assert catalog.model("starter").lora_parameters(64) == 8 * catalog.model("starter").lora_parameters(8)
-
-
 def test_sixteen_bit_weights_take_two_bytes_a_parameter():
     assert catalog.model("starter").weights_bytes() == 269_030_016
     assert catalog.model("starter").weights_bytes(32) == 2 * 269_030_016

@@ -85,7 +85,10 @@ def test_all_problems_come_at_once_each_with_its_key_path():
     [
         ({"lora": {"rank": 0}}, "lora.rank: 0 is too small, it must be at least 1."),
         ({"training": {"learning_rate": 5}}, "training.learning_rate: 5 is too large, it must be at most 0.1."),
-        ({"lora": {"rnak": 8}}, "lora.rnak: unknown key; known here: method, rank, alpha, dropout, targets."),
+        (
+            {"lora": {"rnak": 8}},
+            "lora.rnak: unknown key; known here: method, rank, alpha, dropout, targets, first_layer, ",
+        ),
         (
             {"name": "../x"},
             "name: '../x' is not usable here. Letters, digits, spaces, dots, dashes; up to 60 characters.",

@@ -49,8 +49,20 @@ def events(job: Job, name: str) -> list[dict]:
         {"data": {"packing": True}, "training": {"batch": 1}},
         {"lora": {"method": "qlora"}},
         {"lora": {"method": "dora"}, "training": {"schedule": "linear", "epochs": 3, "max_steps": None}},
+        {"lora": {"method": "pissa", "rank_pattern": {"v_proj": 2}}},
+        {"lora": {"method": "eva"}},
+        {"lora": {"method": "lora+"}, "training": {"weight_decay": 0.1}},
+        {"training": {"neftune": 5, "optimizer": "adafactor", "schedule": "warmup_stable_decay"}},
+        # bitsandbytes keeps the state of smaller matrices in 32 bits.
+        {"training": {"optimizer": "adamw_8bit", "schedule": "polynomial"}, "lora": {"rank": 64}},
+        {"training": {"optimizer": "sgd", "schedule": "inverse_sqrt", "learning_rate": 0.1}},
+        {"training": {"load_best": True, "early_stopping": 50, "eval_every": 2, "schedule": "cosine_with_min_lr"}},
+        {"lora": {"method": "rslora", "first_layer": 1, "rank_pattern": {"down_proj": 8}}},
     ],
-    ids=["plain", "reports every 5 steps", "packing", "qlora", "dora over epochs"],
+    ids=[
+        *("plain", "reports every 5 steps", "packing", "qlora", "dora over epochs", "pissa", "eva", "lora+"),
+        *("neftune and adafactor", "8-bit adamw", "sgd", "best", "layers"),
+    ],
 )
 def test_a_resumed_run_is_the_same_run_bit_for_bit(toy, sections):
     recipe = toy_recipe(toy, **sections)

@@ -5,14 +5,15 @@ from itertools import product
 import pytest
 
 from core.recipe import Recipe
+from core.training.schedules import SCHEDULES, rate_at, settings, warmup_steps
 from studio.draft import changed
-from studio.schedule_chart import rate_at, schedule_figure, warmup_steps
-
-SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+from studio.schedule_chart import schedule_figure
 
 
 @pytest.mark.parametrize(
-    ("schedule", "run"), product(SCHEDULES, [(0, 10), (0.03, 40), (0.5, 7), (0.99, 3)]), ids=lambda value: str(value)
+    ("schedule", "run"),
+    product(SCHEDULES, [(0, 10), (0.03, 40), (0.5, 7), (0.99, 3), (0.5, 1)]),
+    ids=lambda value: str(value),
 )
 def test_the_drawn_schedule_is_that_of_transformers(schedule, run):
     import torch
@@ -21,7 +22,9 @@ def test_the_drawn_schedule_is_that_of_transformers(schedule, run):
     warmup, steps = run
     training = changed(Recipe(), {"training.schedule": schedule, "training.warmup": warmup}).training
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
-    scheduler = get_scheduler(SCHEDULES[schedule], optimizer, warmup_steps(training, steps), steps)
+    scheduler = get_scheduler(
+        SCHEDULES[schedule], optimizer, warmup_steps(training, steps), steps, settings(training, steps)
+    )
     expected = []
     for _ in range(steps):
         expected.append(scheduler.get_last_lr()[0])

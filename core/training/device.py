@@ -37,6 +37,7 @@ def choose_device(training: TrainingSection) -> Device:
     kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     name = torch.cuda.get_device_name() if kind == "cuda" else {"mps": "Apple GPU", "cpu": "CPU"}[kind]
     capability = torch.cuda.get_device_capability() if kind == "cuda" else None
+    _refuse_the_optimizer(training.optimizer, kind, name)
     if training.precision == "auto":
         chosen = precision_of(kind, capability, name)
         return Device(kind, name, chosen.name, chosen.reason)
@@ -49,6 +50,16 @@ def _refuse_the_impossible(precision: str, kind: str, capability: tuple[int, int
         raise ModelError(f"training.precision: fp16 needs a GPU for its loss scaling, and this is {name}. Choose auto.")
     if precision == "bf16" and capability is not None and capability < (8, 0):
         raise ModelError(f"training.precision: the {name} has no bf16. Choose auto, which takes fp16 here.")
+
+
+def _refuse_the_optimizer(optimizer: str, kind: str, name: str) -> None:
+    # bitsandbytes would fall back to an unpaged one on a CPU in silence.
+    if optimizer == "paged_adamw_8bit" and kind != "cuda":
+        raise ModelError(
+            f"training.optimizer: {optimizer} needs a CUDA GPU, and this is {name}. Choose auto or adafactor."
+        )
+    if optimizer == "adamw_8bit" and kind == "mps":
+        raise ModelError(f"training.optimizer: {optimizer} does not run on the {name}. Choose auto or adafactor.")
 
 
 def set_up(device: Device) -> None:

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
+from datasets import Dataset
 from peft import (
     LoraConfig,
     PeftModel,
     get_peft_model,
+    get_peft_model_state_dict,
     load_peft_weights,
     prepare_model_for_kbit_training,
     set_peft_model_state_dict,
@@ -20,23 +21,14 @@ from core.files import write_whole
 from core.models import starter
 from core.recipe import Recipe
 from core.recipe_sections import LoraSection
-from core.training import start
+from core.training import eva, pissa, start, targets
 from core.training.device import Device
-from core.training.plan import TARGETS
-
-# What each method adds to plain LoRA: rsLoRA (arXiv:2312.03732), DoRA (arXiv:2402.09353). QLoRA (arXiv:2305.14314) is
-# plain LoRA on a base model of 4 bits.
-METHODS: dict[str, dict[str, Any]] = {
-    "lora": {},
-    "qlora": {},
-    "rslora": {"use_rslora": True},
-    "dora": {"use_dora": True},
-}
+from core.training.methods import METHODS
 
 
 def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
-    """NF4 with double quantisation for QLoRA; None for a base model in full."""
-    if recipe.lora.method != "qlora":
+    """NF4 with double quantisation for a method of 4 bits; None for a base model in full."""
+    if METHODS[recipe.lora.method].bits != 4:
         return None
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -46,48 +38,79 @@ def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
     )
 
 
-def with_adapter(base: PreTrainedModel, recipe: Recipe, recomputes: bool = False) -> PeftModel:
+def with_adapter(
+    base: PreTrainedModel,
+    recipe: Recipe,
+    recomputes: bool = False,
+    saved: Path | None = None,
+    rows: Dataset | None = None,
+) -> PeftModel:
     """An adapter on a base model: fresh, its first weights drawn from the recipe's seed, or that of an earlier run.
 
+    `saved` is the checkpoint's folder that the trainer will go on from; `rows` are those that EVA looks through.
     Raises ModelError.
     """
     set_seed(recipe.training.seed)
-    if recipe.lora.method == "qlora":
+    method = METHODS[recipe.lora.method]
+    if method.bits == 4:
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
+    config = lora_config(recipe.lora, base)
     try:
-        model = get_peft_model(base, lora_config(recipe.lora))
+        model = get_peft_model(base, config)
     except ValueError as error:
         raise ModelError(f"lora.targets: {recipe.lora.targets} does not fit this model: {error}") from error
     if recipe.model.start_from:
         _load(model, start.folder_of(recipe.model.start_from))
+    if method.begins == "pissa":
+        pissa.begin(model, saved)
+    if method.begins == "eva" and not saved and rows is not None:
+        eva.begin(model, rows)
     return model
 
 
 def _load(model: PeftModel, folder: Path) -> None:
     """Put the weights of a saved adapter of the same shape in place of the fresh ones; raises ModelError."""
     try:
-        set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+        weights = load_peft_weights(str(folder), device="cpu")
+        _check_modules(model, set(weights), folder)
+        set_peft_model_state_dict(model, weights)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model.start_from: the adapter in {folder} does not fit: {str(error)[:300]}") from error
 
 
-def lora_config(lora: LoraSection) -> LoraConfig:
-    """PEFT's configuration of a recipe's LoRA section."""
+def _check_modules(model: PeftModel, saved: set[str], folder: Path) -> None:
+    """Raise ModelError where the saved adapter sits on other modules: PEFT would load what fits and keep silent."""
+    fresh = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    if different := sorted(fresh ^ saved):
+        raise ModelError(
+            f"model.start_from: the adapter in {folder} sits on other modules than lora.targets and the layers of this "
+            f"recipe, {different[0]} for one of {len(different):,}."
+        )
+
+
+def lora_config(lora: LoraSection, base: PreTrainedModel) -> LoraConfig:
+    """PEFT's configuration of a recipe's LoRA section; raises ModelError where the base model has no such modules."""
+    layers = targets.layers(lora, base)
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules="all-linear" if lora.targets == "all-linear" else list(TARGETS[lora.targets]),
+        target_modules=targets.modules(lora, base),
+        layers_to_transform=layers,
+        rank_pattern=dict(lora.rank_pattern),
+        alpha_pattern=dict(lora.alpha_pattern),
         task_type="CAUSAL_LM",
-        **METHODS[lora.method],
+        **METHODS[lora.method].config,
     )
 
 
-def make_portable(folder: Path, recipe: Recipe) -> None:
-    """Name the base model in a saved adapter as others know it; the folder it was loaded from means nothing elsewhere.
+def make_portable(folder: Path, recipe: Recipe, model: PeftModel) -> None:
+    """Make a saved adapter one that loads anywhere: on the untouched base, which is named as others know it.
 
     Only afterwards, for while it saves, PEFT looks the base model up, and would wait for the Hub.
     """
+    if METHODS[recipe.lora.method].begins == "pissa":
+        pissa.as_lora(folder, model)
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     write_whole(file, json.dumps(config | {"base_model_name_or_path": portable_name(recipe.model.source)}, indent=1))

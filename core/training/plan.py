@@ -2,11 +2,14 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 from core import catalog
 from core.hardware import Machine
 from core.recipe import Recipe
+from core.recipe_sections import LoraSection
+from core.training.methods import METHODS
 from core.where import Place, local_path, place_of
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -69,17 +72,33 @@ def eval_every(recipe: Recipe, steps: int) -> int:
 
 def trainable_parameters(recipe: Recipe) -> int | None:
     """LoRA weights: rank * (inputs + outputs) per target (arXiv:2106.09685); None for a model of unknown shape."""
-    model = catalog.model(recipe.model.source)
+    model, lora = catalog.model(recipe.model.source), recipe.lora
     if model is None:
         return None
-    shapes = [model.projections[name] for name in TARGETS[recipe.lora.targets]]
-    magnitudes = sum(outputs for _, outputs in shapes) if recipe.lora.method == "dora" else 0
-    return model.layers * (recipe.lora.rank * sum(inputs + outputs for inputs, outputs in shapes) + magnitudes)
+    names = TARGETS[lora.targets] if isinstance(lora.targets, str) else lora.targets
+    magnitudes = METHODS[lora.method].config.get("use_dora", False)
+    last = model.layers - 1 if lora.last_layer is None else lora.last_layer
+    total = 0
+    for layer in range(lora.first_layer or 0, min(last, model.layers - 1) + 1):
+        for projection, (inputs, outputs) in model.projections.items():
+            module = f"model.layers.{layer}.{'self_attn' if projection in ATTENTION else 'mlp'}.{projection}"
+            if any(module.endswith(f".{name}") for name in names):
+                total += rank_of(lora, module) * (inputs + outputs) + (outputs if magnitudes else 0)
+    return total
+
+
+def rank_of(lora: LoraSection, module: str) -> int:
+    """A module's rank: its own where a pattern matches its name, as PEFT matches them (`peft.utils.get_pattern_key`)."""
+    own = (rank for name, rank in lora.rank_pattern.items() if re.match(rf"(.*\.)?({name})$", module))
+    return next(own, lora.rank)
 
 
 def checkpoint_bytes(recipe: Recipe, trainable: int | None = None) -> int:
     """One checkpoint on disk; for a model of unknown shape, an adapter of ten million weights is assumed."""
-    return (trainable or trainable_parameters(recipe) or 10_000_000) * 12 + CHECKPOINT_EXTRA_BYTES
+    weights = trainable or trainable_parameters(recipe) or 10_000_000
+    # PiSSA saves what the adapter is and what it began as; its optimiser has two moments of the first only.
+    copies = 2 if METHODS[recipe.lora.method].begins == "pissa" else 1
+    return weights * (4 * copies + 8) + CHECKPOINT_EXTRA_BYTES
 
 
 def disk_bytes(recipe: Recipe) -> int:

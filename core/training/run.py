@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 from peft import PeftModel
@@ -13,6 +15,7 @@ from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
 from core.training import card, memory, packing, processes, resume
+from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
 from core.training.micro_batch import micro_batch
 from core.training.model import make_portable, quantization, with_adapter
@@ -63,7 +66,9 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) 
     with worker.finishing_the_step():
         worker.phase("running")
         try:
-            trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+            # A run that had come to its early end, and was killed before its result was written, needs the result only.
+            with suppress(PatienceEnded):
+                trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
         except RuntimeError as error:
             if not memory.is_too_small(error):
                 raise
@@ -80,7 +85,10 @@ def _load(session: Session, found: Found) -> PeftModel:
         base = load_base(found, device.weights_dtype, device.kind, quantization(recipe, device))
         if recipe.data.packing:
             packing.check(base, recipe.model.source)
-        return with_adapter(base, recipe, session.micro.recomputes)
+        begun = session.point.checkpoint
+        return with_adapter(
+            base, recipe, session.micro.recomputes, saved=begun.folder if begun else None, rows=session.train
+        )
     except RuntimeError as error:
         if not memory.is_too_small(error):
             raise
@@ -109,18 +117,37 @@ def _finish(session: Session, trainer: Trainer, tokenizer: PreTrainedTokenizerBa
     worker, job, state = session.worker, session.job, trainer.state
     if trainer.reporter.not_finite_since is not None:
         raise ModelError(trainer.reporter.hopeless())
-    rows, step = len(session.train), state.global_step
+    rows, step, early = len(session.train), state.global_step, trainer.judge.ended
+    whole = early or step == state.max_steps
+    best = best_checkpoint(worker) if whole and job.recipe.training.load_best else None
     aside = worker.files.adapter_aside
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(aside)
+    if best:
+        _copy_adapter(best.folder, aside)
+    else:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        model.save_pretrained(aside)
+        make_portable(aside, job.recipe, model)
     tokenizer.save_pretrained(aside)
-    make_portable(aside, job.recipe)
-    card.write(aside, job, {"steps": step, "held_out_loss": job.metrics.last_held_out_loss, "rows": rows})
+    loss = job.metrics.held_out_at[best.step] if best else job.metrics.last_held_out_loss
+    card.write(aside, job, {"steps": best.step if best else step, "held_out_loss": loss, "rows": rows})
     # Renamed when it is whole, so a half-written adapter is never offered.
     shutil.rmtree(worker.files.adapter, ignore_errors=True)
     aside.rename(worker.files.adapter)
-    if step < state.max_steps:
+    if not whole:
         saved = f"The checkpoint of step {step:,} is saved."
         worker.finish("stopped", f"Stopped after step {step:,} of {state.max_steps:,}. {saved}", step=step)
-    else:
-        what = "packed rows" if job.recipe.data.packing else "rows"
-        worker.finish("finished", f"Trained {step:,} steps on {rows:,} {what}.", step=step)
+        return
+    what = "packed rows" if job.recipe.data.packing else "rows"
+    said = [f"Trained {step:,} steps on {rows:,} {what}."]
+    if early:
+        measured = trainer.judge.without_progress
+        said.append(f"Ended early: the held-out loss had found no new best for {measured:,} measurements.")
+    if best:
+        said.append(f"The adapter is that of step {best.step:,}, the best by held-out loss ({loss:.3f}).")
+    worker.finish("finished", " ".join(said), step=step)
+
+
+def _copy_adapter(checkpoint: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy2(checkpoint / name, folder / name)

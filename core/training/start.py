@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from core import home
+from core import catalog, home
 from core.errors import JobError
 from core.files import read_json
 from core.jobs.listing import known_job
 from core.recipe import Recipe
+from core.training.methods import METHODS
 from core.training.plan import TARGETS
 from core.where import local_path
+
+# What an adapter's configuration means by leaving a key out.
+EMPTY: dict[str, Any] = {"rank_pattern": {}, "alpha_pattern": {}}
 
 
 def folder_of(name: str) -> Path:
@@ -33,7 +37,7 @@ def problems(recipe: Recipe) -> list[str]:
     return [
         f"{path}: the adapter of {name} has {saved.get(key)}, and this recipe asks for {value}. Set it to {saved.get(key)}."
         for key, (path, value) in asked.items()
-        if saved.get(key) != value
+        if saved.get(key, EMPTY.get(key)) != value
     ] + _target_problems(recipe, name, saved)
 
 
@@ -50,22 +54,27 @@ def is_run(name: str) -> bool:
 
 def _shape(recipe: Recipe) -> dict[str, tuple[str, Any]]:
     """Adapter configuration key -> the recipe's key and value."""
-    lora = recipe.lora
+    lora, config = recipe.lora, METHODS[recipe.lora.method].config
     return {
         "r": ("lora.rank", lora.rank),
         "lora_alpha": ("lora.alpha", lora.alpha),
-        "use_rslora": ("lora.method (rslora)", lora.method == "rslora"),
-        "use_dora": ("lora.method (dora)", lora.method == "dora"),
+        "rank_pattern": ("lora.rank_pattern", lora.rank_pattern),
+        "alpha_pattern": ("lora.alpha_pattern", lora.alpha_pattern),
+        "use_rslora": ("lora.method (rslora)", config.get("use_rslora", False)),
+        "use_dora": ("lora.method (dora)", config.get("use_dora", False)),
     }
 
 
 def _target_problems(recipe: Recipe, name: str, saved: dict[str, Any]) -> list[str]:
-    targets = saved.get("target_modules")
-    if not isinstance(targets, list) or {target.rpartition(".")[2] for target in targets} == set(
-        TARGETS[recipe.lora.targets]
-    ):
+    """What `all-linear` means is known for the catalog's models only; for others it is seen when the model is loaded."""
+    targets, asked = saved.get("target_modules"), recipe.lora.targets
+    if not isinstance(targets, list) or (asked == "all-linear" and catalog.model(recipe.model.source) is None):
         return []
-    return [f"lora.targets: the adapter of {name} sits on {', '.join(sorted(targets))}, not on {recipe.lora.targets}."]
+    names = TARGETS[asked] if isinstance(asked, str) else asked
+    if {target.rpartition(".")[2] for target in targets} == {target.rpartition(".")[2] for target in names}:
+        return []
+    wanted = asked if isinstance(asked, str) else ", ".join(asked)
+    return [f"lora.targets: the adapter of {name} sits on {', '.join(sorted(targets))}, not on {wanted}."]
 
 
 def _of_run(name: str) -> Path | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.optimizers import create_loraplus_optimizer
 from torch import distributed
 from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
@@ -12,13 +13,22 @@ from trl import SFTConfig, SFTTrainer
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss
+from core.training import checkpoints, cpu_loss, schedules
+from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
+from core.training.methods import METHODS
 from core.training.model import make_portable
 from core.training.plan import eval_every
 from core.training.session import Session
 
-SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+OPTIMIZERS = {
+    "auto": "adamw_torch_fused",
+    "adamw": "adamw_torch",
+    "adamw_8bit": "adamw_bnb_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+    "adafactor": "adafactor",
+    "sgd": "sgd",
+}
 # Never reached: `save_steps` has no word for "only at the end".
 NEVER = 10**12
 
@@ -28,6 +38,7 @@ class Trainer(SFTTrainer):
 
     session: Session
     reporter: Reporter
+    judge: HeldOutJudge
     lazy_loss: bool = False
 
     def compute_loss(
@@ -51,6 +62,25 @@ class Trainer(SFTTrainer):
             Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
             return {}
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The recipe's optimiser; for LoRA+ with its groups, of which the second matrices learn faster."""
+        lora = self.session.job.recipe.lora
+        if self.optimizer is None and METHODS[lora.method].faster_b:
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = create_loraplus_optimizer(
+                self.accelerator.unwrap_model(self.model),
+                kind,
+                loraplus_lr_ratio=lora.plus_ratio,
+                loraplus_weight_decay=self.args.weight_decay,
+                **settings,
+            )
+        return super().create_optimizer(model)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """PiSSA's adapter was put in place with its base (`pissa.begin`); the one in the folder has twice its rank."""
+        if METHODS[self.session.job.recipe.lora.method].begins != "pissa":
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
         if self.reporter.not_finite_since is None and not _finite(model):
@@ -66,7 +96,7 @@ class Trainer(SFTTrainer):
             _together()
             if self.is_world_process_zero():
                 home.reporter_file(written).write_text(json.dumps(self.reporter.saved()))
-                make_portable(written, job.recipe)
+                make_portable(written, job.recipe, self.accelerator.unwrap_model(self.model))
                 size = checkpoints.publish(written, job, step, self.session.made())
                 self.session.worker.event("checkpoint", step=step, size_bytes=size)
                 checkpoints.prune(job, job.recipe.checkpoints.keep)
@@ -84,7 +114,8 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     checkpoint = session.point.checkpoint
     saved = (read_json(home.reporter_file(checkpoint.folder)) if checkpoint else None) or {}
     reporter = Reporter(worker, session.device, recipe.training.log_every, saved)
-    callbacks = [reporter, Stopper(session.stop_asked)]
+    judge = HeldOutJudge(session.job, recipe.training.early_stopping, recipe.training.load_best)
+    callbacks = [reporter, judge, Stopper(session.stop_asked)]
     if recipe.checkpoints.every_minutes:
         callbacks.append(MinuteSaver(recipe.checkpoints.every_minutes))
     trainer = Trainer(
@@ -95,7 +126,7 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    trainer.session, trainer.reporter = session, reporter
+    trainer.session, trainer.reporter, trainer.judge = session, reporter, judge
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
@@ -116,8 +147,11 @@ def _settings(session: Session) -> SFTConfig:
         per_device_eval_batch_size=micro.batch,
         gradient_accumulation_steps=micro.accumulation,
         learning_rate=training.learning_rate,
-        lr_scheduler_type=SCHEDULES[training.schedule],
-        warmup_steps=training.warmup,
+        lr_scheduler_type=schedules.SCHEDULES[training.schedule],
+        lr_scheduler_kwargs=schedules.settings(training, session.steps),
+        warmup_steps=schedules.warmup_steps(training, session.steps),
+        optim=OPTIMIZERS[training.optimizer],
+        neftune_noise_alpha=training.neftune,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=device.precision == "bf16",
