@@ -12,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.errors import ModelError
+from core.errors import ModelError, StudioError
 from core.inference import cpu
 from core.inference import weights as weights_file
+from core.inference.batch import Row
 from core.inference.choices import Target, choices, target_of
 from core.inference.cpu import LONG_INPUT, quicken
 from core.inference.engine import Engine
@@ -55,6 +56,14 @@ class Ear:
         self.text = ""
         self.tokens = 0
         self.patience = patience
+        self.reason: str | None = None
+        self.error: StudioError | None = None
+
+    def finish(self, reason: str) -> None:
+        self.reason = reason
+
+    def fail(self, error: StudioError) -> None:
+        self.error = error
 
     def say(self, text: str, tokens: int) -> None:
         self.text += text
@@ -67,7 +76,9 @@ def answer(engine: Engine, model: Path, adapter: Path | None = None, ear: Ear | 
     ear = ear or Ear()
     request = parse(HELLO | {"temperature": 0, "max_tokens": 30} | asked)
     target = Target(str(model), adapter=adapter)
-    engine.answer(request, target, read(target, request.messages), ear)
+    engine.answer([Row(request, target, read(target, request.messages), ear)])
+    if ear.error:
+        raise ear.error
     return ear.text
 
 
@@ -308,8 +319,8 @@ def test_an_answer_ends_where_the_context_does(toy):
     prompt = read(Target(str(toy)), request.messages)
     short = type(prompt)(prompt.found, prompt.tokenizer, prompt.ids, 2, prompt.ends)
     ear = Ear()
-    assert Engine().answer(request, Target(str(toy)), short, ear) == "length"
-    assert ear.tokens == 2
+    Engine().answer([Row(request, Target(str(toy)), short, ear)])
+    assert (ear.tokens, ear.reason) == (2, "length")
 
 
 def test_beside_a_training_half_of_the_cores_answer(monkeypatch):

@@ -1,10 +1,11 @@
-"""One answer between two worlds: the thread that computes it and the event loop that sends it."""
+"""Answers between two worlds: the thread that computes them and the event loop that sends them."""
 
 import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from core.errors import EngineError, StudioError
 
@@ -14,44 +15,86 @@ SIGN_OF_LIFE_S = 1.0
 log = logging.getLogger(__name__)
 
 
-class Answering:
-    """Submits the computation at once; whoever made it reads `pieces` and calls `cancel` in the end, come what may."""
+@dataclass(frozen=True)
+class News:
+    """Something new of one answer: more text, or its end, good or bad; and its tokens by now."""
 
-    def __init__(self, compute: Callable[["Answering"], str], pool: Executor):
-        self.cancelled = threading.Event()
+    index: int
+    tokens: int
+    text: str = ""
+    reason: str | None = None
+    error: StudioError | None = None
+
+    @property
+    def last(self) -> bool:
+        return self.reason is not None or self.error is not None
+
+
+class Pane:
+    """Listens to one of the answers, in the computing thread, and passes on what it hears; after an end nothing."""
+
+    def __init__(self, index: int, cancelled: threading.Event, post: Callable[[News], None]):
+        self.cancelled = cancelled
+        self.index = index
         self.tokens = 0
-        self.reason: str | None = None
-        self._loop = asyncio.get_running_loop()
-        self._pieces: asyncio.Queue[tuple[str, int] | None] = asyncio.Queue()
-        self._result = pool.submit(compute, self)
-        self._result.add_done_callback(lambda _: self._post(None))
+        self.over = False
+        self._post = post
 
     def say(self, text: str, tokens: int) -> None:
-        """Called by the computing thread."""
-        self._post((text, tokens))
+        self.tokens = tokens
+        self._post(News(self.index, tokens, text))
 
-    def _post(self, piece: tuple[str, int] | None) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+    def finish(self, reason: str) -> None:
+        self._end(News(self.index, self.tokens, reason=reason))
 
-    async def pieces(self) -> AsyncIterator[str]:
-        """Text as it comes, and "" at least every second; raises StudioError where the computation failed."""
-        while (piece := await self._next()) is not None:
-            text, self.tokens = piece
-            yield text
-        if error := self._result.exception():
-            raise _in_words(error) from error
-        self.reason = self._result.result()
+    def fail(self, error: StudioError) -> None:
+        self._end(News(self.index, self.tokens, error=error))
 
-    async def _next(self) -> tuple[str, int] | None:
+    def _end(self, news: News) -> None:
+        if not self.over:
+            self.over = True
+            self._post(news)
+
+
+class Answering:
+    """Submits the computation at once; whoever made it reads `news` and calls `cancel` in the end, come what may."""
+
+    def __init__(self, compute: Callable[[list[Pane]], None], pool: Executor, count: int = 1):
+        self._cancelled = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Queue[News | None] = asyncio.Queue()
+        self.panes = [Pane(index, self._cancelled, self._post) for index in range(count)]
+        self._result = pool.submit(self._compute, compute)
+        self._result.add_done_callback(lambda _: self._post(None))
+
+    def _compute(self, compute: Callable[[list[Pane]], None]) -> None:
+        """Whatever goes wrong is told to those who still wait for an answer: it is their request that failed."""
         try:
-            return await asyncio.wait_for(self._pieces.get(), SIGN_OF_LIFE_S)
-        except TimeoutError:
-            return "", self.tokens
+            compute(self.panes)
+        except Exception as error:  # noqa: BLE001  models fail in every way there is, and the engine goes on
+            for pane in self.panes:
+                pane.fail(_in_words(error))
+
+    def _post(self, news: News | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._news.put_nowait, news)
+
+    async def news(self) -> AsyncIterator[News | None]:
+        """What is new, until all answers are over; None where nothing was for a second."""
+        running = True
+        while running:
+            try:
+                news = await asyncio.wait_for(self._news.get(), SIGN_OF_LIFE_S)
+            except TimeoutError:
+                yield None
+                continue
+            running = news is not None
+            if news:
+                yield news
 
     def cancel(self) -> None:
         """Nobody listens any more: do not begin, or end at the next token."""
-        self.cancelled.set()
+        self._cancelled.set()
         self._result.cancel()
 
 

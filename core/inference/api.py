@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,10 +12,23 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.errors import StudioError
-from core.inference import prompt as prompts
-from core.inference.answering import Answering
-from core.inference.choices import choices, target_of
-from core.inference.protocol import Reply, RequestError, error_body, parse
+from core.inference.answering import Answering, News, Pane
+from core.inference.batch import Row
+from core.inference.choices import Target, choices, target_of
+from core.inference.engine import Engine
+from core.inference.prompt import Prompt, read
+from core.inference.protocol import (
+    CompareRequest,
+    Message,
+    Reply,
+    RequestError,
+    Sampled,
+    StreamOptions,
+    error_body,
+    error_of,
+    parse,
+    status_of,
+)
 
 LARGEST_REQUEST_BYTES = 8_000_000
 
@@ -30,19 +42,47 @@ def models(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """`POST /v1/chat/completions`, whole or as a stream; what cannot be answered is refused before anything is loaded."""
     ask = parse(await _json(request))
-    target = await run_in_threadpool(target_of, ask.model)
+    target, prompt = await run_in_threadpool(_prompt, ask.model, ask.messages, "model")
+    answering = _begin(request, ask, [(target, prompt)])
+    replies = [Reply(ask.model, len(prompt.ids), ask.stream_options)]
+    return EventStream(answering, replies) if ask.stream else await _whole(request, answering, replies[0])
+
+
+async def compare(request: Request) -> Response:
+    """`POST /v1/compare`: up to four models answer the same side by side, as a stream; each event has its model's index."""
+    ask = parse(await _json(request), CompareRequest)
+    asked = zip(ask.models, ask.conversations, strict=True)
+    prompts = [await run_in_threadpool(_prompt, model, messages, "models") for model, messages in asked]
+    answering = _begin(request, ask, prompts)
+    replies = [
+        Reply(model, len(prompt.ids), StreamOptions(continuous_usage_stats=True), index)
+        for index, (model, (_, prompt)) in enumerate(zip(ask.models, prompts, strict=True))
+    ]
+    return EventStream(answering, replies)
+
+
+def _prompt(model: str, messages: list[Message], param: str) -> tuple[Target, Prompt]:
+    """Who answers, and what it reads; raises RequestError."""
+    target = target_of(model)
     if target is None:
         raise RequestError(
-            f"There is no model {ask.model!r} here. Give a run, RUN@STEP, a Hub id, a model folder or `starter`; "
+            f"There is no model {model!r} here. Give a run, RUN@STEP, a Hub id, a model folder or `starter`; "
             "/v1/models lists what is known.",
             status=404,
             code="model_not_found",
+            param=param,
         )
-    prompt = await run_in_threadpool(prompts.read, target, ask.messages)
-    state = request.app.state
-    answering = Answering(partial(state.engine.answer, ask, target, prompt), state.pool)
-    reply = Reply(ask, len(prompt.ids))
-    return EventStream(answering, reply) if ask.stream else await _whole(request, answering, reply)
+    return target, read(target, messages)
+
+
+def _begin(request: Request, ask: Sampled, prompts: list[tuple[Target, Prompt]]) -> Answering:
+    """Line up for the engine: first come, first served."""
+    engine: Engine = request.app.state.engine
+
+    def compute(panes: list[Pane]) -> None:
+        engine.answer([Row(ask, *prompt, pane) for prompt, pane in zip(prompts, panes, strict=True)])
+
+    return Answering(compute, request.app.state.pool, len(prompts))
 
 
 async def _json(request: Request) -> Any:
@@ -60,22 +100,26 @@ async def _json(request: Request) -> Any:
 async def _whole(request: Request, answering: Answering, reply: Reply) -> Response:
     texts = []
     try:
-        async for text in answering.pieces():
-            texts.append(text)
+        async for news in answering.news():
             if await request.is_disconnected():
                 raise ClientDisconnect
+            if news and news.error:
+                raise news.error
+            if news and news.reason:
+                return JSONResponse(reply.whole("".join(texts), news.tokens, news.reason))
+            texts.append(news.text if news else "")
     finally:
         answering.cancel()
-    return JSONResponse(reply.whole("".join(texts), answering.tokens, answering.reason))
+    raise ClientDisconnect  # only what nobody waits for ends without a last word
 
 
 class EventStream(StreamingResponse):
-    """An answer as server-sent events; whatever ends it, its computation ends too."""
+    """Answers as server-sent events; whatever ends it, its computation ends too."""
 
-    def __init__(self, answering: Answering, reply: Reply):
+    def __init__(self, answering: Answering, replies: list[Reply]):
         self.answering = answering
         headers = {"Cache-Control": "no-store"}
-        super().__init__(events(answering, reply), media_type="text/event-stream", headers=headers)
+        super().__init__(events(answering, replies), media_type="text/event-stream", headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -84,33 +128,36 @@ class EventStream(StreamingResponse):
             self.answering.cancel()
 
 
-async def events(answering: Answering, reply: Reply) -> AsyncIterator[str]:
-    """The role, the text, the reason, the numbers if asked for, the end; or an error instead of what is left."""
-    yield _event(reply.chunk({"role": "assistant", "content": ""}, 0))
-    try:
-        async for text in answering.pieces():
+async def events(answering: Answering, replies: list[Reply]) -> AsyncIterator[str]:
+    """The roles, the text, the reasons, the numbers if asked for, the end; or an error instead of what is left."""
+    for reply in replies:
+        yield _event(reply.chunk({"role": "assistant", "content": ""}, 0))
+    async for news in answering.news():
+        if news and news.last:
+            for event in _last_events(replies[news.index], news):
+                yield _event(event)
+            if news.error and len(replies) == 1:
+                return
+        else:
             # A line that begins with a colon is a comment: nothing new, but still here.
-            yield _event(reply.chunk({"content": text}, answering.tokens)) if text else ": waiting\n\n"
-    except StudioError as error:
-        yield _event(error_body(str(error), *_status(error)))
-        return
-    yield _event(reply.chunk({}, answering.tokens, answering.reason))
-    if reply.ask.stream_options.include_usage:
-        yield _event(reply.usage_chunk(answering.tokens))
+            text = news and news.text
+            yield _event(replies[news.index].chunk({"content": text}, news.tokens)) if text else ": waiting\n\n"
     yield "data: [DONE]\n\n"
+
+
+def _last_events(reply: Reply, news: News) -> list[dict[str, Any]]:
+    if news.error:
+        return [reply.error(news.error)]
+    numbers = [reply.usage_chunk(news.tokens)] if reply.options.include_usage else []
+    return [reply.chunk({}, news.tokens, news.reason), *numbers]
 
 
 def _event(values: dict[str, Any]) -> str:
     return f"data: {json.dumps(values)}\n\n"
 
 
-def _status(error: StudioError) -> tuple[int, str]:
-    return (error.status, error.code) if isinstance(error, RequestError) else (500, "engine_failed")
-
-
-def _sentence(request: Request, error: Exception) -> Response:
-    status, code = _status(error)
-    return JSONResponse(error_body(str(error), status, code), status)
+def _sentence(request: Request, error: StudioError) -> Response:
+    return JSONResponse(error_of(error), status_of(error))
 
 
 def _http(request: Request, error: HTTPException) -> Response:
@@ -126,5 +173,9 @@ def _bug(request: Request, error: Exception) -> Response:
     return JSONResponse(error_body(message, 500, "engine_failed"), 500)
 
 
-ROUTES = [Route("/v1/models", models), Route("/v1/chat/completions", complete, methods=["POST"])]
+ROUTES = [
+    Route("/v1/models", models),
+    Route("/v1/chat/completions", complete, methods=["POST"]),
+    Route("/v1/compare", compare, methods=["POST"]),
+]
 IN_WORDS = {StudioError: _sentence, HTTPException: _http, ClientDisconnect: _gone, Exception: _bug}

@@ -2,8 +2,7 @@
 
 import gc
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -15,10 +14,14 @@ from transformers import PreTrainedModel
 from core.errors import ModelError
 from core.inference.choices import ADAPTER_FILES
 from core.inference.cpu import quicken
+from core.inference.protocol import MOST_MODELS
 from core.models.load import Found, load_base
 
-# A run and a few of its checkpoints beside each other; an adapter takes a few percent of its base.
-MOST_ADAPTERS = 4
+# PEFT's name for rows of a batch that no adapter touches.
+BASE = "__base__"
+
+# As many as are compared at once; an adapter takes a few percent of its base.
+MOST_ADAPTERS = MOST_MODELS
 
 # What PEFT and safetensors raise for an adapter that is broken, or that belongs to another base.
 UNFIT = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
@@ -43,17 +46,25 @@ class Weights:
         self.adapters: OrderedDict[str, str] = OrderedDict()  # which file, in which version -> its name in PEFT
         self._numbers = count(1)
 
-    @contextmanager
-    def answering_as(self, found: Found, adapter: Path | None) -> Iterator[PreTrainedModel | PeftModel]:
-        """The model, ready to answer as the base or as one adapter on it; raises ModelError."""
+    def name_of(self, found: Found, adapter: Path | None) -> str:
+        """What `generate` calls the base or an adapter on it, loaded if need be; raises ModelError."""
         self._hold(found)
-        if adapter is None:
+        return BASE if adapter is None else self._name_of(adapter)
+
+    def mixes(self, name: str) -> bool:
+        """Whether it can answer in one batch with others; PEFT refuses that for DoRA."""
+        return name == BASE or not self.model.peft_config[name].use_dora
+
+    def generate(self, names: list[str], **settings) -> None:
+        """Let each row answer as the base or the adapter of that name."""
+        if set(names) == {BASE}:
             with self._without_adapters():
-                yield self.model
+                self.model.generate(**settings)
+        elif len(set(names)) == 1:
+            self.model.set_adapter(names[0])
+            self.model.generate(**settings)
         else:
-            name = self._name_of(adapter)  # first: it may put a PEFT model in the place of the base
-            self.model.set_adapter(name)
-            yield self.model
+            self.model.generate(adapter_names=names, **settings)
 
     def unload(self) -> None:
         """Free the memory of everything; the next answer loads again."""
