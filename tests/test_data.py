@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core import home
 from core.data import preview, sources
-from core.data.conversation import RowProblem
+from core.data.conversation import PlainText, RowProblem
 from core.data.formats.recognise import Reading, columns_of, reading_of
 from core.data.formats.table import FORMATS
 from core.data.prepare import find_model, prepare
@@ -121,11 +121,12 @@ def test_any_values_are_a_conversation_or_a_sentence(layout, first, second, thir
     row = dict(zip(names, [first, second, third], strict=False))
     source = Source(layout=layout, template="{x} {y}")
     try:
-        messages = Reading(source, FORMATS[layout], columns_of(source, FORMATS[layout])).conversation(row).messages
+        said = Reading(source, FORMATS[layout], columns_of(source, FORMATS[layout])).conversation(row)
     except RowProblem as problem:
         assert str(problem)
     else:
-        assert all(isinstance(message["content"], str) and message["content"].strip() for message in messages)
+        texts = [said.text] if isinstance(said, PlainText) else [message["content"] for message in said.messages]
+        assert all(isinstance(text, str) and text.strip() for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from core import home
-from core.data.store import RowWriter
-from core.data.tokens import IGNORED, Encoded
+from core.data.store import EncodedRow, RowWriter, batches_of
+from core.data.tokens import IGNORED
 from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.load import Found, load_base, load_tokenizer
@@ -96,12 +97,21 @@ def trainer_of(toy, rows: list[Sample], packed: bool) -> Trainer:
 
 
 def prepared(rows: list[Sample], name: str) -> home.PreparedFiles:
-    files = home.prepared_files(name)
+    """A prepared set of one data set, every row trained on."""
+    files, encoded = home.prepared_files(name), home.encoded_files(name)
     files.folder.mkdir(parents=True)
-    with RowWriter(files.rows) as writer:
-        writer.write([Encoded(row.ids, row.labels, "", []) for row in rows], 0, list(range(len(rows))))
-    files.held_out.write_text(json.dumps([]))
+    encoded.folder.mkdir(parents=True)
+    with RowWriter(encoded) as writer:
+        writer.write(batches_of([encoded_row(row, number) for number, row in enumerate(rows)]))
+    np.save(files.train, np.arange(len(rows)))
+    np.save(files.held_out, np.array([], np.int64))
+    files.report.write_text(json.dumps({"sources": [{"key": name}]}))
     return files
+
+
+def encoded_row(row: Sample, number: int) -> EncodedRow:
+    counts = {"row": number, "length": len(row.ids), "supervised": 0, "lost": 0, "body": 0, "digest": number}
+    return EncodedRow(input_ids=row.ids, labels=row.labels, text="", ends=[0] * len(row.ids), **counts)
 
 
 def batch_of(trainer: Trainer) -> dict:

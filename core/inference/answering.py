@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from core.errors import EngineError, StudioError
@@ -64,16 +64,15 @@ class Answering:
         self._loop = asyncio.get_running_loop()
         self._news: asyncio.Queue[News | None] = asyncio.Queue()
         self.panes = [Pane(index, self._cancelled, self._post) for index in range(count)]
-        self._result = pool.submit(self._compute, compute)
-        self._result.add_done_callback(lambda _: self._post(None))
+        self._result = pool.submit(compute, self.panes)
+        self._result.add_done_callback(self._end)
 
-    def _compute(self, compute: Callable[[list[Pane]], None]) -> None:
-        """Whatever goes wrong is told to those who still wait for an answer: it is their request that failed."""
-        try:
-            compute(self.panes)
-        except Exception as error:  # noqa: BLE001  models fail in every way there is, and the engine goes on
+    def _end(self, done: Future) -> None:
+        """Whatever went wrong is told to those who still wait for an answer: it is their request that failed."""
+        if not done.cancelled() and (error := done.exception()):
             for pane in self.panes:
                 pane.fail(_in_words(error))
+        self._post(None)
 
     def _post(self, news: News | None) -> None:
         if not self._loop.is_closed():
