@@ -11,6 +11,7 @@ import openai
 import pytest
 import torch
 
+from core import talk
 from core.errors import EngineError
 from core.inference import process
 from core.inference.client import Comparison, Sampling, compare
@@ -256,3 +257,12 @@ def test_a_comparison_that_cannot_be_made_says_why(engine, toys, change, status,
     refusal = httpx2.post(f"{engine.url}/v1/compare", json=body, headers=engine.headers, timeout=60)
     error = refusal.json()["error"]
     assert (refusal.status_code, error["param"]) == (status, param) and said in error["message"]
+
+
+# Last in this file: it ends the engine.
+def test_the_command_line_prints_a_run_beside_its_base_and_a_checkpoint(toys, there, capsys):
+    models = ["shouter", talk.other_id("base", "shouter"), talk.other_id("other@10", "shouter")]
+    assert models == ["shouter", toys.parrot, "other@10"]
+    talk.side_by_side(models, "Hi", temperature=0, max_tokens=40)
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"=== shouter\n{SHOUT}\n\n=== {toys.parrot}\n{WORDS}\n\n=== other@10\n")
