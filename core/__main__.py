@@ -139,13 +139,22 @@ def chat(
     checkpoint: Annotated[
         int | None, typer.Option(help="The checkpoint of this step instead of the final adapter.")
     ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(help="Another job or model, or `base`, to answer beside it; repeatable, four in all."),
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
 ) -> None:
     """Talk with a base model or a trained one."""
     from core import talk
 
-    talk.talk(talk.model_id(model, checkpoint), prompt, temperature, max_tokens)
+    chosen = talk.model_id(model, checkpoint)
+    if compare:
+        others = [talk.other_id(name, chosen) for name in compare]
+        talk.side_by_side([chosen, *others], prompt, temperature, max_tokens)
+    else:
+        talk.talk(chosen, prompt, temperature, max_tokens)
 
 
 @recipe_app.command("check")

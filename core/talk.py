@@ -5,7 +5,7 @@ import sys
 from core.errors import EngineError, JobError, StudioError
 from core.inference import process
 from core.inference.choices import target_of
-from core.inference.client import Sampling, stream
+from core.inference.client import Sampling, compare, stream
 from core.jobs.listing import find_job
 from core.where import Place, place_of
 
@@ -27,6 +27,15 @@ def model_id(name: str, checkpoint: int | None) -> str:
     return found
 
 
+def other_id(name: str, beside: str) -> str:
+    """As `model_id`; `base` is what the model beside it was trained from, RUN@STEP a checkpoint."""
+    if name == "base":
+        target = target_of(beside)
+        return target.source if target else beside
+    run, _, step = name.rpartition("@")
+    return model_id(run, int(step)) if run and step.isdecimal() else model_id(name, None)
+
+
 def talk(model: str, prompt: str | None, temperature: float, max_tokens: int) -> None:
     """Answer one prompt, or converse until the input ends; raises EngineError."""
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
@@ -37,6 +46,33 @@ def talk(model: str, prompt: str | None, temperature: float, max_tokens: int) ->
             _converse(model, sampling)
     finally:
         process.stop()
+
+
+def side_by_side(models: list[str], prompt: str | None, temperature: float, max_tokens: int) -> None:
+    """Let several models answer one prompt, or each line of the input, for itself; raises EngineError."""
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
+    try:
+        if prompt is not None:
+            _print_answers(models, prompt, sampling)
+            return
+        print("Every question stands alone. An empty line or Ctrl-D ends it.", file=sys.stderr)
+        while question := _question():
+            _print_answers(models, question, sampling)
+    finally:
+        process.stop()
+
+
+def _print_answers(models: list[str], question: str, sampling: Sampling) -> None:
+    answers = compare(process.engine(), models, [{"role": "user", "content": question}], sampling)
+    said = ["" for _ in models]
+    for index, text in answers:
+        said[index] += text
+    for model, text, error in zip(models, said, answers.errors, strict=True):
+        print(f"=== {model}\n{text}\n", flush=True)
+        if error:
+            print(error, file=sys.stderr)
+    if not any(said):
+        raise EngineError("None of the models said anything.")
 
 
 def _converse(model: str, sampling: Sampling) -> None:

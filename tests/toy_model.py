@@ -69,6 +69,16 @@ def make_toy_adapter(folder: Path, model: Path, seed: int = 1, alpha: int = 64) 
     return folder
 
 
+def make_toy_shouter(folder: Path, model: Path, token: str = "the") -> Path:
+    """An adapter under which a toy model says one word for ever: its LoRA on the last layer adds to that word alone."""
+    base = AutoModelForCausalLM.from_pretrained(model)
+    tuned = get_peft_model(base, LoraConfig(r=1, target_modules=["lm_head"], lora_bias=True, task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        tuned.base_model.model.lm_head.lora_B["default"].bias[toy_tokenizer().convert_tokens_to_ids(token)] = 1e4
+    tuned.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
 def make_toy_parrot(folder: Path, words: str) -> Path:
     """A toy model that was taught, in a few seconds, to answer everything with these words; returns the folder."""
     make_toy_model(folder)

@@ -19,7 +19,6 @@ from core.inference.engine import Engine
 from core.inference.prompt import Prompt, read
 from core.inference.protocol import (
     CompareRequest,
-    Message,
     Reply,
     RequestError,
     Sampled,
@@ -42,7 +41,8 @@ def models(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """`POST /v1/chat/completions`, whole or as a stream; what cannot be answered is refused before anything is loaded."""
     ask = parse(await _json(request))
-    target, prompt = await run_in_threadpool(_prompt, ask.model, ask.messages, "model")
+    target = await run_in_threadpool(_target, ask.model, "model")
+    prompt = await run_in_threadpool(read, target, ask.messages)
     answering = _begin(request, ask, [(target, prompt)])
     replies = [Reply(ask.model, len(prompt.ids), ask.stream_options)]
     return EventStream(answering, replies) if ask.stream else await _whole(request, answering, replies[0])
@@ -51,18 +51,20 @@ async def complete(request: Request) -> Response:
 async def compare(request: Request) -> Response:
     """`POST /v1/compare`: up to four models answer the same side by side, as a stream; each event has its model's index."""
     ask = parse(await _json(request), CompareRequest)
-    asked = zip(ask.models, ask.conversations, strict=True)
-    prompts = [await run_in_threadpool(_prompt, model, messages, "models") for model, messages in asked]
-    answering = _begin(request, ask, prompts)
+    # All of them first: reading a prompt may download a model.
+    targets = [await run_in_threadpool(_target, model, "models") for model in ask.models]
+    asked = zip(targets, ask.conversations, strict=True)
+    prompts = [await run_in_threadpool(read, target, messages) for target, messages in asked]
+    answering = _begin(request, ask, list(zip(targets, prompts, strict=True)))
     replies = [
         Reply(model, len(prompt.ids), StreamOptions(continuous_usage_stats=True), index)
-        for index, (model, (_, prompt)) in enumerate(zip(ask.models, prompts, strict=True))
+        for index, (model, prompt) in enumerate(zip(ask.models, prompts, strict=True))
     ]
     return EventStream(answering, replies)
 
 
-def _prompt(model: str, messages: list[Message], param: str) -> tuple[Target, Prompt]:
-    """Who answers, and what it reads; raises RequestError."""
+def _target(model: str, param: str) -> Target:
+    """Who answers; raises RequestError."""
     target = target_of(model)
     if target is None:
         raise RequestError(
@@ -72,7 +74,7 @@ def _prompt(model: str, messages: list[Message], param: str) -> tuple[Target, Pr
             code="model_not_found",
             param=param,
         )
-    return target, read(target, messages)
+    return target
 
 
 def _begin(request: Request, ask: Sampled, prompts: list[tuple[Target, Prompt]]) -> Answering:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx2
 
@@ -46,6 +46,14 @@ class Stats:
         seconds = self.newest_s - (self.seconds_to_first or 0)
         return (self.tokens - self.first_tokens) / seconds if seconds > 0 and self.tokens > self.first_tokens else None
 
+    def take(self, event: dict[str, Any]) -> str:
+        """Take the numbers of a chunk; its text."""
+        choice = event["choices"][0] if event["choices"] else {}
+        text = choice.get("delta", {}).get("content") or ""
+        self.update(event["usage"], text)
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        return text
+
     def update(self, usage: dict[str, int], text: str) -> None:
         self.prompt_tokens, self.tokens = usage["prompt_tokens"], usage["completion_tokens"]
         if text:
@@ -54,63 +62,127 @@ class Stats:
             self.seconds_to_first, self.first_tokens = self.newest_s, self.tokens
 
 
-class Stream:
-    """An answer on its way. Iterate it once; "" means that nothing new came for a second, so look at the Stop button."""
+Piece = TypeVar("Piece")
+
+
+class Answers(Generic[Piece]):
+    """A request on its way. Iterate it once, to the end or until `close`; raises EngineError where the engine refuses or dies."""
+
+    path: str
+    quiet: Piece  # what comes when nothing new came for a second
 
     def __init__(self, engine: Engine, request: dict[str, Any]):
-        self.stats = Stats()
         self._pieces = self._read(engine, request)
         self._closed = False
+        self.all_stats = self._begin()
 
-    def __iter__(self) -> Iterator[str]:
-        """Pieces of text; raises EngineError where the engine refuses, fails or dies."""
+    def __iter__(self) -> Iterator[Piece]:
         return self._pieces
 
     def close(self) -> None:
-        """Stop the answer: the engine ends it when the connection is gone. From another thread within a second."""
+        """Stop: the engine ends what it computes when the connection is gone. From another thread within a second."""
         self._closed = True
-        self.stats.finish_reason = self.stats.finish_reason or "cancelled"
+        for stats in self.all_stats:
+            stats.finish_reason = stats.finish_reason or "cancelled"
         if not self._pieces.gi_running:
             self._pieces.close()
 
-    def _read(self, engine: Engine, request: dict[str, Any]) -> Iterator[str]:
-        self.stats = Stats()
+    def _begin(self) -> list[Stats]:
+        """The numbers of every answer, none yet."""
+        raise NotImplementedError
+
+    def _piece(self, event: dict[str, Any]) -> Piece | None:
+        """What an event says, if it is text."""
+        raise NotImplementedError
+
+    def _read(self, engine: Engine, request: dict[str, Any]) -> Iterator[Piece]:
+        self.all_stats = self._begin()
         try:
             with (
                 httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client,
-                client.stream("POST", "/v1/chat/completions", json=request) as response,
+                client.stream("POST", self.path, json=request) as response,
             ):
                 _check(response)
-                yield from self._texts(response.iter_lines())
+                yield from self._pieces_in(response.iter_lines())
         except httpx2.TransportError as error:
             raise EngineError(_broken(error)) from None
 
-    def _texts(self, lines: Iterator[str]) -> Iterator[str]:
+    def _pieces_in(self, lines: Iterator[str]) -> Iterator[Piece]:
         for line in lines:
             if self._closed or line == "data: [DONE]":
                 return
             if line.startswith(":"):
-                yield ""
-            elif line.startswith("data: ") and (text := self._text_of(json.loads(line.removeprefix("data: ")))):
-                yield text
+                yield self.quiet
+            elif line.startswith("data: ") and (piece := self._piece(json.loads(line.removeprefix("data: ")))):
+                yield piece
         raise EngineError(_broken(None))
 
-    def _text_of(self, event: dict[str, Any]) -> str:
+
+class Stream(Answers[str]):
+    """One answer; "" means that nothing new came for a second, so look at the Stop button."""
+
+    path = "/v1/chat/completions"
+    quiet = ""
+
+    @property
+    def stats(self) -> Stats:
+        return self.all_stats[0]
+
+    def _begin(self) -> list[Stats]:
+        return [Stats()]
+
+    def _piece(self, event: dict[str, Any]) -> str | None:
         if "error" in event:
             raise EngineError(event["error"]["message"])
-        choice = event["choices"][0] if event["choices"] else {}
-        text = choice.get("delta", {}).get("content") or ""
-        self.stats.update(event["usage"], text)
-        self.stats.finish_reason = choice.get("finish_reason") or self.stats.finish_reason
-        return text
+        return self.stats.take(event)
+
+
+class Comparison(Answers[tuple[int, str]]):
+    """Answers of several models side by side: (index of the model, text), and (0, "") where nothing new came.
+
+    `all_stats` are their numbers, in their order; `errors` has a sentence for each that failed while others went on.
+    """
+
+    path = "/v1/compare"
+    quiet = (0, "")
+
+    def __init__(self, engine: Engine, request: dict[str, Any]):
+        self.errors: list[str | None] = [None for _ in request["models"]]
+        super().__init__(engine, request)
+
+    def _begin(self) -> list[Stats]:
+        return [Stats() for _ in self.errors]
+
+    def _piece(self, event: dict[str, Any]) -> tuple[int, str] | None:
+        index = event["index"]
+        if "error" in event:
+            self.errors[index] = event["error"]["message"]
+            return None
+        text = self.all_stats[index].take(event)
+        return (index, text) if text else None
 
 
 def stream(engine: Engine, model_id: str, messages: Messages, sampling: Sampling) -> Stream:
     """An answer of a model to a conversation; asked when it is first iterated."""
-    settings = {key: value for key, value in asdict(sampling).items() if value is not None}
     options = {"include_usage": True, "continuous_usage_stats": True}
     asked = {"model": model_id, "messages": messages, "stream": True, "stream_options": options}
-    return Stream(engine, asked | settings)
+    return Stream(engine, asked | _given(sampling))
+
+
+def compare(
+    engine: Engine,
+    model_ids: list[str],
+    messages: Messages,
+    sampling: Sampling,
+    histories: list[Messages] | None = None,
+) -> Comparison:
+    """Answers of up to four models to the same messages, each after its own history; asked when first iterated."""
+    asked = {"models": model_ids, "messages": messages, "histories": histories or []}
+    return Comparison(engine, asked | _given(sampling))
+
+
+def _given(sampling: Sampling) -> dict[str, Any]:
+    return {key: value for key, value in asdict(sampling).items() if value is not None}
 
 
 def _check(response: httpx2.Response) -> None:

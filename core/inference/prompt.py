@@ -36,6 +36,7 @@ class Reader:
     tokenizer: PreTrainedTokenizerBase
     context: int
     ends: frozenset[int]
+    longest_token: int  # in characters
 
     def prompt(self, messages: list[Message]) -> Prompt:
         ids = self._ids(messages)
@@ -44,6 +45,7 @@ class Reader:
                 f"This conversation is {len(ids):,} tokens long, and {self.name} reads {self.context:,} with its answer. "
                 f"Shorten it to fewer than {self.context:,} tokens, or start a new chat.",
                 code="context_length_exceeded",
+                param="messages",
             )
         return Prompt(self.found, self.tokenizer, ids, self.context - len(ids), self.ends)
 
@@ -58,7 +60,18 @@ class Reader:
             text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except (TemplateError, TypeError, KeyError, IndexError) as error:
             raise RequestError(f"This conversation does not fit the chat template of {self.name}: {error}") from None
+        self._refuse_beyond_measure(text)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _refuse_beyond_measure(self, text: str) -> None:
+        """Refuse at once what is too long even in the longest tokens: others wait while a text is cut into tokens."""
+        if len(text) > self.context * self.longest_token:
+            raise RequestError(
+                f"This conversation has {len(text):,} characters, and {self.name} reads {self.context:,} tokens with its "
+                "answer. Shorten it, or start a new chat.",
+                code="context_length_exceeded",
+                param="messages",
+            )
 
 
 def read(target: Target, messages: list[Message]) -> Prompt:
@@ -73,7 +86,8 @@ def _reader(source: str, revision: str | None, template: str | None, spare: str 
     tokenizer = load_tokenizer(found, template, spare)
     if not tokenizer.is_fast:
         raise ModelError(f"{source} has a tokenizer that cannot stream text. Choose a model with a tokenizer.json.")
-    return Reader(base_label(source), found, tokenizer, context_of(found), ends_of(tokenizer))
+    longest_token = max(map(len, tokenizer.get_vocab()))
+    return Reader(base_label(source), found, tokenizer, context_of(found), ends_of(tokenizer), longest_token)
 
 
 @lru_cache(maxsize=32)
