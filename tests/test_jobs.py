@@ -215,11 +215,16 @@ def prepare_recipe(tmp_path, lines: list[str]) -> Recipe:
     return parse({"model": {"source": str(model)}, "data": {"sources": [{"source": str(file)}]}})
 
 
-GOOD = json.dumps({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]})
+def chat(answer: str) -> str:
+    return json.dumps({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": answer}]})
+
+
+GOOD = chat("Hello")
+FOUR = [chat(f"{word} " * 9) for word in ("Hello", "Welcome", "Greetings", "Morning")]
 
 
 def test_a_job_runs_in_a_session_of_its_own_and_says_how_it_ended(tmp_path):
-    job = launcher.start(prepare_recipe(tmp_path, [GOOD] * 4), "prepare")
+    job = launcher.start(prepare_recipe(tmp_path, FOUR), "prepare")
     assert os.getsid(job.worker.pid) == job.worker.pid != os.getsid(0)
     assert job in live_jobs("prepare")
     assert launcher.wait(job, 60) is Status.FINISHED
@@ -230,11 +235,11 @@ def test_a_line_that_is_not_json_fails_the_job_in_words_and_leaves_no_half_made_
     job = launcher.start(prepare_recipe(tmp_path, [GOOD, "{oops"]), "prepare")
     assert launcher.wait(job, 60) is Status.FAILED
     assert job.result["why"].startswith("faq.jsonl, line 2: this is not JSON")
-    assert list(home.prepared_folder().iterdir()) == []
+    assert not [*home.prepared_folder().glob("*"), *home.encoded_folder().glob("*")]
 
 
 def test_a_stop_while_preparing_is_obeyed_at_once(tmp_path):
-    job = launcher.start(prepare_recipe(tmp_path, [GOOD] * 4), "prepare")
+    job = launcher.start(prepare_recipe(tmp_path, FOUR), "prepare")
     while job.status is Status.STARTING:
         time.sleep(0.01)
     launcher.stop(job)

@@ -16,7 +16,8 @@ from core.recipe import Recipe
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
 VERSION = 2
-NOT_READING = {"use", "weight"}
+# The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
+NOT_READING = {"use", "weight", "revision"}
 
 
 @dataclass(frozen=True)
