@@ -97,6 +97,14 @@ def parse(values: Any) -> Recipe:
     return recipe
 
 
+def value_at(recipe: Recipe, path: str) -> Any:
+    """The value of one field by its key path."""
+    value: Any = recipe
+    for part in path.split("."):
+        value = value[int(part)] if part.isdigit() else getattr(value, part)
+    return value
+
+
 def diff(a: Recipe, b: Recipe) -> dict[str, tuple[Any, Any]]:
     """Key path -> (value in a, value in b) for every field in which two recipes differ."""
     left, right = _flat(a.model_dump(mode="json")), _flat(b.model_dump(mode="json"))

@@ -10,6 +10,8 @@ from core.data.formats.table import FORMATS
 from core.recipe_sections import Line, Section
 
 Layout = Literal["auto", *FORMATS]
+# Fields of a source that say nothing of how its rows are read.
+USED_AS = {"use", "weight"}
 
 
 class Source(Section):

@@ -29,14 +29,6 @@ def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     return parse(plain)
 
 
-def value_at(recipe: Recipe, path: str) -> Any:
-    """The value of one field by its key path."""
-    value: Any = recipe
-    for part in path.split("."):
-        value = value[int(part)] if part.isdigit() else getattr(value, part)
-    return value
-
-
 def add_source(source: dict[str, Any]) -> bool:
     """One more data set at the end of the list."""
     sources = [known.model_dump(mode="json") for known in session.draft().data.sources]

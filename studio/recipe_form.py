@@ -11,7 +11,7 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from core.recipe import Recipe
+from core.recipe import Recipe, value_at
 from studio import draft, session
 
 Write = Callable[[Any], str]
@@ -89,13 +89,13 @@ def select(path: str, names: dict[Any, str] | None = None, values: list[Any] | N
 
 def slider(path: str, sensible: Iterable[Any], write: Write = str) -> None:
     """Sensible values on a line; whatever else the draft holds takes its place among them."""
-    values = sorted({*sensible, draft.value_at(session.draft(), path)})
+    values = sorted({*sensible, value_at(session.draft(), path)})
     st.select_slider(field(path).title, values, format_func=write, **_bound(path))
 
 
 def _bound(path: str, none: Any = None) -> dict[str, Any]:
     """What ties a widget to its field: the value it shows, what a change does, its help."""
-    value = draft.value_at(session.draft(), path)
+    value = value_at(session.draft(), path)
     session.show_in(_key(path), none if value is None else value)
     return {"key": _key(path), "help": field(path).description, "on_change": _save, "args": (path,)}
 

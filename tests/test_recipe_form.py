@@ -7,10 +7,10 @@ from streamlit.testing.v1 import AppTest
 
 from core import home
 from core.files import write_whole
-from core.recipe import Recipe
+from core.recipe import Recipe, value_at
 from core.recipe_yaml import load, to_yaml
 from studio import recipe_form
-from studio.draft import changed, value_at
+from studio.draft import changed
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
 

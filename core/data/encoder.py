@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -13,11 +12,12 @@ from core.data.conversation import Conversation, PlainText
 from core.data.sources import Opened
 from core.data.store import EncodedRow
 from core.recipe import Recipe
+from core.recipe_data import USED_AS
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
 VERSION = 2
 # The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
-NOT_READING = {"use", "weight", "revision"}
+NOT_READING = USED_AS | {"revision"}
 
 
 @dataclass(frozen=True)
@@ -47,30 +47,27 @@ class Encoder:
 
     def rendered(self, said: Conversation | PlainText) -> "Rendered":
         text, spans = tokens.rendered(said, self.tokenizer, self.template if isinstance(said, Conversation) else "")
-        whole = digest_of(said)
-        return Rendered(
-            text, [(0, len(text))] if self.recipe.data.train_on == "all" else spans, _body(said, text), whole
-        )
+        return Rendered(text, spans, _body(said, text), digest_of(said))
 
     def encoded(self, rows: list[tuple[int, "Rendered"]]) -> list[EncodedRow]:
         """Rows with their numbers, cut to the limit."""
-        found = tokens.tokenized([row.text for _, row in rows], self.tokenizer)
+        texts, spans = [row.text for _, row in rows], [row.spans for _, row in rows]
+        found = tokens.encode(texts, spans, self.tokenizer, self.recipe.data.train_on)
         longest = self.recipe.data.max_length
-        return [row.encoded(number, one, longest) for (number, row), one in zip(rows, found, strict=True)]
+        return [row.encoded(number, whole, longest) for (number, row), whole in zip(rows, found, strict=True)]
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One row as text: what is learned of it, the character at which it begins to differ, and its digest."""
+    """One row as text: its assistant turns, the character at which it begins to differ, and its digest."""
 
     text: str
     spans: list[tokens.Span]
     body: int
     digest: int
 
-    def encoded(self, number: int, found: Any, max_length: int) -> EncodedRow:
+    def encoded(self, number: int, whole: tokens.Encoded, max_length: int) -> EncodedRow:
         """Cut to the limit, with what was lost by that."""
-        whole = tokens.encoded(self.text, self.spans, found)
         labels = whole.labels[:max_length]
         supervised = len(labels) - labels.count(tokens.IGNORED)
         return EncodedRow(

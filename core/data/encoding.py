@@ -19,11 +19,11 @@ from core.data.bad_rows import BadRows
 from core.data.conversation import RowProblem
 from core.data.encoder import Encoder
 from core.data.formats.recognise import Reading, reading_of
-from core.data.readers.row import RawRow
+from core.data.readers.row import RawRow, columns_of
 from core.data.report import SourceCount
 from core.data.sources import Opened
 from core.data.store import EncodedRows, RowWriter, batches_of
-from core.files import read_json, write_whole
+from core.files import read_json, whole_folder, write_whole
 from core.jobs.worker import Worker
 
 BATCH_ROWS = 500
@@ -43,17 +43,10 @@ def _make(worker: Worker, opened: Opened, encoder: Encoder, files: home.EncodedF
     """Encode aside and rename when it is whole."""
     _sweep()
     aside = home.encoded_aside(files.folder.name)
-    shutil.rmtree(aside.folder, ignore_errors=True)
-    aside.folder.mkdir(parents=True)
-    try:
+    with whole_folder(aside.folder, files.folder, files.report):
         with RowWriter(aside) as writer:
             counted = _read(worker, opened, encoder, writer)
         write_whole(aside.report, json.dumps(counted.as_row()))
-        if not files.report.exists():
-            shutil.rmtree(files.folder, ignore_errors=True)
-            aside.folder.rename(files.folder)
-    finally:
-        shutil.rmtree(aside.folder, ignore_errors=True)
 
 
 def _sweep() -> None:
@@ -113,7 +106,7 @@ def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[
     """Each batch of a data set with what became of it; small data is not worth other processes."""
     batches = _filled(opened.rows)
     for batch in batches:
-        if names := _columns(batch):
+        if names := columns_of(batch):
             reading = reading_of(opened.source, names, [row.values for row in batch if row.values][:SAMPLE_ROWS])
             counted.layout, counted.confidence = reading.layout.NAME, round(reading.confidence, 3)
             processes = hands.how_many() if len(batch) == BATCH_ROWS else 1
@@ -134,8 +127,3 @@ def _filled(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _columns(batch: list[RawRow]) -> list[str]:
-    """Every column that one of the rows has, in the order of their first use: JSON leaves out what is empty."""
-    return list(dict.fromkeys(name for row in batch for name in row.values))

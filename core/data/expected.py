@@ -11,11 +11,10 @@ from core.data.preview import prepared_by
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
 from core.recipe import Recipe
-from core.recipe_data import Source
+from core.recipe_data import USED_AS, Source
 
 # Preparations of long ago are not searched: a page asks on every run.
 SEARCHED = 40
-NOT_READING = {"use", "weight"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _prepared_before() -> Iterator[tuple[Recipe, Source, dict[str, Any]]]:
 def _reading(recipe: Recipe, source: Source) -> str:
     """Everything that decides how many rows and tokens a data set has."""
     data = recipe.data
-    read = source.model_dump_json(exclude=NOT_READING)
+    read = source.model_dump_json(exclude=USED_AS)
     return f"{read} {data.max_length} {data.train_on} {recipe.model.source} {recipe.model.chat_template}"
 
 

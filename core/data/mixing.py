@@ -1,6 +1,5 @@
 """How many rows of each data set are held out and trained on: shares as whole rows. Arithmetic only, for page and job."""
 
-import math
 import random
 from collections.abc import Sequence
 
@@ -88,8 +87,3 @@ def held_out_of_each(rows: Sequence[int], fraction: float) -> list[int]:
     if fraction and not any(wanted) and max(rows, default=0) > 1:
         wanted[rows.index(max(rows))] = 1
     return wanted
-
-
-def epochs(available: int, rows: int) -> float:
-    """How often a row of the data set is seen in one pass over the mix; NaN for an empty one."""
-    return rows / available if available else math.nan

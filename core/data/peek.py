@@ -15,7 +15,7 @@ from core.data.conversation import RowProblem
 from core.data.formats.recognise import Reading, reading_of
 from core.data.local_files import LocalFiles, local_files
 from core.data.readers import json_list, parquet
-from core.data.readers.row import RawRow
+from core.data.readers.row import RawRow, columns_of
 from core.data.sources import open_source
 from core.errors import DataError
 from core.recipe_data import Source
@@ -85,7 +85,7 @@ def _look(settings: str, stamp: Stamp) -> Peek:
         rows.extend(islice(found, min(source.limit or LOOKED_AT, LOOKED_AT)))
     except (DataError, OSError) as error:
         problem = _sentence(error, source)
-    columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    columns = columns_of(rows)
     shown = [row for row in rows if not row.problem][:SHOWN]
     cells = [{_short(name, LONGEST_NAME): _short(row.values[name]) for name in row.values} for row in shown]
     seen = Peek([_short(name, LONGEST_NAME) for name in columns], cells, problem=problem, total=total)

@@ -6,7 +6,6 @@ data sets are encoded each on its own, so another weight or one more data set co
 
 import hashlib
 import json
-import shutil
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from core.data.encoder import Encoder
 from core.data.encoding import encoded_source
 from core.data.fates import Cleaned, Fate
 from core.data.pool import Pool
+from core.data.preview import Prepared
 from core.data.report import Report
 from core.errors import DataError
-from core.files import read_json, write_whole
+from core.files import read_json, whole_folder, write_whole
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.load import Found, fetch, load_tokenizer
@@ -56,7 +56,7 @@ def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.Prepared
     encoder = Encoder(load_tokenizer(found, recipe.model.chat_template), recipe)
     opened = [sources.open_source(source) for source in _pinned(worker.job)]
     files = home.prepared_files(_key(recipe, [encoder.key(source) for source in opened]))
-    cached = files.report.exists() and all(home.encoded_files(encoder.key(source)).report.exists() for source in opened)
+    cached = Prepared(files).whole
     if not cached:
         _make(worker, files, opened, encoder)
     report = read_json(files.report) or {}
@@ -98,17 +98,11 @@ def _make(worker: Worker, files: home.PreparedFiles, opened: list[sources.Opened
     report |= {"packing": packed.efficiency(cleaned.pool, train, encoder.recipe), "special_ids": _special(encoder)}
     _warn(worker, report, encoder.recipe)
     aside = home.prepared_aside(files.folder.name)
-    shutil.rmtree(aside.folder, ignore_errors=True)
-    aside.folder.mkdir(parents=True)
-    try:
+    with whole_folder(aside.folder, files.folder, files.report):
         np.save(aside.train, train)
         np.save(aside.held_out, np.flatnonzero(cleaned.fates == Fate.HELD_OUT))
         np.save(aside.fates, cleaned.fates)
         write_whole(aside.report, json.dumps(report))
-        shutil.rmtree(files.folder, ignore_errors=True)
-        aside.folder.rename(files.folder)
-    finally:
-        shutil.rmtree(aside.folder, ignore_errors=True)
 
 
 def _mixed(cleaned: Cleaned) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,9 +76,9 @@ class Prepared:
 
     @property
     def whole(self) -> bool:
-        """Whether the rows themselves are there as well."""
+        """Whether its report is there, and the rows themselves as well."""
         keys = [source.get("key") for source in self.report.get("sources", ())]  # sets of earlier versions have none
-        return all(key and home.encoded_files(key).report.exists() for key in keys)
+        return bool(keys) and all(key and home.encoded_files(key).report.exists() for key in keys)
 
     def view(self, source: int) -> "SourceView":
         """The rows of one of the report's sources."""
@@ -109,10 +109,9 @@ class SourceView:
 
     def row(self, number: int) -> ShownRow:
         """One row as tokens, made when it is looked at."""
-        text, widths = self.rows.text(number)
+        text, ends = self.rows.text(number)
         ids, labels = self.rows.tokens(number).tolist(), self.rows.tokens(number, "labels").tolist()
-        ends = list(accumulate(widths))
-        pieces = [text[end - width : end] for width, end in zip(widths, ends, strict=True)]
+        pieces = [text[begin:end] for begin, end in pairwise([0, *ends])]
         special = set(self.report["special_ids"])
         tokens = [
             Token(piece, id, label >= 0, id in special)
@@ -124,7 +123,7 @@ class SourceView:
             self.row_of(number),
             fate,
             tokens,
-            cut=len(widths) - len(ids),
+            cut=len(ends) - len(ids),
             lost=int(self.rows.numbers("lost")[number]),
             rest=text[ends[len(ids) - 1] :],
             seen=int(np.count_nonzero(self.train == self.first + number)),
@@ -173,7 +172,7 @@ class SourceView:
 def prepared_by(job: Job) -> Prepared | None:
     """The set that a job prepared or trained on, if it is still there."""
     files = home.prepared_files(job.prepared_key) if job.prepared_key else None
-    return found if files and (found := Prepared(files)).whole and files.report.exists() else None
+    return found if files and (found := Prepared(files)).whole else None
 
 
 def prepared_for(recipe: Recipe) -> Prepared | None:

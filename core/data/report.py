@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from core.data.fates import DROPPED, WORDS, Cleaned, Fate
-from core.data.mixing import epochs
 from core.recipe import Recipe
 
 BUCKETS = 40
@@ -60,7 +60,7 @@ class Report:
                 "sources": sources,
                 "max_length": self.recipe.data.max_length,
             }
-            | _lengths(self._pool.column("length"))
+            | _lengths(self._length)
         )
 
     @property
@@ -88,27 +88,35 @@ class Report:
             "dropped": dict(counted.dropped + dropped),
             "held_out_rows": held_out,
             "usable_rows": len(usable),
-            "usable_tokens": self._sum("kept", usable + of_source.start),
-            "usable_supervised_tokens": self._sum("supervised", usable + of_source.start),
+            "usable_tokens": _sum(self._kept, usable + of_source.start),
+            "usable_supervised_tokens": _sum(self._supervised, usable + of_source.start),
             "left_out": int((fates == Fate.NOT_DRAWN).sum()),
             "rows": len(train),
             "distinct_rows": len(np.unique(train)),
-            "epochs": round(epochs(len(usable), len(train)), 3) if len(usable) else 0.0,
-            "tokens": self._sum("kept", train),
-            "supervised_tokens": self._sum("supervised", train),
+            "epochs": round(len(train) / len(usable), 3) if len(usable) else 0.0,
+            "tokens": _sum(self._kept, train),
+            "supervised_tokens": _sum(self._supervised, train),
         }
 
-    def _sum(self, what: str, positions: np.ndarray) -> int:
-        if what == "kept":
-            kept = np.minimum(self._pool.column("length")[positions], self.recipe.data.max_length)
-            return int(kept.sum(dtype=np.int64))
-        return int(self._pool.column(what)[positions].sum(dtype=np.int64))
+    @cached_property
+    def _length(self) -> np.ndarray:
+        """Tokens of each row before the cut."""
+        return self._pool.column("length")
+
+    @cached_property
+    def _kept(self) -> np.ndarray:
+        """Tokens of each row after the cut."""
+        return np.minimum(self._length, self.recipe.data.max_length)
+
+    @cached_property
+    def _supervised(self) -> np.ndarray:
+        return self._pool.column("supervised")
 
     def _cut(self) -> dict[str, int]:
         """Rows that are used and were cut, and what they lost."""
         used = self.cleaned.fates <= Fate.NOT_DRAWN
-        longer = used & (self._pool.column("length") > self.recipe.data.max_length)
-        lost = int(self._pool.column("lost")[longer].sum(dtype=np.int64))
+        longer = used & (self._length > self._kept)
+        lost = _sum(self._pool.column("lost"), longer)
         return {"cut_rows": int(longer.sum()), "cut_supervised_tokens": lost, "usable_rows": int(used.sum())}
 
     def _examples(self, fate: Fate) -> list[dict[str, Any]]:
@@ -123,13 +131,17 @@ class Report:
         source, number = self._pool.place(position)
         rows = self._pool.sources[source]
         # What tells rows apart stands at their end as often as at their beginning; the body leaves the system prompt out.
-        text, widths = rows.text(number)
-        begin = sum(widths[: int(self._pool.bodies[position])])
+        text, ends = rows.text(number)
+        begin = [0, *ends][int(self._pool.bodies[position])]
         return {
             "source": self.counts[source].source,
             "row": int(rows.numbers("row")[number]),
             "text": text[begin : begin + EXAMPLE_CHARACTERS],
         }
+
+
+def _sum(column: np.ndarray, rows: np.ndarray) -> int:
+    return int(column[rows].sum(dtype=np.int64))
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, Any]:

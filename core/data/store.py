@@ -119,14 +119,14 @@ class EncodedRows:
                 yield found.values.to_numpy(), found.offsets.to_numpy()
 
     def text(self, number: int) -> tuple[str, list[int]]:
-        """One row as the model reads it, and how many characters each of its tokens shows; together they show all of it.
+        """One row as the model reads it, and the character at which each of its tokens ends, never before the last one's.
 
         The bytes of one character may be several tokens: the first of them shows it.
         """
         batch, place = self._place(number)
         found = self._texts.get_batch(batch)
         ends = np.maximum.accumulate(found["ends"][place].values.to_numpy())
-        return found["text"][place].as_py(), np.diff(ends, prepend=0).tolist()
+        return found["text"][place].as_py(), ends.tolist()
 
     def texts_of_batches(self) -> Iterator[tuple[int, pa.Array]]:
         """For each batch in turn: the number of its first row, and its texts as an Arrow array."""

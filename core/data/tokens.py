@@ -17,6 +17,7 @@ from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from core.data.conversation import Conversation, Message, PlainText, RowProblem
 from core.errors import DataError
+from core.models.load import begins_with_bos
 
 IGNORED = -100  # torch's cross entropy leaves labels of this value out
 SIMPLE = {"role", "content"}
@@ -89,9 +90,13 @@ def render(
 
 def render_text(said: PlainText, tokenizer: PreTrainedTokenizerBase) -> tuple[str, list[Span]]:
     """Plain text as the tokenizer would begin it, its end marked; all of it is learned."""
-    begins = tokenizer("", return_attention_mask=False)["input_ids"][:1] == [tokenizer.bos_token_id]
-    text = (tokenizer.bos_token if begins and tokenizer.bos_token else "") + said.text + (tokenizer.eos_token or "")
+    text = _beginning(tokenizer) + said.text + (tokenizer.eos_token or "")
     return text, [(0, len(text))]
+
+
+@lru_cache(maxsize=8)
+def _beginning(tokenizer: PreTrainedTokenizerBase) -> str:
+    return tokenizer.bos_token if begins_with_bos(tokenizer) else ""
 
 
 def _check_tools(messages: list[Message], template: str, tools: list[dict] | None) -> None:
@@ -182,12 +187,12 @@ def encode(
 ) -> list[Encoded]:
     """Tokens and labels of rendered conversations; `train_on` is `assistant` or `all`."""
     return [
-        encoded(text, [(0, len(text))] if train_on == "all" else turns, found)
-        for text, turns, found in zip(texts, spans, tokenized(texts, tokenizer), strict=True)
+        _encoded(text, [(0, len(text))] if train_on == "all" else turns, found)
+        for text, turns, found in zip(texts, spans, _tokenized(texts, tokenizer), strict=True)
     ]
 
 
-def tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Any]:
+def _tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Any]:
     """The texts as `tokenizers.Encoding`; neither cut nor padded. Lets other threads work meanwhile."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -195,7 +200,7 @@ def tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Any]
     return backend.encode_batch(texts, add_special_tokens=False)
 
 
-def encoded(text: str, turns: list[Span], found: Any) -> Encoded:
+def _encoded(text: str, turns: list[Span], found: Any) -> Encoded:
     """Labels on the tokens that lie in a turn with all their characters; turns are in order."""
     ids, offsets = found.ids, found.offsets
     labels = [IGNORED] * len(ids)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.recipe import Recipe
+from core.recipe import Recipe, value_at
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,15 @@ PRESETS = (
 
 def default(path: str) -> Any:
     """The recipe's own default of a key path."""
-    return value_in(Recipe(), path)
-
-
-def value_in(recipe: Recipe, path: str) -> Any:
-    """The value of `section.field`."""
-    section, field = path.split(".")
-    return getattr(getattr(recipe, section), field)
+    return value_at(Recipe(), path)
 
 
 def chosen(recipe: Recipe) -> Preset | None:
     """The preset whose every setting the recipe has."""
-    return next((p for p in PRESETS if all(value_in(recipe, path) == value for path, value in p.values.items())), None)
+    return next((p for p in PRESETS if all(value_at(recipe, path) == value for path, value in p.values.items())), None)
 
 
 def changes(recipe: Recipe, preset: Preset) -> dict[str, tuple[Any, Any]]:
     """Key path -> (value now, the preset's) for every field that it would change."""
-    pairs = {path: (value_in(recipe, path), value) for path, value in preset.values.items()}
+    pairs = {path: (value_at(recipe, path), value) for path, value in preset.values.items()}
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,6 +1,7 @@
 """A row as it was found in a source, before anyone knows what its columns mean."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,11 @@ class RawRow:
     number: int
     values: dict[str, Any]
     problem: str | None = None
+
+
+def columns_of(rows: Iterable[RawRow]) -> list[str]:
+    """Every column that one of the rows has, in the order of their first use: JSON leaves out what is empty."""
+    return list(dict.fromkeys(name for row in rows for name in row.values))
 
 
 def printable(text: str) -> str:
