@@ -16,7 +16,7 @@ from core.training import run as training
 from core.training import start
 from core.training.methods import METHODS
 from core.training.model import with_adapter
-from core.training.plan import trainable_parameters
+from core.training.trainable import trainable_parameters
 from tests.toy_model import make_toy_adapter, make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 

@@ -3,4 +3,7 @@
 KINDS = {
     "prepare": "core.data.prepare",
     "train": "core.training.run",
+    "probe": "core.training.probe",
 }
+# Those that wait for their turn on a device.
+ON_A_DEVICE = ("train", "probe")

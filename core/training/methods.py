@@ -14,6 +14,7 @@ class Method:
     bits: Literal[4, 16] = 16
     begins: Literal["random", "pissa", "eva"] = "random"
     faster_b: bool = False
+    whole: bool = False
     no_start_from: str | None = None
 
 

@@ -1,0 +1,68 @@
+"""A recipe on a device with a model of known shape: what memory and time are computed from. No torch."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from core.hardware import Device, Machine
+from core.models.known_shape import shape_of
+from core.models.shape import Shape
+from core.recipe import Recipe
+from core.training.methods import METHODS, Method
+from core.training.trainable import Adapted, adapted, trainable_of
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything but the rows."""
+
+    recipe: Recipe
+    shape: Shape
+    device: Device
+    precision: Precision
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.recipe.lora.method]
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations are computed again instead of kept; `auto` does so on GPUs."""
+        asked = self.recipe.training.activation_checkpointing
+        return self.device == "cuda" if asked == "auto" else asked == "on"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether layers compute in 16 bits."""
+        return self.precision != "fp32"
+
+    @property
+    def padded(self) -> bool:
+        """Whether the rows of a batch are filled up to the longest."""
+        return not self.recipe.data.packing
+
+    @cached_property
+    def adapted(self) -> tuple[Adapted, ...]:
+        """The modules with an adapter; none where the whole model is trained."""
+        return () if self.method.whole else tuple(adapted(self.recipe.lora, self.shape))
+
+    @cached_property
+    def trainable(self) -> int:
+        return trainable_of(self.recipe.lora, self.shape)
+
+    @property
+    def layers_in_backward(self) -> int:
+        """The layers that gradients go through: all above the first one that is trained; all that recompute."""
+        lowest = 0 if self.method.whole or self.recomputes else min((m.layer for m in self.adapted), default=0)
+        return self.shape.layers - lowest
+
+
+def setting(recipe: Recipe, machine: Machine) -> Setting | None:
+    """The recipe on this machine; None for a model of unknown shape."""
+    shape = shape_of(recipe.model.source, recipe.model.revision)
+    if shape is None:
+        return None
+    asked = recipe.training.precision
+    return Setting(recipe, shape, machine.device, machine.precision.name if asked == "auto" else asked)
