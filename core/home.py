@@ -147,9 +147,19 @@ class JobFiles:
         return self.folder / "adapter"
 
     @cached_property
-    def adapter_aside(self) -> Path:
-        """Where the final adapter is written before it is renamed."""
-        return self.scratch / "adapter"
+    def model(self) -> Path:
+        """The final model with its card, where the whole model was trained."""
+        return self.folder / "model"
+
+    @cached_property
+    def finals(self) -> tuple[Path, Path]:
+        """Where the result of a training lies: one of the two."""
+        return self.adapter, self.model
+
+    @cached_property
+    def final_aside(self) -> Path:
+        """Where the result is written before it is renamed."""
+        return self.scratch / "final"
 
     @cached_property
     def scratch(self) -> Path:

@@ -171,6 +171,11 @@ class Job:
         return before + max(0.0, end - begun["time"])
 
     @property
+    def final(self) -> Path | None:
+        """The folder of the final adapter, or of the final model; None before the end."""
+        return next((folder for folder in self.files.finals if folder.is_dir()), None)
+
+    @property
     def checkpoints(self) -> list[Checkpoint]:
         """Those that can be used, oldest first."""
         return checkpoints_in(self.files)[0]

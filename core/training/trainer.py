@@ -8,6 +8,7 @@ import torch
 from peft.optimizers import create_loraplus_optimizer
 from torch import distributed
 from transformers import PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LabelSmoother
 from trl import SFTConfig, SFTTrainer
 
 from core import home
@@ -17,7 +18,7 @@ from core.training import checkpoints, cpu_loss, schedules
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.methods import METHODS
-from core.training.model import make_portable
+from core.training.model import base_of, make_portable
 from core.training.plan import eval_every
 from core.training.session import Session
 
@@ -44,8 +45,12 @@ class Trainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        # Only what is trained on is smoothed: held-out losses stay comparable.
+        smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
         if self.lazy_loss and not return_outputs:
-            return cpu_loss.loss_at_labels(model.get_base_model(), inputs, num_items_in_batch)
+            return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
+        # Not through the trainer's settings: there it would smooth the held-out loss too.
+        self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
@@ -131,7 +136,7 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
     alone = trainer.args.world_size == 1
-    trainer.lazy_loss = alone and session.device.kind == "cpu" and cpu_loss.applies_to(model.get_base_model())
+    trainer.lazy_loss = alone and session.device.kind == "cpu" and cpu_loss.applies_to(base_of(model))
     worker.resolve(loss="at labels only (CPU)" if trainer.lazy_loss else "TRL's, at every position")
     return trainer
 
