@@ -39,9 +39,9 @@ def measured_file() -> Path:
     return home() / "measured.jsonl"
 
 
-def speeds_file() -> Path:
+def paces_file() -> Path:
     """How fast the devices of this machine multiply."""
-    return home() / "speeds.json"
+    return home() / "paces.json"
 
 
 def uploads_folder() -> Path:
@@ -157,9 +157,19 @@ class JobFiles:
         return self.folder / "adapter"
 
     @cached_property
-    def adapter_aside(self) -> Path:
-        """Where the final adapter is written before it is renamed."""
-        return self.scratch / "adapter"
+    def model(self) -> Path:
+        """The final model with its card, where the whole model was trained."""
+        return self.folder / "model"
+
+    @cached_property
+    def finals(self) -> tuple[Path, Path]:
+        """Where the result of a training lies: one of the two."""
+        return self.adapter, self.model
+
+    @cached_property
+    def final_aside(self) -> Path:
+        """Where the result is written before it is renamed."""
+        return self.scratch / "final"
 
     @cached_property
     def scratch(self) -> Path:

@@ -50,9 +50,10 @@ class LoraSection(Section):
     method: Literal[*METHODS] = Field(
         "lora",
         title="Method",
-        description="`lora` is the standard. `qlora` holds the base model in 4 bits: a quarter of the memory, slower. "
-        "`rslora` scales better at ranks over 32. `dora` learns a little more per parameter, and is slower. `lora+` learns "
-        "in fewer steps. `pissa` and `eva` begin with better weights, from the model or from the data.",
+        description="`lora` is the standard. `qlora` holds the base model in 4 bits, `qlora8` in 8: a quarter or half of the "
+        "memory, slower. `rslora` scales better at ranks over 32. `dora` learns a little more per parameter, and is slower. `lora+` learns "
+        "in fewer steps. `pissa` and `eva` begin with better weights, from the model or from the data. `full` trains the "
+        "model itself, without an adapter.",
     )
     rank: int = Field(
         16,
@@ -113,6 +114,12 @@ class LoraSection(Section):
         title="LoRA+ ratio",
         description="How many times faster the second matrix learns; only `lora+` has it. Lower it if the loss jumps.",
     )
+
+    def partial(self) -> list[str]:
+        """The settings that choose a part of the model, where they are not the default."""
+        usual = LoraSection()
+        names = ("targets", "first_layer", "last_layer", "rank_pattern", "alpha_pattern")
+        return [name for name in names if getattr(self, name) != getattr(usual, name)]
 
 
 class TrainingSection(Section):
@@ -208,6 +215,15 @@ class TrainingSection(Section):
         title="NEFTune noise",
         description="Noise on the embeddings while training (arXiv:2310.05914), often 5. Raise it if a small data set is "
         "learned by heart, lower it if the loss stays high. Empty: none.",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        title="Label smoothing",
+        description="Share of each answer's certainty spread over all tokens (arXiv:1512.00567), often 0.1. Raise it if the "
+        "data has mistakes or the model grows too sure, lower it if answers get vague. The training loss then has a floor; "
+        "the held-out loss is measured without it.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",

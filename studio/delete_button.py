@@ -8,6 +8,7 @@ from core.jobs import launcher
 from core.jobs.folder import Job
 from studio import words
 from studio.markdown import plain
+from studio.run_facts import final_word
 from studio.session import notify, select_jobs, selected_jobs
 
 
@@ -27,7 +28,7 @@ def delete_button(job: Job) -> None:
 
 def _what_goes(job: Job) -> str:
     parts = [words.count(len(job.checkpoints), "checkpoint")] if job.checkpoints else []
-    parts += ["the final adapter"] if job.files.adapter.is_dir() else []
+    parts += [f"the final {final_word(job)}"] if job.final else []
     parts += ["its tags and note"] if job.about.tags or job.about.note else []
     parts += ["its recipe, curve and log"]
     listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]

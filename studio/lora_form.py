@@ -10,7 +10,7 @@ from studio.markdown import plain
 from studio.schedule_chart import schedule_chart
 
 RANKS = [2, 4, 8, 16, 32, 64, 128, 256]
-RATES = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3]
+RATES = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3]
 DROPOUTS = [0, 0.05, 0.1, 0.15, 0.2, 0.3]
 TARGETS = {"all-linear": "All linear layers", "attention": "Attention", "mlp": "MLP"}
 SCHEDULES = {
@@ -33,7 +33,10 @@ def essentials(recipe: Recipe, steps: int | None) -> None:
     """What nearly every run sets."""
     section("Essentials")
     _pair(_method, _run_name, recipe)
-    _pair(_rank, _alpha_and_epochs, recipe)
+    if METHODS[recipe.lora.method].whole:
+        recipe_form.number("training.epochs", step=1, write="%g")
+    else:
+        _pair(_rank, _alpha_and_epochs, recipe)
     left, right = st.columns([1.2, 1], gap="medium")
     with left:
         recipe_form.slider("training.learning_rate", RATES, words.rate)
@@ -145,6 +148,9 @@ def optimizer(recipe: Recipe) -> None:
         with two:
             recipe_form.number("training.neftune", step=1, write="%g", empty="none")
         with three:
+            recipe_form.number("training.label_smoothing", step=0.05, write="%g")
+        one, two, three = st.columns(3, gap="medium")
+        with one:
             if training.schedule == "cosine_with_min_lr":
                 recipe_form.number("training.min_rate", step=0.05, write="%g")
             if training.schedule == "warmup_stable_decay":

@@ -10,6 +10,7 @@ from core.jobs.folder import Job
 from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
+from core.training.methods import METHODS
 from core.training.start import parent_of
 from studio import words
 from studio.about_form import about_button, about_text
@@ -30,7 +31,7 @@ from studio.run_header import can_chat, chat_with, show_outcome
 from studio.run_title import run_title
 from studio.session import select_job
 
-CONTINUE_HELP = "A new run that begins with this adapter, for more epochs or other data."
+CONTINUE_HELP = "A new run that begins where this one ended, for more epochs or other data."
 
 
 def run_details(job: Job, known_tags: Iterable[str]) -> None:
@@ -54,7 +55,10 @@ def recipe_facts(recipe: Recipe) -> None:
     training = recipe.training
     kv("Model", plain(model_name(recipe)))
     kv("Data", plain(data_names(recipe)))
-    kv("Method", f"{method(recipe)}, alpha {recipe.lora.alpha}")
+    kv(
+        "Method",
+        method(recipe) if METHODS[recipe.lora.method].whole else f"{method(recipe)}, alpha {recipe.lora.alpha}",
+    )
     kv("Learning rate", f"{words.rate(training.learning_rate)}, {training.schedule}")
     kv("Batch", f"{training.batch} × {training.accumulation}")
 
@@ -87,9 +91,7 @@ def _actions(job: Job, known_tags: Iterable[str]) -> None:
             new_run_from(job)
         if job.status.live and st.button("Open in Train", icon=":material/monitoring:", type="primary", key="open"):
             go_to("train")
-        if job.files.adapter.is_dir() and st.button(
-            "Continue", icon=":material/start:", help=CONTINUE_HELP, key="continue"
-        ):
+        if job.final and st.button("Continue", icon=":material/start:", help=CONTINUE_HELP, key="continue"):
             continue_from(job)
         _chat_or_resume(job)
 

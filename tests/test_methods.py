@@ -7,15 +7,17 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, set_seed
 
 from core import catalog
 from core.errors import ModelError, RecipeError
+from core.models.load import fetch, load_base
 from core.recipe import parse
 from core.training import run as training
 from core.training import start
+from core.training.device import choose_device
 from core.training.methods import METHODS
-from core.training.model import with_adapter
+from core.training.model import quantization, with_adapter
 from core.training.trainable import trainable_parameters
 from tests.toy_model import make_toy_adapter, make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
@@ -53,14 +55,14 @@ def ranks(model: PeftModel) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.whole])
 def test_the_published_adapter_on_the_plain_base_is_what_was_trained(toy, method, monkeypatch):
     seen = {}
     real = training._finish
 
-    def look(session, trainer, tokenizer):
+    def look(session, found, trainer, tokenizer):
         seen["model"] = trainer.model.eval()
-        real(session, trainer, tokenizer)
+        real(session, found, trainer, tokenizer)
 
     monkeypatch.setattr(training, "_finish", look)
     job = train(new_folder(toy_recipe(toy, lora={"method": method}, training={"max_steps": 4})))
@@ -77,6 +79,27 @@ def test_the_published_adapter_on_the_plain_base_is_what_was_trained(toy, method
             assert (found - untuned).abs().max() > 0.01
             if trained is not None:
                 assert torch.allclose(found, trained, atol=2e-4)
+
+
+@pytest.mark.parametrize("method", ["qlora", "qlora8"])
+def test_a_measurement_leaves_the_gradients_of_a_quantised_base_alone(toy, method):
+    recipe = toy_recipe(toy, lora={"method": method})
+    device = choose_device(recipe.training)
+    model = with_adapter(load_base(fetch(str(toy)), torch.float32, "cpu", quantization(recipe, device)), recipe)
+    ids = torch.arange(1, 60).unsqueeze(0)
+
+    def first_gradient() -> torch.Tensor:
+        set_seed(7)
+        model.train()(input_ids=ids, labels=ids).loss.backward()
+        found = model.get_submodule("base_model.model.model.layers.0.self_attn.q_proj").lora_B["default"].weight.grad
+        model.zero_grad()
+        return found.clone()
+
+    before = first_gradient()
+    with torch.no_grad():
+        model.eval()(input_ids=ids)
+    assert before.abs().max() > 0
+    assert torch.equal(first_gradient(), before)
 
 
 @pytest.mark.parametrize("method", ["pissa", "eva"])
@@ -96,7 +119,7 @@ def test_another_beginning_is_another_adapter_and_leaves_the_answers_alone(toy, 
 
 def test_the_second_matrices_of_lora_plus_learn_faster(toy, monkeypatch):
     seen = {}
-    monkeypatch.setattr(training, "_finish", lambda session, trainer, tokenizer: seen.update(made=trainer.optimizer))
+    monkeypatch.setattr(training, "_finish", lambda session, found, trainer, *more: seen.update(made=trainer.optimizer))
     train(new_folder(toy_recipe(toy, lora={"method": "lora+", "plus_ratio": 8}, training={"max_steps": 2})))
     rates = {group["initial_lr"] for group in seen["made"].param_groups if group["params"]}
     assert rates == {1e-3, 8e-3}
@@ -154,6 +177,9 @@ def test_too_little_data_for_eva_is_said(toy):
     [
         ({"lora": {"method": "pissa"}, "model": {"start_from": "x"}}, "lora.method: pissa cannot go on from"),
         ({"lora": {"method": "eva"}, "model": {"start_from": "x"}}, "lora.method: eva cannot go on from"),
+        ({"lora": {"method": "full"}, "model": {"start_from": "x"}}, "give the folder of the model to go on from"),
+        ({"lora": {"method": "full", "targets": "mlp"}}, "lora.targets: full fine-tuning trains every weight"),
+        ({"lora": {"method": "full", "first_layer": 1}}, "lora.first_layer: full fine-tuning trains every weight"),
         ({"lora": {"targets": []}}, "lora.targets: the list is empty"),
         ({"lora": {"targets": "some"}}, "'some' is not one of 'all-linear', 'attention' or 'mlp'"),
         ({"lora": {"targets": ["a b"]}}, r"lora.targets\[0\]: 'a b' is not usable here"),

@@ -48,6 +48,7 @@ def events(job: Job, name: str) -> list[dict]:
         {"training": {"log_every": 5}},
         {"data": {"packing": True}, "training": {"batch": 1}},
         {"lora": {"method": "qlora"}},
+        {"lora": {"method": "qlora8"}, "training": {"label_smoothing": 0.1}},
         {"lora": {"method": "dora"}, "training": {"schedule": "linear", "epochs": 3, "max_steps": None}},
         {"lora": {"method": "pissa", "rank_pattern": {"v_proj": 2}}},
         {"lora": {"method": "eva"}},
@@ -60,7 +61,7 @@ def events(job: Job, name: str) -> list[dict]:
         {"lora": {"method": "rslora", "first_layer": 1, "rank_pattern": {"down_proj": 8}}},
     ],
     ids=[
-        *("plain", "reports every 5 steps", "packing", "qlora", "dora over epochs", "pissa", "eva", "lora+"),
+        *("plain", "reports every 5 steps", "packing", "qlora", "8 bits", "dora over epochs", "pissa", "eva", "lora+"),
         *("neftune and adafactor", "8-bit adamw", "sgd", "best", "layers"),
     ],
 )

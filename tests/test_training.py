@@ -14,7 +14,7 @@ from core.inference.choices import choices
 from core.jobs.worker import Worker
 from core.recipe import Recipe, parse
 from core.recipe_sections import TrainingSection
-from core.training import cpu_loss, device
+from core.training import card, cpu_loss, device
 from core.training import run as training
 from core.training.plan import plan
 from core.training.trainable import trainable_parameters
@@ -98,6 +98,17 @@ def test_the_loss_at_labels_is_the_loss_of_every_position(toy, monkeypatch):
     assert list(lazy.job.metrics.held_out_loss) == pytest.approx(list(full.job.metrics.held_out_loss), rel=1e-4)
 
 
+def test_label_smoothing_is_in_the_training_loss_alone_whoever_computes_it(toy, monkeypatch):
+    plain = trained(recipe_for(toy), "20260101-000001-a")
+    lazy = trained(recipe_for(toy, label_smoothing=0.3), "20260101-000002-b")
+    monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
+    full = trained(recipe_for(toy, label_smoothing=0.3), "20260101-000003-c")
+    assert losses(lazy) == pytest.approx(losses(full), rel=1e-4)
+    assert losses(lazy)[0] != pytest.approx(losses(plain)[0], rel=1e-3)
+    assert lazy.job.metrics.held_out_loss[0] == pytest.approx(plain.job.metrics.held_out_loss[0], rel=1e-6)
+    assert full.job.metrics.held_out_loss[0] == pytest.approx(plain.job.metrics.held_out_loss[0], rel=1e-4)
+
+
 def test_a_model_that_changes_its_logits_keeps_the_full_loss(toy):
     base = AutoModelForCausalLM.from_pretrained(toy)
     assert cpu_loss.applies_to(base)
@@ -105,7 +116,7 @@ def test_a_model_that_changes_its_logits_keeps_the_full_loss(toy):
     assert not cpu_loss.applies_to(base)
 
 
-@pytest.mark.parametrize("method", ["rslora", "dora", "lora+", "pissa", "eva"])
+@pytest.mark.parametrize("method", ["rslora", "dora", "lora+", "pissa", "eva", "qlora8"])
 def test_every_method_trains(toy, method):
     recipe = recipe_for(toy, max_steps=1)
     recipe = recipe.model_copy(
@@ -117,11 +128,11 @@ def test_every_method_trains(toy, method):
 def test_the_adapter_names_its_base_as_others_know_it_and_has_a_valid_card(toy):
     recipe = recipe_for(toy, max_steps=1)
     job = trained(recipe).job
-    card = ModelCard.load(job.files.adapter / "README.md")
-    assert card.data.library_name == "peft"
-    assert "learning_rate: 0.001" in card.text
+    written = ModelCard.load(job.files.adapter / "README.md")
+    assert written.data.library_name == "peft"
+    assert "learning_rate: 0.001" in written.text
     starter = parse({})
-    assert training.card._metadata(starter).to_dict()["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert card._metadata(starter).to_dict()["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert str(home.home()) not in (job.files.adapter / "adapter_config.json").read_text()
 
 

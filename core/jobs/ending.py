@@ -27,11 +27,10 @@ def stopped_early(job: Job) -> str:
     """What a stop means that came before its worker had trained anything."""
     if job.kind == "train" and job.checkpoints:
         return f"Stopped before another step. The checkpoint of step {job.checkpoints[-1].step:,} is saved."
-    return (
-        "Stopped before the first step. Nothing was trained."
-        if job.kind == "train"
-        else "Stopped before the data was ready."
-    )
+    return {
+        "train": "Stopped before the first step. Nothing was trained.",
+        "prepare": "Stopped before the data was ready.",
+    }.get(job.kind, "Stopped before anything was measured.")
 
 
 def _interruption(job: Job) -> str:

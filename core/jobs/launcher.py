@@ -91,7 +91,8 @@ def end(job: Job, why: str, keep: bool = True) -> None:
         _wait_for_death(job.worker)
     if not keep:
         shutil.rmtree(job.files.checkpoints, ignore_errors=True)
-        shutil.rmtree(job.files.adapter, ignore_errors=True)
+        for folder in job.files.finals:
+            shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(job.files.scratch, ignore_errors=True)
     if keep and job.checkpoints:
         why += f" The checkpoint of step {job.checkpoints[-1].step:,} is saved."

@@ -8,6 +8,7 @@ from core.data.local_files import local_files
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
+from core.jobs.kinds import ON_A_DEVICE
 from core.models.templates import template_text
 from core.recipe import Recipe
 from core.recipe_data import Source
@@ -24,7 +25,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
     begin = [JobError(text) for text in start.problems(recipe)]
     _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
-    _check_disk(disk_bytes(recipe) if kind == "train" else 0)
+    _check_disk(disk_bytes(recipe) if kind in ON_A_DEVICE else 0)
 
 
 def check_again(job: Job) -> None:
@@ -34,7 +35,7 @@ def check_again(job: Job) -> None:
     data = [] if prepared else _problems_of_data(job.recipe.data.sources)
     _raise([*_problems_of_model(job.recipe.model), *data])
     saved = sum(checkpoint.size_bytes for checkpoint in job.checkpoints)
-    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind == "train" else 0)
+    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind in ON_A_DEVICE else 0)
 
 
 def _raise(problems: list[StudioError]) -> None:

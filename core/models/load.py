@@ -22,10 +22,14 @@ from core.where import Place, local_path, place_of
 
 @dataclass(frozen=True)
 class Found:
-    """A model's files on this machine, and the commit or package they came from (None for a person's own folder)."""
+    """A model's files on this machine, and the commit or package they came from (None for a person's own folder).
+
+    `changed` is when such a folder's weights were written last, in nanoseconds: other weights are another model.
+    """
 
     folder: Path
     revision: str | None
+    changed: int = 0
 
 
 def fetch(source: str, revision: str | None = None, progress: Progress = silent, weights: bool = True) -> Found:
@@ -36,7 +40,9 @@ def fetch(source: str, revision: str | None = None, progress: Progress = silent,
         origin = starter.origin()
         return Found(folder, origin.get("revision") or origin.get("sha256"))
     if place is Place.LOCAL:
-        return Found(local_path(source), None)
+        folder = local_path(source)
+        written = [file.stat().st_mtime_ns for file in folder.glob("*.safetensors")]
+        return Found(folder, None, max(written, default=0))
     if place is Place.UNKNOWN:
         raise ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")
     folder = hub.download(source, revision, progress, weights)

@@ -1,14 +1,15 @@
 """Correct what was computed by what was measured: on this device, with this model, in the manner nearest to the asked one."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from core.hardware import Machine
 from core.training.measured import Measurement, measurements
 from core.training.memory_plan import MemoryPlan, memory
+from core.training.pace import Pace
 from core.training.setting import Setting, setting
-from core.training.time_plan import Speed, step_seconds
+from core.training.time_plan import step_seconds
 from core.training.workload import Workload
 
 # A plan within so much of the measured setting's is called measured.
@@ -46,14 +47,14 @@ class Known:
         return self.measurement.step_s / self.step_s
 
 
-def known(asked: Setting, machine: Machine, speed: Speed) -> list[Known]:
+def known(asked: Setting, machine: Machine, pace: Pace) -> list[Known]:
     """The measurements that say something of this setting: of the same precision, bits and way to keep activations."""
     found = []
     for measurement in measurements(machine.device_name, asked.recipe.model.source):
         measured = setting(measurement.recipe, machine)
         if measured and _manner(measured) == _manner(asked):
             work = Workload(measurement.largest, measurement.usual, counted=True)
-            found.append(Known(measurement, memory(measured, work), step_seconds(measured, work, speed)))
+            found.append(Known(measurement, memory(measured, work), step_seconds(measured, work, pace)))
     return found
 
 
@@ -68,9 +69,10 @@ def corrected_memory(computed: MemoryPlan, candidates: list[Known]) -> tuple[Mem
         return computed, COMPUTED
     nearest = min(candidates, key=lambda one: abs(math.log(one.memory.peak_bytes / computed.peak_bytes)))
     scale = min(FURTHEST, computed.moving_bytes / max(1, nearest.memory.moving_bytes))
-    overhead = computed.overhead + round(nearest.excess_bytes * scale)
     same = abs(nearest.memory.peak_bytes / computed.peak_bytes - 1) <= SAME
-    return replace(computed, overhead=overhead), Basis("measured" if same else "scaled", nearest.measurement)
+    return computed.grown(round(nearest.excess_bytes * scale)), Basis(
+        "measured" if same else "scaled", nearest.measurement
+    )
 
 
 def corrected_seconds(computed: float, candidates: list[Known]) -> tuple[float, Basis]:

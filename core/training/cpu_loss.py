@@ -21,13 +21,18 @@ def applies_to(base: Any) -> bool:
     return hasattr(base, "model") and hasattr(base, "lm_head") and not changed
 
 
-def loss_at_labels(base: Any, inputs: dict[str, torch.Tensor], items: torch.Tensor | int | None) -> torch.Tensor:
-    """Mean cross entropy over the labelled positions of a padded batch; `items` of them make up the whole step."""
+def loss_at_labels(
+    base: Any, inputs: dict[str, torch.Tensor], items: torch.Tensor | int | None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Mean cross entropy over the labelled positions of a padded batch; `items` of them make up the whole step.
+
+    `smoothing` is the share of each label that is spread over the vocabulary.
+    """
     # Packed rows have positions instead of a mask: each of their conversations begins at 0 and sees only itself.
     seen = {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
     hidden = base.model(**seen, use_cache=False).last_hidden_state  # (batch, seq, hidden)
     following = inputs["labels"][:, 1:]
     learned = following != IGNORED
     logits = base.lm_head(hidden[:, :-1][learned])  # (labels, vocabulary)
-    total = F.cross_entropy(logits.float(), following[learned], reduction="sum")
+    total = F.cross_entropy(logits.float(), following[learned], reduction="sum", label_smoothing=smoothing)
     return total / (items if items is not None else learned.sum().clamp(min=1))

@@ -26,7 +26,6 @@ class Measurement:
     job: str
     time: float
     device: str
-    cores: int
     precision: str
     recipe: Recipe
     largest: Batch

@@ -3,7 +3,7 @@
 On a GPU it is what torch reserves at most, and the driver's own; on a CPU what the worker's process holds at most.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.training import fitted
 from core.training.activations import kept_bytes
@@ -37,6 +37,11 @@ class MemoryPlan:
     def moving_bytes(self) -> int:
         """What grows with the batch."""
         return self.activations + self.loss
+
+    def grown(self, by: int) -> "MemoryPlan":
+        """So much more overhead; what is less than none is taken off the activations."""
+        overhead = self.overhead + by
+        return replace(self, overhead=max(0, overhead), activations=max(0, self.activations + min(0, overhead)))
 
     def times(self, processes: int) -> "MemoryPlan":
         """As many of them in one memory."""

@@ -1,8 +1,11 @@
-"""The base model with a LoRA adapter on it, as the recipe asks."""
+"""The model that is trained, as the recipe asks: the base with a LoRA adapter on it, or the base itself."""
 
 import json
+import logging
 from pathlib import Path
 
+import torch
+from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import (
     LoraConfig,
@@ -16,6 +19,7 @@ from peft import (
 from safetensors import SafetensorError
 from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 
+from core import home
 from core.errors import ModelError
 from core.files import write_whole
 from core.models import starter
@@ -27,15 +31,59 @@ from core.training.methods import METHODS
 
 
 def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
-    """NF4 with double quantisation for a method of 4 bits; None for a base model in full."""
-    if METHODS[recipe.lora.method].bits != 4:
+    """NF4 with double quantisation for a method of 4 bits, LLM.int8 for one of 8; None for a base model in full."""
+    bits = METHODS[recipe.lora.method].bits
+    if bits == 16:
         return None
+    if bits == 8:
+        # It says of every layer in every step that it computes in fp16.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=device.weights_dtype,
     )
+
+
+def base_dtype(recipe: Recipe, device: Device) -> torch.dtype:
+    """The base model's format in memory; what is trained itself is always fp32, so that small steps are not rounded off."""
+    return torch.float32 if METHODS[recipe.lora.method].whole else device.weights_dtype
+
+
+def base_of(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """The model under an adapter, or the model itself where it has none."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def trainable_parameters(model: torch.nn.Module) -> int:
+    return sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+
+
+def trained_model(
+    base: PreTrainedModel,
+    recipe: Recipe,
+    recomputes: bool = False,
+    saved: Path | None = None,
+    rows: Dataset | None = None,
+) -> PreTrainedModel | PeftModel:
+    """What the trainer gets: an adapter on the base (as `with_adapter`), or the base with every weight to be trained."""
+    if not METHODS[recipe.lora.method].whole:
+        return with_adapter(base, recipe, recomputes, saved, rows)
+    set_seed(recipe.training.seed)
+    return base.requires_grad_(True)
+
+
+def _keep_gradients(base: PreTrainedModel) -> None:
+    """Hold 4-bit weights as they are when a loss is measured.
+
+    On a CPU with bf16 instructions bitsandbytes repacks them then, for a product that has no gradient, and never back: what
+    is trained after a measurement would learn nearly nothing from below, in silence.
+    """
+    for layer in base.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def with_adapter(
@@ -52,7 +100,8 @@ def with_adapter(
     """
     set_seed(recipe.training.seed)
     method = METHODS[recipe.lora.method]
-    if method.bits == 4:
+    if method.bits < 16:
+        _keep_gradients(base)
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
     config = lora_config(recipe.lora, base)
     try:
@@ -104,14 +153,17 @@ def lora_config(lora: LoraSection, base: PreTrainedModel) -> LoraConfig:
     )
 
 
-def make_portable(folder: Path, recipe: Recipe, model: PeftModel) -> None:
+def make_portable(folder: Path, recipe: Recipe, model: PreTrainedModel | PeftModel) -> None:
     """Make a saved adapter one that loads anywhere: on the untouched base, which is named as others know it.
 
-    Only afterwards, for while it saves, PEFT looks the base model up, and would wait for the Hub.
+    Only afterwards, for while it saves, PEFT looks the base model up, and would wait for the Hub. A whole model needs
+    nothing.
     """
+    if METHODS[recipe.lora.method].whole:
+        return
     if METHODS[recipe.lora.method].begins == "pissa":
         pissa.as_lora(folder, model)
-    file = folder / "adapter_config.json"
+    file = home.adapter_config(folder)
     config = json.loads(file.read_text(encoding="utf-8"))
     write_whole(file, json.dumps(config | {"base_model_name_or_path": portable_name(recipe.model.source)}, indent=1))
 

@@ -19,6 +19,8 @@ EMPTY: dict[str, Any] = {"rank_pattern": {}, "alpha_pattern": {}}
 def folder_of(name: str) -> Path:
     """The folder of `id`, `id@step` or of a path; raises JobError where there is no adapter."""
     folder = _of_run(name) or local_path(name)
+    if (folder / "config.json").is_file():
+        raise JobError(f"model.start_from: {name} is a whole model. Give its folder as model.source: {folder}")
     if not home.adapter_config(folder).is_file():
         raise JobError(f"model.start_from: {name} has no adapter. Give a run's id, `id@step`, or a folder with one.")
     return folder
@@ -80,7 +82,7 @@ def _target_problems(recipe: Recipe, name: str, saved: dict[str, Any]) -> list[s
 def _of_run(name: str) -> Path | None:
     job_id, _, step = name.rpartition("@")
     if job := known_job(name):
-        return job.files.adapter if job.files.adapter.is_dir() else _newest(job)
+        return job.final or _newest(job)
     if step.isdecimal() and (job := known_job(job_id)):
         checkpoint = job.checkpoint_of(int(step))
         return checkpoint.folder if checkpoint else None

@@ -3,20 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
-from core.hardware import Machine
 from core.training import fitted
 from core.training.activations import kept_bytes
+from core.training.pace import Pace
 from core.training.plan import eval_every, total_steps
 from core.training.setting import Setting
 from core.training.workload import Batch, Workload
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast a device is: floating-point operations in matrix products, and bytes of everything else, a second."""
-
-    flops: float
-    bytes: float
 
 
 @dataclass(frozen=True)
@@ -38,20 +30,12 @@ class TimePlan:
         return replace(self, step_s=self.step_s * times, evaluation_s=self.evaluation_s * times)
 
 
-def usual_speed(machine: Machine) -> Speed:
-    """What a device of this kind usually does, where nothing was measured on it."""
-    if machine.device == "cpu":
-        return Speed(fitted.CPU_CORE_FLOPS * machine.cores, fitted.BYTES_PER_S["cpu"])
-    known = fitted.GPU_FLOPS.get(machine.gpus[0].capability) if machine.gpus else None
-    return Speed(known or fitted.OTHER_FLOPS, fitted.BYTES_PER_S[machine.device])
-
-
-def step_seconds(setting: Setting, work: Workload, speed: Speed) -> float:
+def step_seconds(setting: Setting, work: Workload, pace: Pace) -> float:
     """One optimiser step: its batches, one after the other."""
-    return setting.recipe.training.accumulation * batch_seconds(setting, work.usual, speed)
+    return setting.recipe.training.accumulation * batch_seconds(setting, work.usual, pace)
 
 
-def batch_seconds(setting: Setting, batch: Batch, speed: Speed, learning: bool = True) -> float:
+def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = True) -> float:
     """Forward and backward pass of one batch; without `learning`, forward only."""
     forward, backward = forward_flops(setting, batch), backward_flops(setting, batch) if learning else 0
     again = forward if setting.recomputes and learning else 0
@@ -59,7 +43,7 @@ def batch_seconds(setting: Setting, batch: Batch, speed: Speed, learning: bool =
     layers = setting.shape.layers * fitted.LAYER_S[setting.device] * (passes + 1) / 3
     kept = kept_bytes(replace(setting, recipe=_keeping(setting)), batch)
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
-    return (forward + backward + again) / speed.flops + kept * passes / 2 / speed.bytes + layers + unpacking
+    return (forward + backward + again) / pace.flops + kept * passes / 2 / pace.bytes + layers + unpacking
 
 
 def _keeping(setting: Setting):
@@ -96,7 +80,7 @@ def _unpacked(setting: Setting) -> int:
 
 
 def duration(
-    setting: Setting, work: Workload, speed: Speed, rows: int | None, held_out_rows: int | None
+    setting: Setting, work: Workload, pace: Pace, rows: int | None, held_out_rows: int | None
 ) -> TimePlan | None:
     """The whole run; None where its steps are not known yet."""
     recipe = setting.recipe
@@ -106,8 +90,8 @@ def duration(
     batches = math.ceil((held_out_rows or 0) / (recipe.training.batch * recipe.launcher.processes))
     return TimePlan(
         startup_s=fitted.STARTUP_S + 2 * setting.shape.parameters / fitted.LOAD_BYTES_PER_S,
-        step_s=step_seconds(setting, work, speed),
+        step_s=step_seconds(setting, work, pace),
         steps=steps,
-        evaluation_s=batches * batch_seconds(setting, work.usual, speed, learning=False),
+        evaluation_s=batches * batch_seconds(setting, work.usual, pace, learning=False),
         evaluations=steps // eval_every(recipe, steps) + 1 if batches else 0,
     )

@@ -8,6 +8,7 @@ import torch
 from peft.optimizers import create_loraplus_optimizer
 from torch import distributed
 from transformers import PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LabelSmoother
 from trl import SFTConfig, SFTTrainer
 
 from core import home
@@ -16,8 +17,9 @@ from core.recipe import Recipe
 from core.training import checkpoints, cpu_loss, schedules
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
+from core.training.gauge import Gauge
 from core.training.methods import METHODS
-from core.training.model import make_portable
+from core.training.model import base_of, make_portable
 from core.training.plan import eval_every
 from core.training.session import Session
 
@@ -39,17 +41,23 @@ class Trainer(SFTTrainer):
     session: Session
     reporter: Reporter
     judge: HeldOutJudge
+    gauge: Gauge
     lazy_loss: bool = False
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        # Only what is trained on is smoothed: held-out losses stay comparable.
+        smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
         if self.lazy_loss and not return_outputs:
-            return cpu_loss.loss_at_labels(model.get_base_model(), inputs, num_items_in_batch)
+            return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
+        # Not through the trainer's settings: there it would smooth the held-out loss too.
+        self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
         batches, items = super().get_batch_samples(*args, **named)
+        self.gauge.see(batches)
         self.reporter.supervised_tokens += int(items) if items is not None else 0
         return batches, items
 
@@ -115,7 +123,8 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     saved = (read_json(home.reporter_file(checkpoint.folder)) if checkpoint else None) or {}
     reporter = Reporter(worker, session.device, recipe.training.log_every, saved)
     judge = HeldOutJudge(session.job, recipe.training.early_stopping, recipe.training.load_best)
-    callbacks = [reporter, judge, Stopper(session.stop_asked)]
+    gauge = Gauge(session)
+    callbacks = [reporter, judge, gauge, Stopper(session.stop_asked)]
     if recipe.checkpoints.every_minutes:
         callbacks.append(MinuteSaver(recipe.checkpoints.every_minutes))
     trainer = Trainer(
@@ -126,12 +135,12 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    trainer.session, trainer.reporter, trainer.judge = session, reporter, judge
+    trainer.session, trainer.reporter, trainer.judge, trainer.gauge = session, reporter, judge, gauge
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
     alone = trainer.args.world_size == 1
-    trainer.lazy_loss = alone and session.device.kind == "cpu" and cpu_loss.applies_to(model.get_base_model())
+    trainer.lazy_loss = alone and session.device.kind == "cpu" and cpu_loss.applies_to(base_of(model))
     worker.resolve(loss="at labels only (CPU)" if trainer.lazy_loss else "TRL's, at every position")
     return trainer
 
@@ -159,6 +168,7 @@ def _settings(session: Session) -> SFTConfig:
         use_cpu=device.kind == "cpu",
         activation_checkpointing=micro.recomputes,
         gradient_checkpointing=micro.recomputes,
+        train_sampling_strategy="sequential" if session.job.kind == "probe" else "random",
         seed=training.seed,
         data_seed=training.seed,
         # Every step, so that a run that is not finite is noticed; the reporter writes every `log_every` of them.
