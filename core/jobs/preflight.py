@@ -22,6 +22,10 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
+    if kind == "evaluate":
+        # The run has its data prepared, and what it began with is in its result.
+        _raise(_problems_of_model(recipe.model))
+        return
     begin = [JobError(text) for text in start.problems(recipe)]
     _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
     _check_disk(disk_bytes(recipe) if kind == "train" else 0)
@@ -29,6 +33,9 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
+    if job.kind == "evaluate":
+        check(job.recipe, job.kind)
+        return
     key = job.prepared_key
     prepared = bool(key) and home.prepared_files(key).report.exists()
     data = [] if prepared else _problems_of_data(job.recipe.data.sources)
