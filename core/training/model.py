@@ -101,7 +101,7 @@ def with_adapter(
     set_seed(recipe.training.seed)
     method = METHODS[recipe.lora.method]
     if method.bits < 16:
-        pass
+        _keep_gradients(base)
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
     config = lora_config(recipe.lora, base)
     try:
