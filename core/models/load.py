@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -85,7 +86,20 @@ def load_base(
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error
+    if quantization:
+        _keep_as_quantised(model)
     return model if quantization else model.to(device)
+
+
+def _keep_as_quantised(model: PreTrainedModel) -> None:
+    """Hold 4-bit weights as they are when a loss is measured.
+
+    On a CPU with bf16 instructions bitsandbytes repacks them then, with other scales, for a product that has no gradient,
+    and never back: a training would go on after a measurement with other weights, and learn nearly nothing from below.
+    """
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _first_line(error: Exception) -> str:
