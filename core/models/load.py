@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -97,6 +96,8 @@ def _keep_as_quantised(model: PreTrainedModel) -> None:
     On a CPU with bf16 instructions bitsandbytes repacks them then, with other scales, for a product that has no gradient,
     and never back: a training would go on after a measurement with other weights, and learn nearly nothing from below.
     """
+    from bitsandbytes.nn import Linear4bit  # a second that only quantised models need
+
     for layer in model.modules():
         if isinstance(layer, Linear4bit):
             layer.support_avx512bf16_for_cpu = False
