@@ -13,9 +13,11 @@ from rich.table import Table
 
 from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
+from core.evaluation import start as evaluation
+from core.evaluation.asked import Evaluation
 from core.jobs import ending, launcher, queue
 from core.jobs.folder import Job
-from core.jobs.listing import all_jobs, find_job
+from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
 from core.jobs.status import Status
 from core.recipe import diff
@@ -30,6 +32,11 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="key.path=value
 JobName = Annotated[str, typer.Argument(help="A job's id, or the name of its run (the newest is meant).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
+
+
+def _help(field: str) -> str:
+    """What the field of an evaluation says of itself."""
+    return Evaluation.model_fields[field].description or ""
 
 
 @app.command()
@@ -67,6 +74,22 @@ def plan(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = False) -
     """What a training will take: memory, time, disk. Nothing is started."""
     found = said_plan.figures(recipe_yaml.load(recipe, changes))
     print(json.dumps(found) if as_json else said_plan.page(found))
+
+
+@app.command()
+def evaluate(
+    job: JobName,
+    checkpoint: Annotated[int | None, typer.Option(help=_help("step"))] = None,
+    general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
+    most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
+    asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows}
+    given = {name: value for name, value in asked.items() if value is not None}
+    _watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
+EVALUATION_ASKED = "evaluation.yaml"
 
 
 def home() -> Path:
@@ -136,6 +137,16 @@ class JobFiles:
     def about(self) -> Path:
         """What a person has written on it: name, tags, note."""
         return self.folder / "about.json"
+
+    @cached_property
+    def evaluation_asked(self) -> Path:
+        """What an evaluate job was asked, beside the recipe of the run it is about."""
+        return self.folder / EVALUATION_ASKED
+
+    @cached_property
+    def evaluation(self) -> Path:
+        """What an evaluate job found."""
+        return self.folder / "findings.json"
 
     @cached_property
     def ballast(self) -> Path:

@@ -19,13 +19,17 @@ def plan_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
     with split():
         section("Time and disk")
         st.markdown(f":gray[:small[{_source_of_rows(found)}]]", width="content")
-    kv("Time", time_words(found))
-    kv("Steps", _steps(recipe, found))
-    kv("Tokens", f"{roughly(found)}**{_millions(plan.tokens)}**" if plan.tokens else ":gray[counted when prepared]")
-    share = f" · {words.percent(plan.trainable_share, 1)}" if plan.trainable_share else ""
-    kv("Trainable", f"**{words.parameters(plan.trainable)}**{share}" if plan.trainable else ":gray[known at the start]")
-    kv("Checkpoints", f"{_checkpoints(found)}keep {recipe.checkpoints.keep}")
-    kv("Disk", f"**{words.size(plan.disk_bytes)}** of {words.size(machine.disk_free_bytes)} free")
+    with st.container(gap="xxsmall"):
+        kv("Time", time_words(found))
+        kv("Steps", _steps(recipe, found))
+        kv("Tokens", f"{roughly(found)}**{_millions(plan.tokens)}**" if plan.tokens else ":gray[counted when prepared]")
+        share = f" · {words.percent(plan.trainable_share, 1)}" if plan.trainable_share else ""
+        kv(
+            "Trainable",
+            f"**{words.parameters(plan.trainable)}**{share}" if plan.trainable else ":gray[known at the start]",
+        )
+        kv("Checkpoints", f"{_checkpoints(found)}keep {recipe.checkpoints.keep}")
+        kv("Disk", f"**{words.size(plan.disk_bytes)}** of {words.size(machine.disk_free_bytes)} free")
     if found.time:
         st.caption(f"The time is {basis_words(found.time_basis)}.")
     probe_part(recipe)

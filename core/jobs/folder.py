@@ -94,9 +94,8 @@ class Job:
 
     @cached_property
     def kind(self) -> str:
-        """What it does, one of `KINDS`; a training where its folder does not say."""
-        created = next((event for event in self.events if event["event"] == "created"), {})
-        kind = created.get("kind")
+        """One of `KINDS`."""
+        kind = next((event for event in self.events if event["event"] == "created"), {}).get("kind")
         return kind if kind in KINDS else "train"
 
     @property

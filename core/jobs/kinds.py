@@ -4,6 +4,7 @@ KINDS = {
     "prepare": "core.data.prepare",
     "train": "core.training.run",
     "probe": "core.training.probe",
+    "evaluate": "core.evaluation.run",
 }
-# Those that wait for their turn on a device.
-ON_A_DEVICE = ("train", "probe")
+# Those that hold a model on the device, so that only one at a time may.
+HEAVY = ("train", "probe", "evaluate")

@@ -8,7 +8,7 @@ from core.data.local_files import local_files
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
-from core.jobs.kinds import ON_A_DEVICE
+from core.jobs.kinds import HEAVY
 from core.models.templates import template_text
 from core.recipe import Recipe
 from core.recipe_data import Source
@@ -23,19 +23,26 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
+    if kind == "evaluate":
+        # The run has its data prepared, and what it began with is in its result.
+        _raise(_problems_of_model(recipe.model))
+        return
     begin = [JobError(text) for text in start.problems(recipe)]
     _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
-    _check_disk(disk_bytes(recipe) if kind in ON_A_DEVICE else 0)
+    _check_disk(disk_bytes(recipe) if kind in HEAVY else 0)
 
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
+    if job.kind == "evaluate":
+        check(job.recipe, job.kind)
+        return
     key = job.prepared_key
     prepared = bool(key) and home.prepared_files(key).report.exists()
     data = [] if prepared else _problems_of_data(job.recipe.data.sources)
     _raise([*_problems_of_model(job.recipe.model), *data])
     saved = sum(checkpoint.size_bytes for checkpoint in job.checkpoints)
-    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind in ON_A_DEVICE else 0)
+    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind in HEAVY else 0)
 
 
 def _raise(problems: list[StudioError]) -> None:

@@ -85,7 +85,22 @@ def load_base(
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error
+    if quantization:
+        _keep_as_quantised(model)
     return model if quantization else model.to(device)
+
+
+def _keep_as_quantised(model: PreTrainedModel) -> None:
+    """Hold 4-bit weights as they are when a loss is measured.
+
+    On a CPU with bf16 instructions bitsandbytes repacks them then, with other scales, for a product that has no gradient,
+    and never back: a training would go on after a measurement with other weights, and learn nearly nothing from below.
+    """
+    from bitsandbytes.nn import Linear4bit  # a second that only quantised models need
+
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _first_line(error: Exception) -> str:

@@ -50,13 +50,15 @@ class Reporter(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self._began, self.first_step = time.monotonic(), state.global_step
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
+        self._busy_s += time.monotonic() - self._step_began
+        # Whatever the interval: what it became is measured.
+        control.should_evaluate |= state.global_step == state.max_steps and args.eval_strategy != "no"
+
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self._step_began = time.monotonic()
         if self._stepping_since is None:
             self._stepping_since = self._step_began
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
-        self._busy_s += time.monotonic() - self._step_began
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **kw: Any
@@ -121,14 +123,15 @@ class Reporter(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        metrics: dict[str, float],
+        metrics: dict[str, Any],
         **kw: Any,
     ) -> None:
         loss = metrics["eval_loss"]
         self.worker.metric(step=state.global_step, held_out_loss=loss)
         best, self.best = loss < self.best, min(loss, self.best)
         shown = loss if math.isfinite(loss) else None
-        self.worker.event("held_out", step=state.global_step, loss=shown, best=best)
+        of_each = {name: value for name, value in metrics.get("sources", {}).items() if math.isfinite(value)}
+        self.worker.event("held_out", step=state.global_step, loss=shown, best=best, sources=of_each)
 
 
 class EvaluationCut(Exception):

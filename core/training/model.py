@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import (
     LoraConfig,
@@ -75,17 +74,6 @@ def trained_model(
     return base.requires_grad_(True)
 
 
-def _keep_gradients(base: PreTrainedModel) -> None:
-    """Hold 4-bit weights as they are when a loss is measured.
-
-    On a CPU with bf16 instructions bitsandbytes repacks them then, for a product that has no gradient, and never back: what
-    is trained after a measurement would learn nearly nothing from below, in silence.
-    """
-    for layer in base.modules():
-        if isinstance(layer, Linear4bit):
-            layer.support_avx512bf16_for_cpu = False
-
-
 def with_adapter(
     base: PreTrainedModel,
     recipe: Recipe,
@@ -101,7 +89,6 @@ def with_adapter(
     set_seed(recipe.training.seed)
     method = METHODS[recipe.lora.method]
     if method.bits < 16:
-        _keep_gradients(base)
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
     config = lora_config(recipe.lora, base)
     try:

@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, schedules
+from core.training import checkpoints, cpu_loss, held_out, schedules
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.gauge import Gauge
@@ -62,13 +62,21 @@ class Trainer(SFTTrainer):
         return batches, items
 
     def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
+        """The held-out loss, also of each data set; told to the callbacks as transformers' own would be."""
         try:
             # A measurement draws no random number from the training: cut short or not, the next step is the same.
             with torch.random.fork_rng():
-                return super().evaluate(*args, **named)
+                loss, of_each = held_out.measure(self, self._after_a_batch)
         except EvaluationCut:
             Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
             return {}
+        self.log({"eval_loss": loss})
+        measured = {"eval_loss": loss, "sources": of_each}
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
+        return measured
+
+    def _after_a_batch(self) -> None:
+        self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The recipe's optimiser; for LoRA+ with its groups, of which the second matrices learn faster."""
