@@ -10,12 +10,13 @@ from core.training.workload import Batch
 
 
 def kept_bytes(setting: Setting, batch: Batch) -> int:
-    """Everything kept of a batch until its backward pass, without the loss."""
-    layers = setting.layers_in_backward
+    """Everything kept of a batch until its backward pass, without the loss: of every layer, and of the last norm."""
+    layers, last = setting.layers_in_backward, _norm(setting)
     if setting.recomputes:
         # Each layer keeps its input; while one is computed again, all of that one is there.
-        return round(batch.tokens * (layers * setting.shape.hidden_size * _number_bytes(setting) + _widest(setting)))
-    return round(batch.tokens * sum(_layer(setting, layer) for layer in _layers(setting)))
+        inputs = layers * setting.shape.hidden_size * _number_bytes(setting)
+        return round(batch.tokens * (last + inputs + _widest(setting)))
+    return round(batch.tokens * (last + sum(_layer(setting, layer) for layer in _layers(setting))))
 
 
 def _layers(setting: Setting) -> range:
@@ -33,10 +34,14 @@ def _number_bytes(setting: Setting) -> int:
 def _layer(setting: Setting, layer: int) -> int:
     """Bytes that one layer keeps of one token."""
     shape, number = setting.shape, _number_bytes(setting)
-    norms = 2 * (shape.hidden_size * 4 + 4)
     attention = (2 * shape.queries + 2 * _keys_kept(setting)) * number + shape.heads * 4
     gated = 3 * shape.intermediate_size * number
-    return norms + attention + gated + _inputs(setting, layer)
+    return 2 * _norm(setting) + attention + gated + _inputs(setting, layer)
+
+
+def _norm(setting: Setting) -> int:
+    """Its input and its scale; where it is trained, what it scales as well. All in 32 bits."""
+    return setting.shape.hidden_size * (8 if setting.method.whole else 4) + 4
 
 
 def _keys_kept(setting: Setting) -> int:
@@ -48,9 +53,8 @@ def _inputs(setting: Setting, layer: int) -> int:
     """What the trained matrices keep of their inputs."""
     shape = setting.shape
     if setting.method.whole:
-        # Both norms keep what they scale, and all projections what they multiply.
-        norms = 2 * shape.hidden_size * 4
-        return norms + (2 * shape.hidden_size + shape.intermediate_size) * _number_bytes(setting)
+        attended = shape.queries if setting.by_conversation else 0
+        return (2 * shape.hidden_size + attended + shape.intermediate_size) * _number_bytes(setting)
     modules = [module for module in setting.adapted if module.layer == layer]
     ranks = sum(module.rank for module in modules) * _number_bytes(setting)
     return ranks + (_dropped(setting, modules) if setting.recipe.lora.dropout else _shared(setting, modules))
@@ -67,11 +71,14 @@ def _shared(setting: Setting, modules: list[Adapted]) -> int:
     if setting.mixed:
         return sum(module.inputs * 2 for module in modules)
     kept = {INPUT_OF[m.projection]: m.inputs * 4 for m in modules if m.projection in INPUT_OF}
+    if not setting.by_conversation:
+        kept.pop("attended", None)
     return sum(kept.values())
 
 
-# Which projections see the same numbers. Those of `o_proj` are the attention's own, which keeps them anyway.
+# Which projections see the same numbers. What was attended the attention itself keeps, unless it is put together of parts.
 INPUT_OF = {
+    "o_proj": "attended",
     "q_proj": "normed",
     "k_proj": "normed",
     "v_proj": "normed",

@@ -15,6 +15,8 @@ PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "loss", 
 HELD_BITS = {4: 4.127, 8: 8.02}
 # The tile of logits in TRL's fused loss (trl/kernels/chunked_logprob.py).
 TILE_TOKENS, TILE_WORDS = 4096, 32768
+# Positions in a tile of logits on a CPU, as in `cpu_loss`, which imports torch.
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class MemoryPlan:
 
 def memory(setting: Setting, work: Workload) -> MemoryPlan:
     """The plan for a setting and its largest batch; for several processes on a CPU, of all of them."""
-    weights, trained = _weights(setting), 0 if setting.method.whole else 4 * setting.trainable
+    weights, trained = _weights(setting), _trained(setting)
     gradients, optimizer = 4 * setting.trainable, _optimizer(setting)
     activations, loss = kept_bytes(setting, work.largest), _loss(setting, work.largest)
     steady = weights + trained + gradients + optimizer
@@ -75,6 +77,11 @@ def _weights(setting: Setting) -> int:
     return round(shape.linear_parameters * HELD_BITS[bits] / 8) + rest * 4
 
 
+def _trained(setting: Setting) -> int:
+    """The adapter in 32 bits, and in mixed precision once more in 16; a whole model is counted as its weights."""
+    return 0 if setting.method.whole else setting.trainable * (6 if setting.mixed else 4)
+
+
 def _optimizer(setting: Setting) -> int:
     """The optimiser's state: two moments, in 32 or 8 bits; the sums of rows and columns only; or none."""
     match setting.recipe.training.optimizer:
@@ -96,13 +103,14 @@ def _rows_and_columns(setting: Setting) -> int:
 
 
 def _loss(setting: Setting, batch: Batch) -> int:
-    """Logits: on a CPU of all labels, with their logarithms of probabilities; elsewhere a tile of TRL's fused loss."""
-    labels, words = batch.labels, setting.shape.vocab_size
-    if setting.device == "cpu":
-        return round(2 * labels * words * 4)
-    return round(
-        min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * setting.shape.hidden_size * 8
-    )
+    """A tile of logits with its slope, and what is fed into the output layer at the labels with its gradient.
+
+    On a CPU a tile has every word (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
+    """
+    labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
+    if setting.speed.at_labels:
+        return round(min(labels, AT_ONCE) * words * 4 * 2 + labels * hidden * 4 * 2)
+    return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
 
 
 def _momentary(setting: Setting, batch: Batch) -> int:

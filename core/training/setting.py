@@ -9,6 +9,7 @@ from core.models.known_shape import shape_of
 from core.models.shape import Shape
 from core.recipe import Recipe
 from core.training.methods import METHODS, Method
+from core.training.speed import Place, Speed, choose
 from core.training.trainable import Adapted, adapted, trainable_of
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -22,6 +23,7 @@ class Setting:
     shape: Shape
     device: Device
     precision: Precision
+    capability: tuple[int, int] | None = None
 
     @property
     def method(self) -> Method:
@@ -38,10 +40,20 @@ class Setting:
         """Whether layers compute in 16 bits."""
         return self.precision != "fp32"
 
+    @cached_property
+    def speed(self) -> Speed:
+        """How batches are laid out, attended to and scored, as the trainer will choose it."""
+        return choose(self.recipe, Place(self.device, self.capability))
+
     @property
     def padded(self) -> bool:
         """Whether the rows of a batch are filled up to the longest."""
-        return not self.recipe.data.packing
+        return not (self.recipe.data.packing or self.speed.side_by_side)
+
+    @property
+    def by_conversation(self) -> bool:
+        """Whether each conversation attends by itself, and the results are put together."""
+        return self.speed.attention.name == "by conversation"
 
     @cached_property
     def adapted(self) -> tuple[Adapted, ...]:
@@ -65,4 +77,6 @@ def setting(recipe: Recipe, machine: Machine) -> Setting | None:
     if shape is None:
         return None
     asked = recipe.training.precision
-    return Setting(recipe, shape, machine.device, machine.precision.name if asked == "auto" else asked)
+    precision = machine.precision.name if asked == "auto" else asked
+    capability = machine.gpus[0].capability if machine.gpus else None
+    return Setting(recipe, shape, machine.device, precision, capability)
