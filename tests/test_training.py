@@ -103,7 +103,7 @@ def test_label_smoothing_is_in_the_training_loss_alone_whoever_computes_it(toy, 
     lazy = trained(recipe_for(toy, label_smoothing=0.3), "20260101-000002-b")
     monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
     full = trained(recipe_for(toy, label_smoothing=0.3), "20260101-000003-c")
-    assert losses(lazy) == pytest.approx(losses(full), rel=1e-4)
+    assert losses(lazy) == pytest.approx(losses(full), rel=3e-4)
     assert losses(lazy)[0] != pytest.approx(losses(plain)[0], rel=1e-3)
     assert lazy.job.metrics.held_out_loss[0] == pytest.approx(plain.job.metrics.held_out_loss[0], rel=1e-6)
     assert full.job.metrics.held_out_loss[0] == pytest.approx(plain.job.metrics.held_out_loss[0], rel=1e-4)
