@@ -31,12 +31,15 @@ def memory_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
 
 
 def fit_badge(found: Forecast) -> str:
-    """Fits, with room to spare or hardly; or what it needs."""
+    """Fits, with room to spare or hardly; else what it needs, or may need where no rows were counted."""
+    if found.memory is None:
+        return UNKNOWN
+    needed = words.size(found.memory.peak_bytes)
+    too_big = f":red-badge[:material/block: Needs {needed}]"
     return {
-        None: UNKNOWN,
         "fits": ":green-badge[:material/check: Fits]",
         "tight": ":orange-badge[:material/warning: Tight]",
-        "too big": f":red-badge[:material/block: Needs {words.size(found.memory.peak_bytes) if found.memory else ''}]",
+        "too big": too_big if found.hopeless else f":orange-badge[:material/warning: May need {needed}]",
     }[found.fit]
 
 

@@ -28,7 +28,9 @@ def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
                 elif busy:
                     st.caption(f"{plain(busy.name)} is training", width="content")
                 label, icon = ("Add to queue", "playlist_add") if busy else ("Start training", "play_arrow")
-                start = st.button(label, icon=f":material/{icon}:", type="primary", disabled=too_big, key="start")
+                start = st.button(
+                    label, icon=f":material/{icon}:", type="primary", disabled=found.hopeless, key="start"
+                )
         if start:
             with errors_shown():
                 _start(recipe)

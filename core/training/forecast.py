@@ -55,6 +55,13 @@ class Forecast:
         """`fits`, `tight` or `too big` for the memory that the device has free; None where the memory is not known."""
         return share_fit(self.memory.peak_bytes, self.room_bytes) if self.memory else None
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is sure not to fit: by counted rows, or by what no row changes."""
+        if self.memory is None or self.fit != "too big":
+            return False
+        return self.counted or self.memory.steady_bytes > self.room_bytes
+
 
 def forecast(recipe: Recipe, machine: Machine) -> Forecast:
     """The whole plan."""

@@ -36,6 +36,11 @@ class MemoryPlan:
         return sum(getattr(self, part) for part in PARTS)
 
     @property
+    def steady_bytes(self) -> int:
+        """What is there whatever the batch."""
+        return self.weights + self.trained + self.gradients + self.optimizer
+
+    @property
     def moving_bytes(self) -> int:
         """What grows with the batch."""
         return self.activations + self.loss
