@@ -22,7 +22,7 @@ def memory_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
         section("Memory")
         st.markdown(fit_badge(found), width="content")
     if found.memory is None:
-        st.caption("The shape of this model is not known before it is fetched. A probe fetches and measures it.")
+        st.caption("The shape of this model is not known here. A probe fetches and measures it.")
     else:
         _peak(found)
         memory_bar(found.memory, found.room_bytes)
@@ -89,7 +89,11 @@ def _source(found: Forecast) -> str:
     if found.memory is None:
         return ""
     text = basis_words(found.memory_basis)
-    full = "" if found.counted else ", for a full batch, as the data is not counted yet"
+    full = (
+        ""
+        if found.counted or found.memory_basis.kind == "measured"
+        else ", for a full batch, as the data is not counted yet"
+    )
     return f"{text[0].upper()}{text[1:]}{full}. "
 
 

@@ -103,6 +103,10 @@ def test_a_model_of_unknown_shape_is_to_be_measured(laptop):
     app = opened("lora")
     assert "Size unknown" in text_of(app) and "A probe fetches and measures it" in text_of(app)
     assert not app.button(key="start").disabled and not app.exception
+    remember(changed(on_disk(), {"training.activation_checkpointing": "off"}), 2_345_000_000, 1.0)
+    assert "**2.3 GB** at the peak" in text_of(opened("lora"))
+    edit({"training.batch": 1})
+    assert "Size unknown" in text_of(opened("lora"))
 
 
 def test_measure_starts_a_probe_that_shows_its_progress_and_can_be_stopped(never_started):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.hardware import Machine
+from core.recipe import Recipe
 from core.training.measured import Measurement, measurements
-from core.training.memory_plan import MemoryPlan, memory
+from core.training.memory_plan import PARTS, MemoryPlan, memory
 from core.training.pace import Pace
 from core.training.setting import Setting, setting
 from core.training.time_plan import step_seconds
@@ -61,6 +62,24 @@ def known(asked: Setting, machine: Machine, pace: Pace) -> list[Known]:
 def _manner(setting: Setting) -> tuple:
     method = setting.method
     return setting.precision, method.bits, method.whole, setting.recomputes, bool(setting.recipe.lora.dropout)
+
+
+def measured_alone(recipe: Recipe, machine: Machine) -> tuple[MemoryPlan | None, Basis]:
+    """For a model of unknown shape: what was measured of the very same setting, as one part."""
+    for found in measurements(machine.device_name, recipe.model.source):
+        if _settings(found.recipe, machine) == _settings(recipe, machine):
+            whole = MemoryPlan(**dict.fromkeys(PARTS, 0) | {"overhead": found.peak_bytes})
+            return whole, Basis("measured", found)
+    return None, COMPUTED
+
+
+def _settings(recipe: Recipe, machine: Machine) -> tuple:
+    """What the memory of one batch follows from."""
+    training = recipe.training
+    again = training.activation_checkpointing
+    recomputes = machine.device == "cuda" if again == "auto" else again == "on"
+    data = (recipe.data.max_length, recipe.data.packing)
+    return recipe.lora, data, training.batch, training.precision, training.optimizer, recomputes
 
 
 def corrected_memory(computed: MemoryPlan, candidates: list[Known]) -> tuple[MemoryPlan, Basis]:

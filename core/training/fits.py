@@ -1,7 +1,10 @@
 """Whether a model fits a machine at all: with a small adapter, one short conversation at a time. No torch."""
 
+import functools
+from dataclasses import replace
 from typing import Literal
 
+from core import catalog
 from core.hardware import Machine
 from core.recipe import Recipe, parse
 from core.training.memory_plan import memory
@@ -27,6 +30,13 @@ def share_fit(needed_bytes: float, room_bytes: float) -> Literal["fits", "tight"
 
 def fit(source: str, machine: Machine) -> Fit | None:
     """How a small training fits the memory of this machine's device: with LoRA, else with QLoRA; None if unknown."""
+    if catalog.model(source) is None:  # its files may come or change
+        return _fit(source, machine)
+    idle = tuple(replace(gpu, free_bytes=0, load=None) for gpu in machine.gpus)
+    return _known_fit(source, replace(machine, ram_free_bytes=0, disk_free_bytes=0, gpus=idle))
+
+
+def _fit(source: str, machine: Machine) -> Fit | None:
     asked = setting(_small(source, "lora"), machine)
     if asked is None:
         size = model_bytes(source)
@@ -37,6 +47,10 @@ def fit(source: str, machine: Machine) -> Fit | None:
         return verdict
     smaller = setting(_small(source, "qlora"), machine)
     return "qlora" if smaller and share_fit(_peak(smaller), machine.memory_bytes) != "too big" else "too big"
+
+
+# A page asks for every model on every run.
+_known_fit = functools.lru_cache(maxsize=256)(_fit)
 
 
 def _small(source: str, method: str) -> Recipe:

@@ -1,6 +1,6 @@
 """What a recipe will take on this machine: counted where the data is prepared, corrected where something was measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ from core.hardware import Machine
 from core.jobs.listing import training_now
 from core.recipe import Recipe
 from core.training import workload
-from core.training.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known
+from core.training.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
 from core.training.fits import share_fit
 from core.training.memory_plan import MemoryPlan, memory
 from core.training.pace import Pace, pace_of
@@ -38,6 +38,7 @@ class Rows:
 class Forecast:
     """Memory and time are None for a model whose shape nobody here knows, time also where the steps are not known."""
 
+    recipe: Recipe
     plan: Plan
     rows: Rows
     memory: MemoryPlan | None
@@ -69,12 +70,12 @@ def forecast(recipe: Recipe, machine: Machine) -> Forecast:
     steps, room = plan(recipe, rows.rows, rows.tokens), room_bytes(machine)
     asked = setting(recipe, machine)
     if asked is None:
-        return Forecast(steps, rows, None, COMPUTED, None, COMPUTED, room)
+        return Forecast(recipe, steps, rows, *measured_alone(recipe, machine), None, COMPUTED, room)
     pace, work = pace_of(machine), work_of(asked, rows)
     measured = known(asked, machine, pace)
     bytes_, basis = corrected_memory(memory(asked, work), measured)
     time, time_basis = _time(asked, work, rows, pace, measured)
-    return Forecast(steps, rows, bytes_, basis, time, time_basis, room)
+    return Forecast(recipe, steps, rows, bytes_, basis, time, time_basis, room)
 
 
 def room_bytes(machine: Machine) -> int:
@@ -92,13 +93,14 @@ def _time(
     return (computed.slower(slower), basis) if computed else (None, COMPUTED)
 
 
-def peak_bytes(recipe: Recipe, machine: Machine) -> int | None:
-    """The memory alone, as in the forecast; for trying out changes of a recipe."""
-    asked = setting(recipe, machine)
+def peak_bytes(changed: Recipe, before: Forecast, machine: Machine) -> int | None:
+    """The memory alone of a recipe that was changed a little; its rows are not looked for again."""
+    asked = setting(changed, machine)
     if asked is None:
         return None
+    rows = before.rows if changed.data == before.recipe.data else replace(before.rows, prepared=None)
     measured = known(asked, machine, pace_of(machine))
-    return corrected_memory(memory(asked, work_of(asked, rows_of(recipe))), measured)[0].peak_bytes
+    return corrected_memory(memory(asked, work_of(asked, rows)), measured)[0].peak_bytes
 
 
 def rows_of(recipe: Recipe) -> Rows:

@@ -1,8 +1,10 @@
 """What probes and finished runs have measured on this machine, remembered for the next plan. No torch."""
 
+import functools
 import json
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from core import home
@@ -43,8 +45,17 @@ def keep(found: Measurement) -> None:
 
 def measurements(device: str, model: str) -> list[Measurement]:
     """Those of a device and a model, newest first; lines that this version cannot read are passed over."""
-    rows = (row for row in _rows() if row.get("device") == device and _model(row) == model)
-    return [found for row in rows if (found := _measurement(row))]
+    path = home.measured_file()
+    return list(_measurements(path, path.stat().st_mtime_ns, device, model)) if path.exists() else []
+
+
+@functools.lru_cache(maxsize=32)
+def _measurements(path: Path, changed_ns: int, device: str, model: str) -> tuple[Measurement, ...]:
+    """Read again when the file has changed: a page asks on every run."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-REMEMBERED:]
+    rows = [row for line in reversed(lines) if (row := _row(line))]
+    mine = (row for row in rows if row.get("device") == device and _model(row) == model)
+    return tuple(found for row in mine if (found := _measurement(row)))
 
 
 def _manner(recipe: Recipe) -> dict[str, Any]:
@@ -57,24 +68,6 @@ def _manner(recipe: Recipe) -> dict[str, Any]:
 def _model(row: dict[str, Any]) -> Any:
     recipe = row.get("recipe")
     return recipe.get("model", {}).get("source") if isinstance(recipe, dict) else None
-
-
-_read: dict[str, tuple[float, list[dict[str, Any]]]] = {}
-
-
-def _rows() -> list[dict[str, Any]]:
-    """The newest lines first; read again when the file has changed."""
-    path = home.measured_file()
-    try:
-        changed = path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return []
-    known, rows = _read.get(str(path), (0, []))
-    if known != changed:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-REMEMBERED:]
-        rows = [row for line in reversed(lines) if (row := _row(line))]
-        _read[str(path)] = (changed, rows)
-    return rows
 
 
 def _row(line: str) -> dict[str, Any] | None:

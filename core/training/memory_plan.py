@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from core.training import fitted
 from core.training.activations import kept_bytes
+from core.training.plan import STATE_BYTES
 from core.training.setting import Setting
 from core.training.workload import Batch, Workload
 
@@ -88,15 +89,11 @@ def _trained(setting: Setting) -> int:
 
 
 def _optimizer(setting: Setting) -> int:
-    """The optimiser's state: two moments, in 32 or 8 bits; the sums of rows and columns only; or none."""
-    match setting.recipe.training.optimizer:
-        case "sgd":
-            return 0
-        case "adafactor":
-            return 4 * _rows_and_columns(setting)
-        case "adamw_8bit" | "paged_adamw_8bit":
-            return 2 * setting.trainable
-    return 8 * setting.trainable
+    """The optimiser's state: bytes for each weight, or Adafactor's sums of rows and columns."""
+    optimizer = setting.recipe.training.optimizer
+    if optimizer == "adafactor":
+        return 4 * _rows_and_columns(setting)
+    return STATE_BYTES.get(optimizer, 8) * setting.trainable
 
 
 def _rows_and_columns(setting: Setting) -> int:

@@ -10,8 +10,10 @@ from core.training.methods import METHODS
 from core.training.trainable import trainable_parameters
 from core.where import Place, local_path, place_of
 
-# A checkpoint holds the adapter (fp32), AdamW's two moments (fp32), and about this much of state and tokenizer.
+# A checkpoint holds what is trained (fp32), the optimiser's state, and about this much of other state and tokenizer.
 CHECKPOINT_EXTRA_BYTES = 8_000_000
+# Bytes of state for each weight; AdamW has two moments in fp32. Adafactor's rows and columns are next to nothing.
+STATE_BYTES = {"adamw_8bit": 2, "paged_adamw_8bit": 2, "adafactor": 0, "sgd": 0}
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ def eval_every(recipe: Recipe, steps: int) -> int:
 
 
 def checkpoint_bytes(recipe: Recipe, trainable: int | None = None) -> int:
-    """One checkpoint on disk, with AdamW's two moments; guessed for a model of unknown shape."""
+    """One checkpoint on disk, with the optimiser's state; guessed for a model of unknown shape."""
     weights = trainable or trainable_parameters(recipe) or _whole_weights(recipe)
     # PiSSA saves what the adapter is and what it began as; its optimiser has two moments of the first only.
     copies = 2 if METHODS[recipe.lora.method].begins == "pissa" else 1
-    return weights * (4 * copies + 8) + CHECKPOINT_EXTRA_BYTES
+    return weights * (4 * copies + STATE_BYTES.get(recipe.training.optimizer, 8)) + CHECKPOINT_EXTRA_BYTES
 
 
 def _whole_weights(recipe: Recipe) -> int:
