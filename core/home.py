@@ -65,6 +65,20 @@ def feedback_lock() -> Path:
     return feedback_folder() / ".lock"
 
 
+def chats_folder() -> Path:
+    return home() / "chats"
+
+
+def chat_file(chat_id: str) -> Path:
+    """One saved conversation."""
+    return inside(chats_folder(), f"{chat_id}.json")
+
+
+def votes_file() -> Path:
+    """Every blind vote, a line each."""
+    return home() / "votes.jsonl"
+
+
 def prepared_folder() -> Path:
     return home() / "prepared"
 
