@@ -11,7 +11,7 @@ from studio.navigation import go_to
 
 
 def thumbs(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
-    key = f"chat:thumbs:{reply.id}:{pane}"
+    key = f"chat:thumbs:{reply.id}"
     session.show_in(key, None if reply.liked is None else int(reply.liked))
     st.feedback("thumbs", key=key, on_change=_judge, args=(chat, turn, pane, reply, key))
 

@@ -23,7 +23,7 @@ def name_of(place: int) -> str:
     return f"Answer {LETTERS[place]}"
 
 
-def show_panes(chat: Chat, models: list[ChatModel], blind: bool, writing: bool) -> list[Place]:
+def show_panes(chat: Chat, models: list[ChatModel], blind: bool, writing: bool = False) -> list[Place]:
     """Draw who answers and what was said. Where the last question is being answered, the places for it, pane by pane."""
     places = {}
     for place, column in enumerate(_columns(len(models))):
@@ -68,5 +68,6 @@ def _show(chat: Chat, turn: Turn, place: int, model: ChatModel, writing: bool) -
         with st.chat_message("assistant", avatar=avatar):
             return Place(st.empty(), st.empty())
     if turn.answers:
-        show_reply(chat, turn, turn.pane_at(place), "" if turn.seed is not None else model.label)
+        current = "" if turn.seed is not None else model.label
+        show_reply(chat, turn, turn.pane_at(place), current, own=place < len(turn.answers))
     return None
