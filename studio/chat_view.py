@@ -14,7 +14,7 @@ from studio.chat_model import chat_models, example_questions
 from studio.chat_panes import centred, show_panes
 from studio.chat_vote import vote_bar
 from studio.chat_writing import answering, redraw_when_over, write_answers
-from studio.layout import row
+from studio.layout import row, split
 from studio.sampling_form import system_prompt
 
 EXAMPLES_KEY = "chat:example"
@@ -33,7 +33,7 @@ def chat_view(sampling: Sampling) -> None:
             _answer(chat, models, sampling, with_stop=not typed)
         st.rerun()
     show_panes(chat, models, is_blind())
-    with st.empty().container(), centred():
+    with st.empty().container(), centred() if panes == 1 else st.container():
         _end_of(chat, models[0])
 
 
@@ -69,19 +69,27 @@ def _end_of(chat: Chat, model: ChatModel) -> None:
         st.caption(":shimmer[Stopping…]")
         redraw_when_over(last)
         return
-    if last.comparable:
-        vote_bar(chat, last)
+    with split(gap="small"):
+        if last.comparable:
+            vote_bar(chat, last)
+        else:
+            _once_more(chat, last)
+        with row(width="content", horizontal_alignment="right"):
+            feedback_line()
+            if last.comparable:
+                _once_more(chat, last)
+
+
+def _once_more(chat: Chat, last: Turn) -> None:
     whole = bool(last.answers) and not any(reply.stopped for reply in last.answers)
-    with row():
-        st.button(
-            "Regenerate" if whole else "Send again",
-            icon=":material/refresh:",
-            type="tertiary" if whole else "secondary",
-            key="chat:again",
-            on_click=ask_again,
-            args=(chat, last),
-        )
-        feedback_line()
+    st.button(
+        "Regenerate" if whole else "Send again",
+        icon=":material/refresh:",
+        type="tertiary" if whole else "secondary",
+        key="chat:again",
+        on_click=ask_again,
+        args=(chat, last),
+    )
 
 
 def new_chat_button() -> None:
