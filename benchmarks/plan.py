@@ -48,7 +48,7 @@ CPU_SETTINGS: dict[str, dict[str, Any]] = {
     "full, 8-bit optimizer": {"lora.method": "full", "training.optimizer": "adamw_8bit", "training.batch": 1},
     "full, accumulate 2": {"lora.method": "full", "training.accumulation": 2, "training.batch": 1},
     "dora": {"lora.method": "dora"},
-    "packing": {"data.packing": True},
+    "packing": {"data.packing": "on"},
     "mixed lengths": {"training.batch": 4, "mixed": True},
 }
 GPU_SETTINGS: dict[str, dict[str, Any]] = {

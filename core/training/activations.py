@@ -32,11 +32,9 @@ def _number_bytes(setting: Setting) -> int:
 
 
 def _layer(setting: Setting, layer: int) -> int:
-    """Bytes that one layer keeps of one token."""
-    shape, number = setting.shape, _number_bytes(setting)
-    attention = (2 * shape.queries + 2 * _keys_kept(setting)) * number + shape.heads * 4
-    gated = 3 * shape.intermediate_size * number
-    return 2 * _norm(setting) + attention + gated + _inputs(setting, layer)
+    """Bytes that one layer keeps of one token: two norms, attention, the gated part, and for what is trained."""
+    gated = 3 * setting.shape.intermediate_size * _number_bytes(setting)
+    return 2 * _norm(setting) + _attention(setting) + gated + _inputs(setting, layer)
 
 
 def _norm(setting: Setting) -> int:
@@ -44,44 +42,62 @@ def _norm(setting: Setting) -> int:
     return setting.shape.hidden_size * (8 if setting.method.whole else 4) + 4
 
 
-def _keys_kept(setting: Setting) -> int:
-    """Numbers of a token's keys: those of a group of queries are kept once for each where rows are masked."""
-    return setting.shape.queries if setting.padded else setting.shape.keys
+def _attention(setting: Setting) -> int:
+    """Queries, keys and values; PyTorch's own also its result, and the keys once for each query where rows are masked."""
+    shape, number = setting.shape, _number_bytes(setting)
+    if setting.by_conversation:
+        return (shape.queries + 2 * shape.keys) * (2 if setting.speed.products.name == "bf16" else number)
+    keys = shape.queries if setting.padded else shape.keys
+    return (2 * shape.queries + 2 * keys) * number + shape.heads * 4
 
 
 def _inputs(setting: Setting, layer: int) -> int:
     """What the trained matrices keep of their inputs."""
-    shape = setting.shape
     if setting.method.whole:
+        shape = setting.shape
         attended = shape.queries if setting.by_conversation else 0
         return (2 * shape.hidden_size + attended + shape.intermediate_size) * _number_bytes(setting)
     modules = [module for module in setting.adapted if module.layer == layer]
-    ranks = sum(module.rank for module in modules) * _number_bytes(setting)
-    return ranks + (_dropped(setting, modules) if setting.recipe.lora.dropout else _shared(setting, modules))
+    return _ranks(setting, modules) + _magnitudes(setting, modules) + _fed(setting, modules)
 
 
-def _dropped(setting: Setting, modules: list[Adapted]) -> int:
-    """Each adapter drops numbers of its own: it keeps what is left, and which those are."""
-    mask = 1 if setting.device == "cuda" else 4
-    return sum(module.inputs * (_number_bytes(setting) + mask) for module in modules)
+def _ranks(setting: Setting, modules: list[Adapted]) -> int:
+    """What comes out of the first matrix."""
+    return sum(module.rank for module in modules) * (2 if setting.in_one_step else _number_bytes(setting))
 
 
-def _shared(setting: Setting, modules: list[Adapted]) -> int:
-    """Without dropout they keep the same input; in 16 bits each casts it for itself."""
-    if setting.mixed:
-        return sum(module.inputs * 2 for module in modules)
-    kept = {INPUT_OF[m.projection]: m.inputs * 4 for m in modules if m.projection in INPUT_OF}
-    if not setting.by_conversation:
-        kept.pop("attended", None)
-    return sum(kept.values())
+def _magnitudes(setting: Setting, modules: list[Adapted]) -> int:
+    """DoRA scales what the layer gives and what the adapter gives: it keeps both, and their sum."""
+    if not setting.method.config.get("use_dora"):
+        return 0
+    return sum(module.outputs for module in modules) * 3 * _number_bytes(setting)
 
 
-# Which projections see the same numbers. What was attended the attention itself keeps, unless it is put together of parts.
+def _fed(setting: Setting, modules: list[Adapted]) -> int:
+    """What is fed into the first matrix, and which of it was dropped."""
+    drops = bool(setting.recipe.lora.dropout)
+    if setting.in_one_step:
+        mask = sum(module.inputs for module in modules) if drops else 0
+        return 2 * sum(_shared(modules).values()) + mask
+    if drops:
+        mask = 1 if setting.device == "cuda" else 4
+        return sum(module.inputs for module in modules) * (_number_bytes(setting) + mask)
+    if setting.mixed:  # each casts it for itself
+        return sum(module.inputs for module in modules) * 2
+    return 4 * sum(size for name, size in _shared(modules).items() if name != "attended" or setting.by_conversation)
+
+
+def _shared(modules: list[Adapted]) -> dict[str, int]:
+    """Numbers of each input that one or several of the modules see."""
+    return {INPUT_OF[module.projection]: module.inputs for module in modules}
+
+
+# Which projections see the same numbers. What was attended PyTorch's own attention keeps anyway.
 INPUT_OF = {
-    "o_proj": "attended",
     "q_proj": "normed",
     "k_proj": "normed",
     "v_proj": "normed",
+    "o_proj": "attended",
     "gate_proj": "normed again",
     "up_proj": "normed again",
     "down_proj": "gated",

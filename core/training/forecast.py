@@ -115,7 +115,7 @@ def rows_of(recipe: Recipe) -> Rows:
 
 
 def _counted(recipe: Recipe, prepared: Prepared, report: dict[str, Any]) -> Rows:
-    rows = report["packing"]["rows"] if recipe.data.packing else report["rows"]
+    rows = report["packing"]["rows"] if recipe.data.packs else report["rows"]
     return Rows(rows, report["tokens"], report["held_out_rows"], prepared)
 
 

@@ -72,20 +72,24 @@ def memory(setting: Setting, work: Workload) -> MemoryPlan:
 
 
 def _weights(setting: Setting) -> int:
-    """The model as it is held: bitsandbytes shrinks the projections only, PEFT then makes the rest fp32."""
+    """The model as it is held: bitsandbytes shrinks the projections only, PEFT then makes the rest fp32.
+
+    Layers that are computed together with their LoRA are held in 16 bits.
+    """
     shape, bits = setting.shape, setting.method.bits
     if setting.method.whole:
         # In mixed precision each weight has a copy in 16 bits while a batch is worked on.
         return shape.parameters * (6 if setting.mixed else 4)
     if bits == 16:
-        return shape.parameters * (2 if setting.mixed else 4)
+        short = sum(module.inputs * module.outputs for module in setting.adapted) if setting.in_one_step else 0
+        return shape.parameters * (2 if setting.mixed else 4) - 2 * short
     rest = shape.parameters - shape.linear_parameters
     return round(shape.linear_parameters * HELD_BITS[bits] / 8) + rest * 4
 
 
 def _trained(setting: Setting) -> int:
-    """The adapter in 32 bits, and in mixed precision once more in 16; a whole model is counted as its weights."""
-    return 0 if setting.method.whole else setting.trainable * (6 if setting.mixed else 4)
+    """The adapter in 32 bits, and where it is computed in 16, once more in those; a whole model is counted as its weights."""
+    return 0 if setting.method.whole else setting.trainable * (6 if setting.mixed or setting.in_one_step else 4)
 
 
 def _optimizer(setting: Setting) -> int:

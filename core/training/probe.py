@@ -26,7 +26,7 @@ def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError with a sentence for the person."""
     recipe = worker.job.recipe
     device = choose_device(recipe.training)
-    set_up(device)
+    set_up(device, recipe.training)
     found = find_model(worker)
     _, files = prepare(worker, found)
     rows = chosen(rows_of(files, recipe)[0], recipe.effective_batch())

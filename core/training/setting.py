@@ -24,6 +24,7 @@ class Setting:
     device: Device
     precision: Precision
     capability: tuple[int, int] | None = None
+    cpu_bf16: bool = False
 
     @property
     def method(self) -> Method:
@@ -43,17 +44,23 @@ class Setting:
     @cached_property
     def speed(self) -> Speed:
         """How batches are laid out, attended to and scored, as the trainer will choose it."""
-        return choose(self.recipe, Place(self.device, self.capability))
+        return choose(self.recipe, Place(self.device, self.capability, self.cpu_bf16, self.recipe.launcher.processes))
 
     @property
     def padded(self) -> bool:
         """Whether the rows of a batch are filled up to the longest."""
-        return not (self.recipe.data.packing or self.speed.side_by_side)
+        return not (self.recipe.data.packs or self.speed.side_by_side)
 
     @property
     def by_conversation(self) -> bool:
         """Whether each conversation attends by itself, and the results are put together."""
         return self.speed.attention.name == "by conversation"
+
+    @property
+    def in_one_step(self) -> bool:
+        """Whether a frozen layer and its LoRA are computed together (`short_lora`), which plain layers and LoRA can be."""
+        plain = self.method.bits == 16 and not self.method.whole and not self.method.config.get("use_dora")
+        return self.speed.short_adapter and plain
 
     @cached_property
     def adapted(self) -> tuple[Adapted, ...]:
@@ -79,4 +86,4 @@ def setting(recipe: Recipe, machine: Machine) -> Setting | None:
     asked = recipe.training.precision
     precision = machine.precision.name if asked == "auto" else asked
     capability = machine.gpus[0].capability if machine.gpus else None
-    return Setting(recipe, shape, machine.device, precision, capability)
+    return Setting(recipe, shape, machine.device, precision, capability, machine.cpu_bf16)

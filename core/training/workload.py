@@ -38,7 +38,7 @@ class Workload:
 def assumed(recipe: Recipe, tokens_per_row: float | None = None) -> Workload:
     """Where no rows were counted: every row as long as the recipe allows; with a mean length, that for the usual one."""
     batch, longest = recipe.training.batch, recipe.data.max_length
-    mean = longest if recipe.data.packing else min(longest, tokens_per_row or longest)
+    mean = longest if recipe.data.packs else min(longest, tokens_per_row or longest)
     share = 1.0 if recipe.data.train_on == "all" else ASSUMED_LABELS
     full = Batch(batch * longest, batch * longest * share, longest)
     return Workload(full, Batch(batch * mean, batch * mean * share, mean), counted=False)
@@ -47,7 +47,7 @@ def assumed(recipe: Recipe, tokens_per_row: float | None = None) -> Workload:
 def counted(recipe: Recipe, prepared: Prepared, padded: bool, batches: int | None = None) -> Workload:
     """From the rows of a prepared set, in a random order; `batches` are those of the whole run, where it is short."""
     rows = _rows(prepared.files, recipe.data.max_length)
-    if recipe.data.packing:
+    if recipe.data.packs:
         return _packed(recipe, prepared.report["packing"], rows)
     return _drawn(rows, recipe.training.batch, padded, batches or len(rows.tokens))
 
