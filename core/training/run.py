@@ -114,8 +114,8 @@ def _resolve(session: Session, trainable: int) -> None:
 def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write what was trained, then the result."""
     worker, job, state = session.worker, session.job, trainer.state
-    if trainer.reporter.not_finite_since is not None:
-        raise ModelError(trainer.reporter.hopeless())
+    if trainer.reporter.divergence.without_a_number:
+        raise ModelError(trainer.reporter.divergence.sentence())
     step, early = state.global_step, trainer.judge.ended
     whole = early or step == state.max_steps
     best = best_checkpoint(worker) if whole and job.recipe.training.load_best else None

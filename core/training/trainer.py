@@ -96,9 +96,9 @@ class Trainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
-        if self.reporter.not_finite_since is None and not _finite(model):
-            self.reporter.not_finite_since = self.state.global_step
-        if self.reporter.not_finite_since is not None:
+        if not _finite(model):
+            self.reporter.divergence.broken(self.state.global_step)
+        if self.reporter.divergence.without_a_number:
             return
         job, step = self.session.job, self.state.global_step
         written = Path(self.args.output_dir) / f"checkpoint-{step}"
