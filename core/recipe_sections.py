@@ -107,6 +107,18 @@ class LoraSection(Section):
         title="Other alphas",
         description="Modules with an alpha of their own, such as `{down_proj: 64}`. Raise it together with the rank.",
     )
+    bias: bool = Field(
+        False,
+        title="Bias",
+        description="A trained bias in each adapter. Turn it on where every answer has to shift the same way; it cannot be "
+        "merged into layers that have no bias of their own. Leave it off otherwise.",
+    )
+    template_tokens: bool = Field(
+        False,
+        title="Train the template's tokens",
+        description="The tokens with which the chat template marks turns learn as well. Turn it on for a base model that has "
+        "never seen them: it would not learn when to end. Leave it off for Instruct models, which know theirs.",
+    )
     plus_ratio: float = Field(
         16,
         ge=1,
@@ -118,7 +130,7 @@ class LoraSection(Section):
     def partial(self) -> list[str]:
         """The settings that choose a part of the model, where they are not the default."""
         usual = LoraSection()
-        names = ("targets", "first_layer", "last_layer", "rank_pattern", "alpha_pattern")
+        names = ("targets", "first_layer", "last_layer", "rank_pattern", "alpha_pattern", "bias", "template_tokens")
         return [name for name in names if getattr(self, name) != getattr(usual, name)]
 
 

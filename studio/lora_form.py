@@ -99,7 +99,10 @@ def _precision_and_measuring() -> None:
 
 
 def adapter(recipe: Recipe) -> None:
+    """Nothing where the model itself is trained."""
     lora = recipe.lora
+    if METHODS[lora.method].whole:
+        return
     begin = f" · goes on from {plain(recipe.model.start_from)}" if recipe.model.start_from else ""
     with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {_targets(lora.targets)}{begin}"):
         one, two = st.columns([1, 1.4], gap="medium")
@@ -115,7 +118,13 @@ def adapter(recipe: Recipe) -> None:
         with three:
             if METHODS[lora.method].faster_b:
                 recipe_form.number("lora.plus_ratio", step=1, write="%g")
-        recipe_form.text("model.start_from", empty="a fresh adapter")
+        one, two, three = st.columns(3, gap="medium", vertical_alignment="bottom")
+        with one:
+            recipe_form.switch("lora.bias")
+        with two:
+            recipe_form.switch("lora.template_tokens")
+        with three:
+            recipe_form.text("model.start_from", empty="a fresh adapter")
 
 
 def _where(targets: str | list[str]) -> None:

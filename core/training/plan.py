@@ -85,7 +85,7 @@ def trainable_parameters(recipe: Recipe) -> int | None:
         for projection, (inputs, outputs) in model.projections.items():
             module = f"model.layers.{layer}.{'self_attn' if projection in ATTENTION else 'mlp'}.{projection}"
             if any(module.endswith(f".{name}") for name in names):
-                total += rank_of(lora, module) * (inputs + outputs) + (outputs if magnitudes else 0)
+                total += rank_of(lora, module) * (inputs + outputs) + (outputs if magnitudes or lora.bias else 0)
     return total
 
 

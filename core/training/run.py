@@ -13,9 +13,10 @@ from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import final, memory, packing, processes, resume
+from core.training import final, memory, packing, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
+from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
 from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
 from core.training.session import Session, rows_of, versions
@@ -58,7 +59,7 @@ def train_here(session: Session, found: Found) -> None:
 def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) -> bool:
     """Train to the end or to a stop; False if the memory was too small."""
     worker, start = session.worker, session.point.checkpoint
-    model = _load(session, found)
+    model = _load(session, found, tokenizer)
     _resolve(session, trainable_parameters(model))
     trainer = build(session, model, tokenizer)
     # From here on a stop may not cut anything short: the step is finished, and what was learned is saved.
@@ -77,7 +78,7 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) 
     return True
 
 
-def _load(session: Session, found: Found) -> PreTrainedModel | PeftModel:
+def _load(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | PeftModel:
     """The model that is trained; raises ModelError, also where it does not fit."""
     recipe, device = session.job.recipe, session.device
     try:
@@ -85,9 +86,9 @@ def _load(session: Session, found: Found) -> PreTrainedModel | PeftModel:
         if recipe.data.packing:
             packing.check(base, recipe.model.source)
         begun = session.point.checkpoint
-        return trained_model(
-            base, recipe, session.micro.recomputes, saved=begun.folder if begun else None, rows=session.train
-        )
+        marks = _marks(session, base, tokenizer)
+        saved = begun.folder if begun else None
+        return trained_model(base, recipe, session.micro.recomputes, saved=saved, rows=session.train, marks=marks)
     except RuntimeError as error:
         if not memory.is_too_small(error):
             raise
@@ -95,6 +96,20 @@ def _load(session: Session, found: Found) -> PreTrainedModel | PeftModel:
             f"The model {recipe.model.source} does not fit into the memory of {device.name}. Choose lora.method qlora, or "
             "a smaller model."
         ) from None
+
+
+def _marks(session: Session, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The template's tokens; says so where the model has never learned them and is not going to."""
+    marks = template_tokens.marks(session.train, session.special_ids)
+    lora = session.job.recipe.lora
+    if METHODS[lora.method].whole or lora.template_tokens:
+        return marks
+    if new := template_tokens.unlearned(base, marks):
+        session.worker.warning(
+            f"This model has most likely never learned {', '.join(tokenizer.convert_ids_to_tokens(new))}, with which its chat "
+            "template marks turns. Turn lora.template_tokens on, or choose `plain` or `alpaca` as model.chat_template."
+        )
+    return marks
 
 
 def _resolve(session: Session, trainable: int) -> None:
