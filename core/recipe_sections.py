@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.training.methods import METHODS
+from core.training.trackers import TRACKERS
 
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")
@@ -250,6 +251,12 @@ class TrainingSection(Section):
     )
     seed: int = Field(
         7, ge=0, le=2**31 - 1, title="Seed", description="The same seed, recipe and machine give the same run."
+    )
+    trackers: list[Literal[*TRACKERS]] = Field(
+        default_factory=list,
+        title="Report to",
+        description="`tensorboard`, `wandb` (Weights & Biases), `trackio`: where else losses are shown, beside the studio. Each is "
+        "installed by you. Weights & Biases sends what it gets to its server; the others stay on this machine.",
     )
     log_every: int = Field(1, ge=1, title="Report every", description="Steps between two reports of loss and speed.")
     eval_every: int | None = Field(

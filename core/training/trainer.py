@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, held_out, schedules
+from core.training import checkpoints, cpu_loss, held_out, schedules, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.methods import METHODS
@@ -178,7 +178,7 @@ def _settings(session: Session) -> SFTConfig:
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to=[],
+        **trackers.settings(session.job),
         **_evaluation(session),
         **_saving(recipe),
         **_packing(recipe),
