@@ -108,6 +108,14 @@ def machine(folder: Path, root: Path = Path("/")) -> Machine:
     )
 
 
+def cpu_has_bf16(root: Path = Path("/")) -> bool:
+    """Whether this CPU multiplies in bf16 (AVX-512 BF16 or AMX); without, it would only be imitated, and slower."""
+    facts = root / "proc/cpuinfo"
+    text = facts.read_text() if facts.exists() else ""
+    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags))
+
+
 def memory_use_of(pid: int) -> int:
     """Bytes of RAM that a process and its children hold (resident; shared pages count in each); 0 once it is gone."""
     try:
