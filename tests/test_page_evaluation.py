@@ -38,7 +38,7 @@ def run() -> Job:
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that does nothing."""
 
-    def sleep(module: str, folder: Path) -> subprocess.Popen:
+    def sleep(module: str, folder: Path, *extra: object) -> subprocess.Popen:
         return subprocess.Popen(["sleep", "600"], start_new_session=True)
 
     monkeypatch.setattr(launcher, "_detached", sleep)
@@ -96,7 +96,7 @@ def test_an_evaluation_is_started_from_the_page_and_is_no_run_of_its_own(run: Jo
     assert (asked.prompts, asked.most_rows, asked.general) == (["Hi", "Where is my parcel?"], 50, "everyday")
     assert job.kind == "evaluate"
     assert asked.step == run.checkpoints[-1].step  # it has no adapter, so its newest checkpoint was offered
-    assert "taught" not in [name for name in opened("home").dataframe[0].value["Run"]][1:]
+    assert "taught" not in list(opened("home").dataframe[0].value["Run"])[1:]
     app = runs(run)
     assert "Starting" in progress_of(app)
     click(app, "evaluating:stop")

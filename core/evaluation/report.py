@@ -57,11 +57,14 @@ def write(files: JobFiles, findings: Findings) -> None:
 
 
 def read(files: JobFiles) -> Findings | None:
-    """None before the end."""
+    """None before the end, and where the file is not what an evaluation writes."""
     values = read_json(files.evaluation)
-    if values is None:
+    try:
+        return values and Findings(
+            [from_dict(found) for found in values["sets"]], [Answer(**said) for said in values["answers"]]
+        )
+    except (KeyError, TypeError):
         return None
-    return Findings([from_dict(found) for found in values["sets"]], [Answer(**said) for said in values["answers"]])
 
 
 def _learned(found: Compared) -> str:
