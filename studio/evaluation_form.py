@@ -41,9 +41,12 @@ def evaluation_form(run: Job, again: bool) -> None:
             help=_help("longest_answer"),
             key="evaluate:longest",
         )
+        tests = st.text_input(
+            _title("tasks"), placeholder="none; names with spaces between", help=_help("tasks"), key="evaluate:tasks"
+        )
         if st.button("Start the evaluation", type="primary", width="stretch", key="evaluate:start"):
             asked = {"prompts": [line.strip() for line in written.splitlines() if line.strip()]}
-            asked |= {"general": general, "most_rows": rows, "longest_answer": longest}
+            asked |= {"general": general, "most_rows": rows, "longest_answer": longest, "tasks": tests.split()}
             with errors_shown():
                 start.start(run.id, asked | ({} if chosen == RESULT else {"step": chosen}))
                 st.rerun()

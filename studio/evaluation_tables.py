@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.compare import DRAWS, Compared
-from core.evaluation.report import Findings
+from core.evaluation.report import Findings, TaskScore
 from studio import words
 from studio.layout import row, split
 from studio.markdown import plain
@@ -22,6 +22,8 @@ def findings_shown(findings: Findings, name: str, of: str) -> None:
     st.caption(
         f"The base and {of}, on the same rows. Ranges of 95 %, drawn {words.whole(DRAWS)} times (paired bootstrap)."
     )
+    if findings.tasks:
+        st.table(pd.DataFrame([_task(task) for task in findings.tasks]), border="horizontal", hide_index=True)
     if findings.answers:
         _answers(findings, name)
 
@@ -55,6 +57,20 @@ def _line(found: Compared) -> dict[str, str]:
         "Difference": f":{colour}[**{change.mean:+.3f}**] :gray[{change.low:+.3f} to {change.high:+.3f}]",
         "Verdict": found.verdict.capitalize(),
     }
+
+
+def _task(task: TaskScore) -> dict[str, str]:
+    return {
+        "Known test": f"{plain(task.name)} :gray[{plain(task.measure)}]",
+        "Base": _score(task.base, task.base_error),
+        "Tuned": _score(task.tuned, task.tuned_error),
+    }
+
+
+def _score(score: float | None, error: float | None) -> str:
+    """**0.412** ± 0.013"""
+    spread = f" :gray[± {error:.3f}]" if words.known(error) else ""
+    return f"**{score:.3f}**{spread}" if words.known(score) else words.MISSING
 
 
 def _loss(mean: float) -> str:
