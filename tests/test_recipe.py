@@ -1,5 +1,8 @@
 """The recipe: one default per field, everything wrong named at once, YAML in and out without loss."""
 
+import re
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,3 +173,17 @@ def test_diff_names_every_field_that_differs_and_no_other():
     assert found["data.sources[1].source"] == (None, "me/rows")
     assert not [key for key in found if not key.startswith(("lora.rank", "data.sources[1]"))]
     assert diff(a, a) == {}
+
+
+NUMBERS = [
+    (f"{section}.{name}", field.description)
+    for section in ("lora", "training", "checkpoints", "launcher")
+    for name, field in Recipe.model_fields[section].default_factory().__class__.model_fields.items()
+    if {int, float} & {field.annotation, *get_args(field.annotation)} and name != "seed"
+]
+
+
+@pytest.mark.parametrize(("path", "text"), NUMBERS, ids=[path for path, _ in NUMBERS])
+def test_the_help_of_a_number_says_when_to_raise_and_when_to_lower_it(path, text):
+    assert re.search(r"\b[Rr]aise\b", text), path
+    assert re.search(r"\b[Ll]ower\b", text), path
