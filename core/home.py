@@ -214,6 +214,11 @@ class JobFiles:
         return self.scratch / "final"
 
     @cached_property
+    def tensorboard(self) -> Path:
+        """What TensorBoard shows of the run, where the recipe names it."""
+        return self.folder / "tensorboard"
+
+    @cached_property
     def scratch(self) -> Path:
         """What the trainer writes before it is published; never read by anyone else."""
         return self.folder / ".scratch"

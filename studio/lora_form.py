@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from core.models.modules import linear_names
 from core.recipe import Recipe
 from core.training.methods import METHODS
-from studio import recipe_form, words
+from core.training.trackers import TRACKERS as KNOWN_TRACKERS
+from studio import draft, recipe_form, words
 from studio.layout import section
 from studio.markdown import plain
 from studio.schedule_chart import schedule_chart
@@ -25,6 +27,7 @@ OPTIMIZERS = {
     "paged_adamw_8bit": "Paged AdamW 8-bit",
     "sgd": "SGD",
 }
+TRACKERS = {name: tracker.title for name, tracker in KNOWN_TRACKERS.items()}
 AUTOMATIC = {"auto": "Automatic", "on": "On", "off": "Off"}
 PRECISIONS = {"auto": "Automatic", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
@@ -101,14 +104,17 @@ def _precision_and_measuring() -> None:
 
 
 def adapter(recipe: Recipe) -> None:
+    """Nothing where the model itself is trained."""
     lora = recipe.lora
+    if METHODS[lora.method].whole:
+        return
     begin = f" · goes on from {plain(recipe.model.start_from)}" if recipe.model.start_from else ""
     with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {_targets(lora.targets)}{begin}"):
         one, two = st.columns([1, 1.4], gap="medium")
         with one:
             recipe_form.slider("lora.dropout", DROPOUTS, "{:g}".format)
         with two:
-            _where(lora.targets)
+            _where(recipe)
         one, two, three = st.columns(3, gap="medium")
         with one:
             recipe_form.number("lora.first_layer", empty="from the bottom")
@@ -117,15 +123,29 @@ def adapter(recipe: Recipe) -> None:
         with three:
             if METHODS[lora.method].faster_b:
                 recipe_form.number("lora.plus_ratio", step=1, write="%g")
-        recipe_form.text("model.start_from", empty="a fresh adapter")
+        one, two, three = st.columns(3, gap="medium", vertical_alignment="bottom")
+        with one:
+            recipe_form.switch("lora.bias")
+        with two:
+            recipe_form.switch("lora.template_tokens")
+        with three:
+            recipe_form.text("model.start_from", empty="a fresh adapter")
 
 
-def _where(targets: str | list[str]) -> None:
-    """Three kinds of layers to choose from; a list of names, which a file has brought, is shown as it is."""
-    if isinstance(targets, str):
-        recipe_form.choice("lora.targets", TARGETS)
-    else:
-        st.caption(f"Targets, from the recipe file: {_targets(targets)}")
+def _where(recipe: Recipe) -> None:
+    """Three kinds of layers to choose from, or the model's own modules one by one."""
+    targets, known = recipe.lora.targets, linear_names(recipe.model.source)
+    if isinstance(targets, list):
+        recipe_form.several("lora.targets", dict.fromkeys([*known, *targets]))
+        st.button("By kind of layer", type="tertiary", key="targets:kinds", on_click=_aim, args=("all-linear",))
+        return
+    recipe_form.choice("lora.targets", TARGETS)
+    if known:
+        st.button("Choose modules", type="tertiary", key="targets:modules", on_click=_aim, args=(known,))
+
+
+def _aim(targets: str | list[str]) -> None:
+    draft.change({"lora.targets": targets})
 
 
 def _targets(targets: str | list[str]) -> str:
@@ -178,6 +198,7 @@ def keeping(recipe: Recipe) -> None:
             recipe_form.number("training.early_stopping", empty="never")
         with two:
             recipe_form.switch("training.load_best")
+        recipe_form.several("training.trackers", TRACKERS)
 
 
 def cadence(recipe: Recipe) -> str:

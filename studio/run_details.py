@@ -16,6 +16,7 @@ from studio import words
 from studio.about_form import about_button, about_text
 from studio.checkpoint_actions import checkpoint_actions
 from studio.delete_button import delete_button
+from studio.evaluation_card import evaluation_card
 from studio.event_list import event_list
 from studio.layout import kv, row, section, split
 from studio.live_part import live_part
@@ -45,6 +46,7 @@ def run_details(job: Job, known_tags: Iterable[str]) -> None:
     show_outcome(job)
     if not job.damage:
         _charts(job)
+        evaluation_card(job)
         _what_happened(job)
         _resolved(job)
     log_view(job)

@@ -15,11 +15,11 @@ from core.data.report import source_names
 from core.data.starter import generate
 from core.errors import DataError, JobError
 from core.evaluation import run as evaluation
-from core.evaluation import start
+from core.evaluation import start, tasks
 from core.evaluation.asked import EVERYDAY, Evaluation, asked_of, evaluations_of, to_yaml
 from core.evaluation.compare import compared
 from core.evaluation.losses import row_losses
-from core.evaluation.report import Findings, read
+from core.evaluation.report import Findings, TaskScore, read
 from core.files import append_line, write_whole
 from core.jobs import launcher
 from core.jobs.folder import Job
@@ -214,3 +214,17 @@ def test_an_evaluation_is_a_job_of_its_own(trained):
     assert launcher.wait(job, 120) == "finished"
     assert job.kind == "evaluate"
     assert read(job.files).held_out.verdict == "better"
+
+
+@pytest.mark.process
+def test_known_tests_need_their_package(trained, monkeypatch):
+    monkeypatch.setattr(start, "find_spec", lambda name: None)
+    with pytest.raises(JobError, match="Install it with `pip install lm-eval`"):
+        start.start(trained.id, {"tasks": ["arc_easy"]})
+
+
+def test_the_scores_of_a_known_test_are_read_as_the_harness_writes_them():
+    base = {"t": tasks._score({"alias": "t", "acc,none": 0.25, "acc_stderr,none": 0.01, "f1,none": 0.1})}
+    tuned = {"t": tasks._score({"alias": "t", "acc,none": 0.5, "acc_stderr,none": "N/A"})}
+    assert tasks.compared(base, tuned) == [TaskScore("t", "acc", 0.25, 0.01, 0.5, None)]
+    assert tasks._score({"alias": "t"}) == ("no known measure", None, None)

@@ -9,7 +9,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core import home
 from core.errors import JobError
+from core.inference.batch import Row
 from core.inference.choices import choices, target_of
+from core.inference.engine import Engine
+from core.inference.prompt import read
+from core.inference.protocol import parse as asked
 from core.jobs import launcher
 from core.models.load import fetch
 from core.recipe import parse
@@ -17,6 +21,7 @@ from core.training import start
 from core.training.plan import checkpoint_bytes, disk_bytes
 from core.training.trainable import trainable_parameters
 from studio.new_run import continued
+from tests.test_inference_parts import Ear
 from tests.toy_model import make_toy_model
 from tests.toy_training import curve, new_folder, resume, toy_recipe, train
 
@@ -81,7 +86,20 @@ def test_it_is_offered_for_chat_as_a_model_of_its_own(trained):
     assert checkpoint.source == str(trained.files.checkpoint(4))
     found = fetch(target.source)
     (trained.files.model / "model.safetensors").touch()
+    assert target_of(trained.id) != target
     assert fetch(target.source) != found  # the engine must not answer with the weights it had before
+
+
+def test_chat_answers_with_it_and_still_with_its_base(toy):
+    settings = {"max_steps": 30, "learning_rate": 3e-3}
+    job = train(new_folder(toy_recipe(toy, **FULL, training=settings)))
+    request = asked({"model": "x", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "max_tokens": 12})
+    engine, said = Engine(), []
+    for target in (target_of(str(toy)), target_of(job.id), target_of(str(toy))):
+        ear = Ear()
+        engine.answer([Row(request, target, read(target, request.messages), ear)])
+        said.append(ear.text)
+    assert said[0] == said[2] != said[1]
 
 
 def test_a_new_run_goes_on_from_the_model_itself(toy, trained):

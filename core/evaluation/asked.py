@@ -40,6 +40,13 @@ class Evaluation(Section):
         title="Most rows",
         description="Rows of each set on which the loss is measured. Raise it for a surer answer, lower it to save time.",
     )
+    tasks: list[Line] = Field(
+        default_factory=list,
+        max_length=20,
+        title="Known tests",
+        description="Tasks of lm-evaluation-harness, such as `arc_easy`, or YAML files of your own. They need `pip install "
+        "lm-eval`, and most fetch their data from the Hub.",
+    )
     longest_answer: int = Field(
         128,
         ge=1,

@@ -33,31 +33,26 @@ def row_losses(
 
 
 def _of_batch(base: PreTrainedModel, rows: list[Row]) -> np.ndarray:
-    ids, seen, labels = (_padded(rows, *column) for column in _COLUMNS)
+    ids, labels = _padded(rows, "input_ids", 0), _padded(rows, "labels", IGNORED)
     device = base.device
     following = labels[:, 1:].to(device)  # (batch, seq - 1)
     learned = following != IGNORED
-    logits = _logits(base, ids.to(device), seen.to(device), learned)  # (labels, vocabulary)
+    logits = _logits(base, ids.to(device), learned)  # (labels, vocabulary)
     losses = F.cross_entropy(logits.float(), following[learned], reduction="none")
     sums = torch.zeros(following.shape, device=device).masked_scatter(learned, losses).sum(1)
     return torch.stack([sums, learned.sum(1)], dim=1).double().cpu().numpy()
 
 
-def _logits(base: Any, ids: torch.Tensor, seen: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-    """Only where there are labels, if the model's output layer can be asked alone."""
-    inputs = {"input_ids": ids, "attention_mask": seen, "use_cache": False}
+def _logits(base: Any, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
+    """Only where there are labels, if the model's output layer can be asked alone.
+
+    Without a mask: what fills a row up comes after its end, where nothing that counts looks.
+    """
     if applies_to(base):
-        return base.lm_head(base.model(**inputs).last_hidden_state[:, :-1][learned])
-    return base(**inputs).logits[:, :-1][learned]
+        return base.lm_head(base.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learned])
+    return base(input_ids=ids, use_cache=False).logits[:, :-1][learned]
 
 
-_COLUMNS = (
-    (lambda row: row["input_ids"], 0),
-    (lambda row: [1] * len(row["input_ids"]), 0),
-    (lambda row: row["labels"], IGNORED),
-)
-
-
-def _padded(rows: list[Row], column: Callable[[Row], list[int]], filling: int) -> torch.Tensor:
-    values = [torch.tensor(column(row)) for row in rows]
+def _padded(rows: list[Row], column: str, filling: int) -> torch.Tensor:
+    values = [torch.tensor(row[column]) for row in rows]
     return torch.nn.utils.rnn.pad_sequence(values, batch_first=True, padding_value=filling)

@@ -21,11 +21,24 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class TaskScore:
+    """A known test: its measure, and score and standard error of both; None where the test gives no number."""
+
+    name: str
+    measure: str
+    base: float | None
+    base_error: float | None
+    tuned: float | None
+    tuned_error: float | None
+
+
+@dataclass(frozen=True)
 class Findings:
-    """The sets that were measured, the whole of the held-out rows first, then each source, then the general ones; answers."""
+    """The sets that were measured, the whole of the held-out rows first, then each source, then the general ones."""
 
     sets: list[Compared] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    tasks: list[TaskScore] = field(default_factory=list)
 
     @property
     def held_out(self) -> Compared | None:
@@ -52,16 +65,25 @@ class Findings:
 
 
 def write(files: JobFiles, findings: Findings) -> None:
-    values = {"sets": [found.as_dict() for found in findings.sets], "answers": [asdict(a) for a in findings.answers]}
+    values = {
+        "sets": [found.as_dict() for found in findings.sets],
+        "answers": [asdict(answer) for answer in findings.answers],
+        "tasks": [asdict(task) for task in findings.tasks],
+    }
     write_whole(files.evaluation, json.dumps(values, indent=1, ensure_ascii=False))
 
 
 def read(files: JobFiles) -> Findings | None:
-    """None before the end."""
+    """None before the end, and where the file is not what an evaluation writes."""
     values = read_json(files.evaluation)
-    if values is None:
+    try:
+        return values and Findings(
+            [from_dict(found) for found in values["sets"]],
+            [Answer(**said) for said in values["answers"]],
+            [TaskScore(**task) for task in values["tasks"]],
+        )
+    except (KeyError, TypeError):
         return None
-    return Findings([from_dict(found) for found in values["sets"]], [Answer(**said) for said in values["answers"]])
 
 
 def _learned(found: Compared) -> str:

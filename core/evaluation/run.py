@@ -10,7 +10,7 @@ from core import home
 from core.data.prepare import find_model, prepare
 from core.data.preview import Prepared
 from core.errors import DataError
-from core.evaluation import contenders, prompts, report, sets
+from core.evaluation import contenders, prompts, report, sets, tasks
 from core.evaluation.answers import answers
 from core.evaluation.asked import Evaluation, asked_of, folder_of, run_of
 from core.evaluation.compare import Compared, compared
@@ -65,15 +65,16 @@ def _trial(
     else:
         questions = prompts.of_rows(held_out.rows or general.rows, tokenizer)
     measured = [rows for rows in (held_out, general) if rows.rows]
-    return _Trial(worker, tokenizer, measured, questions, asked.longest_answer)
+    return _Trial(worker, tokenizer, measured, questions, asked)
 
 
 @dataclass(frozen=True)
 class _Result:
-    """What one model did: the losses of each set, (rows, 2) each, and its answers."""
+    """What one model did: the losses of each set, (rows, 2) each, its answers, and its scores in known tests."""
 
     losses: list[np.ndarray]
     answers: list[str]
+    scores: dict[str, tasks.Score]
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,16 @@ class _Trial:
     tokenizer: PreTrainedTokenizerBase
     sets: list[RowSet]
     prompts: list[prompts.Prompt]
-    longest_answer: int
+    asked: Evaluation
 
     def of(self, name: str, model: PreTrainedModel) -> _Result:
         losses = [self._losses(f"Measuring {name} on {rows.name}", model, rows) for rows in self.sets]
         self.worker.progress(f"Asking {name}", 0, 1)
-        return _Result(losses, answers(model, self.tokenizer, [p.ids for p in self.prompts], self.longest_answer))
+        said = answers(model, self.tokenizer, [prompt.ids for prompt in self.prompts], self.asked.longest_answer)
+        if not self.asked.tasks:
+            return _Result(losses, said, {})
+        self.worker.progress(f"Known tests of {name}", 0, 1)
+        return _Result(losses, said, tasks.scores(model, self.tokenizer, self.asked.tasks, self.asked.most_rows))
 
     def _losses(self, what: str, model: PreTrainedModel, rows: RowSet) -> np.ndarray:
         total = len(rows.rows)
@@ -102,7 +107,8 @@ class _Trial:
             for found in _compared(rows, before, after)
         ]
         said = zip(self.prompts, base.answers, tuned.answers, strict=True)
-        return Findings(measured, [Answer(prompt.text, one, two, prompt.expected) for prompt, one, two in said])
+        shown = [Answer(prompt.text, one, two, prompt.expected) for prompt, one, two in said]
+        return Findings(measured, shown, tasks.compared(base.scores, tuned.scores))
 
 
 def _compared(rows: RowSet, base: np.ndarray, tuned: np.ndarray) -> Iterator[Compared]:

@@ -1,5 +1,6 @@
 """Begin an evaluation of a run, in the background. No torch."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,4 +23,8 @@ def start(run_id: str, values: dict[str, Any]) -> Job:
     if run.damage or run.kind != "train":
         raise JobError(run.damage or f"{run.name} is not a training, so there is nothing to evaluate.")
     folder_of(run, asked.step)
+    if asked.tasks and find_spec("lm_eval") is None:
+        raise JobError(
+            "tasks: lm-evaluation-harness is not installed. Install it with `pip install lm-eval`, or name none."
+        )
     return launcher.start(run.recipe, "evaluate", {home.EVALUATION_ASKED: to_yaml(asked)})

@@ -31,7 +31,7 @@ class Target:
     """What has to be loaded for a model id: a base, the template it is asked with, perhaps an adapter on it."""
 
     source: str
-    revision: str | None = None
+    revision: str | None = None  # of a run's own model, when it was written
     chat_template: str | None = None
     spare_template: str | None = None  # for a base without a template of its own
     adapter: Path | None = None
@@ -86,7 +86,7 @@ def _tuned_target(job: Job, folder: Path) -> Target | None:
     model = job.recipe.model
     if _is_adapter(folder):
         return Target(model.source, _revision(job), model.chat_template, adapter=folder)
-    return Target(str(folder), chat_template=model.chat_template) if _is_model(folder) else None
+    return Target(str(folder), _written(folder), model.chat_template) if _is_model(folder) else None
 
 
 def _base_target(source: str) -> Target | None:
@@ -108,6 +108,11 @@ def _is_base(source: str) -> bool:
     return place in (Place.STARTER, Place.HUB) or (
         place is Place.LOCAL and (local_path(source) / "config.json").exists()
     )
+
+
+def _written(folder: Path) -> str:
+    """When a run has written its model: one that goes on writes another to the same place."""
+    return str(max(file.stat().st_mtime_ns for file in folder.glob("*.safetensors")))
 
 
 def _is_model(folder: Path) -> bool:

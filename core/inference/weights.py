@@ -52,8 +52,11 @@ class Weights:
         return BASE if adapter is None else self._name_of(adapter)
 
     def mixes(self, name: str) -> bool:
-        """Whether it can answer in one batch with others; PEFT refuses that for DoRA."""
-        return name == BASE or not self.model.peft_config[name].use_dora
+        """Whether it can answer in one batch with others; PEFT refuses that for DoRA, and trained tokens are the batch's."""
+        if name == BASE:
+            return True
+        config = self.model.peft_config[name]
+        return not config.use_dora and not config.trainable_token_indices
 
     def generate(self, names: list[str], **settings) -> None:
         """Let each row answer as the base or the adapter of that name."""

@@ -89,17 +89,16 @@ def _of_part(
     """The loss of some positions, and its slope at their logits, (positions, vocabulary): softmax less the target."""
     logits = nn.functional.linear(hidden, weight, bias).float()
     # In place from here on: each further copy would be as large as the logits.
-    right = logits.gather(1, targets[:, None]).mul_(1 - smoothing)
-    if smoothing:
-        right += smoothing * logits.mean(1, keepdim=True)
+    right = logits.gather(1, targets[:, None])
+    wanted = right if not smoothing else (1 - smoothing) * right + smoothing * logits.mean(1, keepdim=True)
     highest = logits.amax(1, keepdim=True)
     slope = logits.sub_(highest).exp_()
     total = slope.sum(1, keepdim=True)
-    loss = (total.log() + highest - right).sum()
+    loss = (total.log() + highest - wanted).sum()
     slope.div_(total)
+    slope.scatter_add_(1, targets[:, None], torch.full_like(right, smoothing - 1.0))
     if smoothing:
         slope.sub_(smoothing / slope.shape[1])
-    slope.scatter_add_(1, targets[:, None], torch.full_like(right, smoothing - 1.0))
     return loss, slope
 
 

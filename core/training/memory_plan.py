@@ -60,7 +60,8 @@ def memory(setting: Setting, work: Workload) -> MemoryPlan:
     """The plan for a setting and its largest batch; for several processes on a CPU, of all of them."""
     weights, trained = _weights(setting), _trained(setting)
     gradients, optimizer = 4 * setting.trainable, _optimizer(setting)
-    activations, loss = kept_bytes(setting, work.largest), _loss(setting, work.largest)
+    activations = kept_bytes(setting, work.largest) + _template_tokens(setting)
+    loss = _loss(setting, work.largest)
     steady = weights + trained + gradients + optimizer
     overhead = (
         _base(setting) + round(fitted.SLACK[setting.device] * (activations + loss)) + _momentary(setting, work.largest)
@@ -106,6 +107,12 @@ def _rows_and_columns(setting: Setting) -> int:
         projections = setting.shape.projections.values()
         return setting.shape.layers * sum(map(sum, projections)) + setting.shape.vocab_size + setting.shape.hidden_size
     return sum(module.inputs + module.outputs + 2 * module.rank for module in setting.adapted)
+
+
+def _template_tokens(setting: Setting) -> int:
+    """Where the template's tokens learn, each pass makes an embedding with theirs in it."""
+    shape = setting.shape
+    return shape.vocab_size * shape.hidden_size * 4 if setting.recipe.lora.template_tokens else 0
 
 
 def _loss(setting: Setting, batch: Batch) -> int:

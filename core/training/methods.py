@@ -19,6 +19,8 @@ class Method:
     faster_b: bool = False
     whole: bool = False
     no_start_from: str | None = None
+    no_bias: str | None = None
+    no_tokens: str | None = None
 
 
 METHODS = {
@@ -44,6 +46,7 @@ METHODS = {
         "DoRA",
         "Learns direction and size apart. A little better at low ranks, slower.",
         config={"use_dora": True},
+        no_bias="it scales what a layer gives as a whole, and PEFT leaves biases out of that",
     ),
     # arXiv:2402.12354
     "lora+": Method(
@@ -62,6 +65,7 @@ METHODS = {
         "Begins with the directions in which your data varies most. Looks through some of it before the first step.",
         begins="eva",
         no_start_from="it draws its first weights from the data, and an earlier adapter brings its own",
+        no_tokens="PEFT would look for directions in the tokens themselves",
     ),
     "full": Method(
         "Full fine-tuning",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from core.files import write_whole
 from core.models import starter
 from core.recipe import Recipe
 from core.recipe_sections import LoraSection
-from core.training import eva, pissa, start, targets
+from core.training import eva, pissa, start, targets, template_tokens
 from core.training.device import Device
 from core.training.methods import METHODS
 
@@ -66,10 +67,11 @@ def trained_model(
     recomputes: bool = False,
     saved: Path | None = None,
     rows: Dataset | None = None,
+    marks: Sequence[int] = (),
 ) -> PreTrainedModel | PeftModel:
     """What the trainer gets: an adapter on the base (as `with_adapter`), or the base with every weight to be trained."""
     if not METHODS[recipe.lora.method].whole:
-        return with_adapter(base, recipe, recomputes, saved, rows)
+        return with_adapter(base, recipe, recomputes, saved, rows, marks)
     set_seed(recipe.training.seed)
     return base.requires_grad_(True)
 
@@ -80,6 +82,7 @@ def with_adapter(
     recomputes: bool = False,
     saved: Path | None = None,
     rows: Dataset | None = None,
+    marks: Sequence[int] = (),
 ) -> PeftModel:
     """An adapter on a base model: fresh, its first weights drawn from the recipe's seed, or that of an earlier run.
 
@@ -90,7 +93,7 @@ def with_adapter(
     method = METHODS[recipe.lora.method]
     if method.bits < 16:
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
-    config = lora_config(recipe.lora, base)
+    config = lora_config(recipe.lora, base, marks)
     try:
         model = get_peft_model(base, config)
     except ValueError as error:
@@ -124,8 +127,11 @@ def _check_modules(model: PeftModel, saved: set[str], folder: Path) -> None:
         )
 
 
-def lora_config(lora: LoraSection, base: PreTrainedModel) -> LoraConfig:
-    """PEFT's configuration of a recipe's LoRA section; raises ModelError where the base model has no such modules."""
+def lora_config(lora: LoraSection, base: PreTrainedModel, marks: Sequence[int] = ()) -> LoraConfig:
+    """PEFT's configuration of a recipe's LoRA section; raises ModelError where the base model has no such modules.
+
+    `marks` are the ids of the tokens that the chat template writes.
+    """
     layers = targets.layers(lora, base)
     return LoraConfig(
         r=lora.rank,
@@ -135,6 +141,8 @@ def lora_config(lora: LoraSection, base: PreTrainedModel) -> LoraConfig:
         layers_to_transform=layers,
         rank_pattern=dict(lora.rank_pattern),
         alpha_pattern=dict(lora.alpha_pattern),
+        lora_bias=lora.bias,
+        trainable_token_indices=template_tokens.trained(lora, list(marks)),
         task_type="CAUSAL_LM",
         **METHODS[lora.method].config,
     )

@@ -20,6 +20,7 @@ def probe_recipe(recipe: Recipe) -> Recipe:
             "eval_every": None,
             "early_stopping": None,
             "load_best": False,
+            "trackers": [],
         }
     )
     checkpoints = recipe.checkpoints.model_copy(update={"every_steps": None, "every_minutes": None, "keep": 1})

@@ -14,9 +14,10 @@ from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import final, memory, packing, peak, processes, resume
+from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
+from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
 from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
 from core.training.pace_test import ensure_pace
@@ -65,7 +66,7 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, 
     worker, start = session.worker, session.point.checkpoint
     ensure_pace(session.device)
     peak.forget(session.device)
-    model = _load(session, found)
+    model = _load(session, found, tokenizer)
     _resolve(session, trainable_parameters(model))
     trainer = build(session, model, tokenizer)
     # From here on a stop may not cut anything short: the step is finished, and what was learned is saved.
@@ -84,7 +85,7 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, 
     return True
 
 
-def _load(session: Session, found: Found) -> PreTrainedModel | PeftModel:
+def _load(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | PeftModel:
     """The model that is trained; raises ModelError, also where it does not fit."""
     recipe, device = session.job.recipe, session.device
     try:
@@ -92,9 +93,9 @@ def _load(session: Session, found: Found) -> PreTrainedModel | PeftModel:
         if recipe.data.packs:
             packing.check(base, recipe.model.source)
         begun = session.point.checkpoint
-        return trained_model(
-            base, recipe, session.micro.recomputes, saved=begun.folder if begun else None, rows=session.train
-        )
+        marks = _marks(session, base, tokenizer)
+        saved = begun.folder if begun else None
+        return trained_model(base, recipe, session.micro.recomputes, saved=saved, rows=session.train, marks=marks)
     except RuntimeError as error:
         if not memory.is_too_small(error):
             raise
@@ -102,6 +103,20 @@ def _load(session: Session, found: Found) -> PreTrainedModel | PeftModel:
             f"The model {recipe.model.source} does not fit into the memory of {device.name}. Choose lora.method qlora, or "
             "a smaller model."
         ) from None
+
+
+def _marks(session: Session, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The template's tokens; says so where the model has never learned them and is not going to."""
+    marks = template_tokens.marks(session.train, session.special_ids)
+    lora = session.job.recipe.lora
+    if METHODS[lora.method].whole or lora.template_tokens:
+        return marks
+    if new := template_tokens.unlearned(base, marks):
+        session.worker.warning(
+            f"This model has most likely never learned {', '.join(tokenizer.convert_ids_to_tokens(new))}, with which its chat "
+            "template marks turns. Turn lora.template_tokens on, or choose `plain` or `alpaca` as model.chat_template."
+        )
+    return marks
 
 
 def _resolve(session: Session, trainable: int) -> None:
@@ -121,8 +136,8 @@ def _resolve(session: Session, trainable: int) -> None:
 def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write what was trained, then the result."""
     worker, job, state = session.worker, session.job, trainer.state
-    if trainer.reporter.not_finite_since is not None:
-        raise ModelError(trainer.reporter.hopeless())
+    if trainer.reporter.divergence.without_a_number:
+        raise ModelError(trainer.reporter.divergence.sentence())
     step, early = state.global_step, trainer.judge.ended
     whole = early or step == state.max_steps
     best = best_checkpoint(worker) if whole and job.recipe.training.load_best else None

@@ -49,6 +49,11 @@ class Session:
         """What the data sets are called, in the recipe's order."""
         return source_names(read_json(self.files.report) or {})
 
+    @cached_property
+    def special_ids(self) -> set[int]:
+        """Ids of the tokenizer's special tokens."""
+        return set((read_json(self.files.report) or {}).get("special_ids", ()))
+
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole run."""

@@ -13,7 +13,7 @@ from core.training.trainable import TARGETS
 from core.where import local_path
 
 # What an adapter's configuration means by leaving a key out.
-EMPTY: dict[str, Any] = {"rank_pattern": {}, "alpha_pattern": {}}
+EMPTY: dict[str, Any] = {"rank_pattern": {}, "alpha_pattern": {}, "lora_bias": False}
 
 
 def folder_of(name: str) -> Path:
@@ -64,6 +64,7 @@ def _shape(recipe: Recipe) -> dict[str, tuple[str, Any]]:
         "alpha_pattern": ("lora.alpha_pattern", lora.alpha_pattern),
         "use_rslora": ("lora.method (rslora)", config.get("use_rslora", False)),
         "use_dora": ("lora.method (dora)", config.get("use_dora", False)),
+        "lora_bias": ("lora.bias", lora.bias),
     }
 
 

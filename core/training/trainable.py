@@ -49,12 +49,12 @@ def trainable_parameters(recipe: Recipe) -> int | None:
 
 
 def trainable_of(lora: LoraSection, shape: Shape) -> int:
-    """The same for a shape. DoRA has a magnitude for every output as well (arXiv:2402.09353)."""
+    """The same for a shape. DoRA has a magnitude for every output as well (arXiv:2402.09353), and so has a bias."""
     method = METHODS[lora.method]
     if method.whole:
         return shape.parameters
-    magnitudes = method.config.get("use_dora", False)
-    return sum(module.weights + (module.outputs if magnitudes else 0) for module in adapted(lora, shape))
+    each_output = method.config.get("use_dora", False) or lora.bias
+    return sum(module.weights + (module.outputs if each_output else 0) for module in adapted(lora, shape))
 
 
 def rank_of(lora: LoraSection, module: str) -> int:

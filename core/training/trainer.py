@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora
+from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.gauge import Gauge
@@ -105,9 +105,9 @@ class Trainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
-        if self.reporter.not_finite_since is None and not _finite(model):
-            self.reporter.not_finite_since = self.state.global_step
-        if self.reporter.not_finite_since is not None:
+        if not _finite(model):
+            self.reporter.divergence.broken(self.state.global_step)
+        if self.reporter.divergence.without_a_number:
             return
         job, step = self.session.job, self.state.global_step
         written = Path(self.args.output_dir) / f"checkpoint-{step}"
@@ -206,7 +206,7 @@ def _settings(session: Session, chosen: Speed) -> SFTConfig:
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to=[],
+        **trackers.settings(session.job),
         **_evaluation(session),
         **_saving(recipe),
         **_rows(recipe, chosen),
