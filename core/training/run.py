@@ -20,7 +20,7 @@ from core.training.device import choose_device, set_up
 from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
 from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
-from core.training.pace_test import ensure_pace
+from core.training.pace_test import measure_pace
 from core.training.session import Session, rows_of, versions
 from core.training.trainer import Trainer, build
 
@@ -64,7 +64,7 @@ def train_here(session: Session, found: Found, finish: Finish | None = None) -> 
 def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, finish: Finish | None = None) -> bool:
     """Train to the end or to a stop; False if the memory was too small."""
     worker, start = session.worker, session.point.checkpoint
-    ensure_pace(session.device)
+    measure_pace(session.device)
     peak.forget(session.device)
     model = _load(session, found, tokenizer)
     _resolve(session, trainable_parameters(model))
