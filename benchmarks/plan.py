@@ -2,11 +2,11 @@
 
 Three figures a setting: what arithmetic says, what it says after a probe of that setting, and what the run took. The rows are all
 longer than the limit, so that every batch is full; a setting named "mixed" has rows as they come. The arithmetic knows the
-machine's pace (half a second of matrix products, measured by the first job here), nothing else.
+machine's pace (half a second of matrix products at the start of every job), nothing else.
 
 `python -m benchmarks.plan [FIRST] [LAST]` runs the settings of these numbers, all without; on a GPU they are those of
-Llama-3.2-1B and 3B with random weights, else of the starter model. What was measured before is kept in
-`$STUDIO_HOME/plan_benchmark.jsonl`, so that parts of the list add up; `python -m benchmarks.plan show` prints all of it.
+Llama-3.2-1B and 3B with random weights, else of the starter model. What was measured is kept in
+`$STUDIO_HOME/plan_benchmark.jsonl`, so that parts of the list add up; `python -m benchmarks.plan show` plans all of it anew.
 """
 
 import json
@@ -23,7 +23,6 @@ from core.jobs import launcher
 from core.jobs.status import Status
 from core.recipe import Recipe, parse
 from core.training.forecast import forecast
-from core.training.measured import measurements
 from core.training.probe_recipe import probe_recipe
 
 STEPS = 6
@@ -137,37 +136,36 @@ def random_model(source: str) -> Path:
 
 
 def measure(name: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Plan, probe, plan again, run: bytes and seconds a step of each."""
-    recipe, here = recipe_of(changes), machine(home.home())
+    """Probe and run a setting: the lines that both have left in `measured.jsonl`."""
+    recipe = recipe_of(changes)
     prepare(recipe)
     home.measured_file().unlink(missing_ok=True)
-    computed = figures(recipe)
     finish(launcher.start(probe_recipe(recipe), "probe"))
-    probed = figures(recipe)
     finish(launcher.start(recipe))
-    run = next(m for m in measurements(here.device_name, recipe.model.source) if m.source == "run")
-    return {
-        "setting": name,
-        "device": here.device_name,
-        "bytes": {**split("bytes", computed, probed), "run": run.peak_bytes},
-        "step_s": {**split("step_s", computed, probed), "run": run.step_s},
-    }
+    lines = [json.loads(line) for line in home.measured_file().read_text().splitlines()]
+    return {"setting": name, "changes": changes} | {line["source"]: line for line in lines}
+
+
+def compared(row: dict[str, Any]) -> dict[str, Any]:
+    """Bytes and seconds a step of a setting: as computed, as computed after its probe, and as the run took."""
+    recipe = recipe_of(row["changes"])
+    home.measured_file().unlink(missing_ok=True)
+    computed = figures(recipe)
+    append_line(home.measured_file(), row["probe"])
+    probed, run = figures(recipe), {"bytes": row["run"]["peak_bytes"], "step_s": row["run"]["step_s"]}
+    found = {"computed": computed, "probed": probed, "run": run}
+    return {"setting": row["setting"]} | {key: {how: found[how][key] for how in found} for key in run}
 
 
 def prepare(recipe: Recipe) -> None:
-    """Count the rows, and measure the pace of the machine, where that is not done yet."""
-    finish(launcher.start(recipe, "prepare"))
-    if not home.paces_file().exists():
-        finish(launcher.start(probe_recipe(recipe), "probe"))
+    """Count the rows, so that the plan knows its batches."""
+    if not forecast(recipe, machine(home.home())).counted:
+        finish(launcher.start(recipe, "prepare"))
 
 
 def figures(recipe: Recipe) -> dict[str, float]:
     found = forecast(recipe, machine(home.home()))
     return {"bytes": found.memory.peak_bytes, "step_s": found.time.step_s}
-
-
-def split(key: str, computed: dict[str, float], probed: dict[str, float]) -> dict[str, float]:
-    return {"computed": computed[key], "probed": probed[key]}
 
 
 def finish(job) -> None:
@@ -183,8 +181,8 @@ def results_file() -> Path:
 def show() -> None:
     """All settings measured so far, the newest of each, and one line of JSON."""
     lines = [json.loads(line) for line in results_file().read_text().splitlines()]
-    rows = list({line["setting"]: line for line in lines}.values())
-    print(f"{rows[0]['device']}, {len(rows)} settings; how far the plan is from the run")
+    rows = [compared(line) for line in {line["setting"]: line for line in lines}.values()]
+    print(f"{lines[0]['run']['device']}, {len(rows)} settings; how far the plan is from the run")
     print(f"{'setting':32}{'run GB':>8}{'computed':>10}{'probed':>8}{'run s/step':>12}{'computed':>10}{'probed':>8}")
     for row in rows:
         memory = f"{row['bytes']['run'] / 1e9:8.2f}" + "".join(f"{off(row, 'bytes', how):>+9.1%}" for how in GOALS)
@@ -208,9 +206,8 @@ def off(row: dict[str, Any], key: str, how: str) -> float:
 
 def main(first: int, last: int) -> None:
     for name, changes in list(settings().items())[first - 1 : last]:
-        row = measure(name, changes)
-        append_line(results_file(), row)
-        print(json.dumps(row), flush=True)
+        print(f"{name} …", file=sys.stderr, flush=True)
+        append_line(results_file(), measure(name, changes))
     show()
 
 
