@@ -79,6 +79,6 @@ def feedback_line() -> None:
     parts = [words.count(found[name], kind) for name, kind in kinds.items() if name in found]
     if not parts:
         return
-    st.caption(f":material/thumb_up: Feedback to train on: {' · '.join(parts)}", width="content")
-    if st.button("Use it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
+    st.caption(f":material/thumb_up: Feedback: {' · '.join(parts)}", width="content")
+    if st.button("Train on it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
         go_to("model_and_data")

@@ -311,7 +311,7 @@ def test_a_thumb_is_kept_as_data_with_the_conversation_and_can_be_taken_back(toy
     app = thumb(ask(opened(), "Hi"), 1)
     assert not app.exception and [row["kind"] for row in rows("chat")] == ["liked"]
     assert chats.saved_chats()[0].turns[0].answers[0].liked is True
-    assert "Feedback to train on: 1 answer" in " ".join(caption.value for caption in app.caption)
+    assert "Feedback: 1 answer" in " ".join(caption.value for caption in app.caption)
     app = thumb(app, None)
     assert rows("chat") == [] and current(app).turns[0].answers[0].liked is None
 
