@@ -1,10 +1,18 @@
 """What every test gets: a home of its own, and no surprise from the environment."""
 
+import gc
 from pathlib import Path
 
 import pytest
 
+from tools.browser import browser
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    """Every training collects garbage once: a second where all that the libraries have imported is looked through too."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +22,25 @@ def studio_home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("STUDIO_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     return folder
+
+
+@pytest.fixture
+def page():
+    """A tab of a real browser."""
+    with browser() as found:
+        tab = found.new_page(viewport={"width": 1440, "height": 900})
+        tab.set_default_timeout(60_000)
+        yield tab
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A journey that fails says what could be seen: on another machine nobody can look."""
+    report = yield
+    tab = item.funcargs.get("page") if report.when == "call" and report.failed else None
+    if tab:
+        report.sections.append(("The page", f"{tab.url}\n{tab.inner_text('body')}"))
+    return report
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from core.inference import process as engine_process
 from core.jobs import launcher
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
-from tools.browser import browser, chromium, studio
+from tools.browser import chromium, studio
 
 pytestmark = [
     pytest.mark.browser,
@@ -31,14 +31,6 @@ def app(studio_home):
             launcher.stop(job)
             launcher.wait(job, 60)
     engine_process.stop()
-
-
-@pytest.fixture
-def page():
-    with browser() as found:
-        tab = found.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(MINUTES)
-        yield tab
 
 
 def step_shown(page) -> int:

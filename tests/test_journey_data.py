@@ -17,7 +17,7 @@ from core.recipe import parse
 from core.recipe_yaml import load, to_yaml
 from tests.test_journey import wait_until
 from tests.toy_model import make_toy_model
-from tools.browser import browser, chromium, studio
+from tools.browser import chromium, studio
 
 pytestmark = [
     pytest.mark.browser,
@@ -41,14 +41,6 @@ def app(studio_home, tmp_path):
         if job.status.live:
             launcher.stop(job)
             launcher.wait(job, 60)
-
-
-@pytest.fixture
-def page():
-    with browser() as found:
-        tab = found.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(60_000)
-        yield tab
 
 
 def odd_csv(folder) -> str:
