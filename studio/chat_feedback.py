@@ -62,6 +62,8 @@ def _take_back(chat: Chat, turn: Turn, pane: int, fact: str) -> None:
 
 
 def keep_opinion(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
+    if turn not in chat.turns:
+        return  # it was asked anew meanwhile
     feedback.give(answer_of(chat, turn, pane), reply.liked, reply.correction)
     chats.save(chat)
 
