@@ -15,7 +15,7 @@ from core.errors import StudioError
 from core.inference.answering import Answering, News, Pane
 from core.inference.batch import Row
 from core.inference.choices import Target, choices, target_of
-from core.inference.engine import Engine
+from core.inference.engine import Engine, Work
 from core.inference.prompt import Prompt, read
 from core.inference.protocol import (
     CompareRequest,
@@ -78,13 +78,13 @@ def _target(model: str, param: str) -> Target:
 
 
 def _begin(request: Request, ask: Sampled, prompts: list[tuple[Target, Prompt]]) -> Answering:
-    """Line up for the engine: first come, first served."""
+    """Line up for the engine."""
     engine: Engine = request.app.state.engine
 
-    def compute(panes: list[Pane]) -> None:
-        engine.answer([Row(ask, *prompt, pane) for prompt, pane in zip(prompts, panes, strict=True)])
+    def works(panes: list[Pane]) -> list[Work]:
+        return engine.works([Row(ask, *prompt, pane) for prompt, pane in zip(prompts, panes, strict=True)])
 
-    return Answering(compute, request.app.state.pool, len(prompts))
+    return Answering(works, request.app.state.pool, len(prompts))
 
 
 async def _json(request: Request) -> Any:
