@@ -8,6 +8,7 @@ beside others.
 import time
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 import torch
 
@@ -73,6 +74,18 @@ class Engine:
     def open(self) -> list[Work]:
         """Those that have begun."""
         return [work for work in self._line if work.tokens is not None]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """For whoever asks, from any thread."""
+        found, line = self.weights.found, list(self._line)
+        return {
+            "loaded": str(found.folder) if found else None,
+            "bits": self.weights.bits if found else None,
+            "adapters": len(self.weights.adapters),
+            "answering": sum(work.tokens is not None for work in line),
+            "waiting": sum(work.tokens is None for work in line),
+        }
 
     def turn(self, work: Work) -> bool:
         if work not in self._line:
