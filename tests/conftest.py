@@ -1,5 +1,6 @@
 """What every test gets: a home of its own, and no surprise from the environment."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ import pytest
 from tools.browser import browser
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    """Every training collects garbage once: a second where all that the libraries have imported is looked through too."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -181,23 +181,12 @@ class State:
 
 def state(engine: Engine) -> State:
     """What the engine does now; raises EngineError."""
-    return _state(engine, "GET", "/v1/engine")
+    return State(**_told(engine, "GET", "/v1/engine"))
 
 
 def unload(engine: Engine) -> State:
     """Free the memory of the model, once nobody is being answered any more; raises EngineError."""
-    return _state(engine, "POST", "/v1/unload")
-
-
-def _state(engine: Engine, method: str, path: str) -> State:
-    try:
-        response = httpx2.request(
-            method, f"{engine.url}{path}", headers=engine.headers, timeout=PATIENCE, trust_env=False
-        )
-    except httpx2.TransportError as error:
-        raise EngineError(_broken(error)) from None
-    _check(response)
-    return State(**response.json())
+    return State(**_told(engine, "POST", "/v1/unload"))
 
 
 def stream(engine: Engine, model_id: str, messages: Messages, sampling: Sampling, bits: Bits = 16) -> Stream:
@@ -218,6 +207,34 @@ def compare(
     """Answers of up to four models to the same messages, each after its own history; asked when first iterated."""
     asked = {"models": model_ids, "messages": messages, "histories": histories or [], "bits": bits}
     return Comparison(engine, asked | _given(sampling))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A conversation as a model reads it: the text of every token, its id, and whether only the template may write it.
+
+    `context` is how many tokens the model reads at most, its answer included.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    special: list[bool]
+    context: int
+
+
+def reading(engine: Engine, model_id: str, messages: Messages) -> Reading:
+    """What a model would read; nothing is answered. Raises EngineError."""
+    return Reading(**_told(engine, "POST", "/v1/prompt", {"model": model_id, "messages": messages}))
+
+
+def _told(engine: Engine, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        with httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client:
+            response = client.request(method, path, json=asked)
+    except httpx2.TransportError as error:
+        raise EngineError(_broken(error)) from None
+    _check(response)
+    return response.json()
 
 
 def _given(sampling: Sampling) -> dict[str, Any]:

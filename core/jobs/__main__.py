@@ -1,6 +1,7 @@
 """The worker process: `python -m core.jobs FOLDER` does the job of that folder and writes how it ended."""
 
 import errno
+import gc
 import sys
 from contextlib import nullcontext
 from importlib import import_module
@@ -41,7 +42,9 @@ def _work(worker: Worker) -> None:
             # It may have waited for hours, and what was there then need not be there now.
             check_again(job)
             worker.phase("preparing")
-            import_module(KINDS[job.kind]).run(worker)
+            job_kind = import_module(KINDS[job.kind])
+            gc.freeze()  # what is imported stays: a collection need not look through it, which takes a second with torch
+            job_kind.run(worker)
     except StopRequested as stop:
         worker.finish("stopped", str(stop) or stopped_early(job))
     except StudioError as error:

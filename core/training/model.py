@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import (
     LoraConfig,
@@ -54,6 +55,7 @@ def with_adapter(
     method = METHODS[recipe.lora.method]
     if method.bits == 4:
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
+        _keep_as_quantised(base)
     config = lora_config(recipe.lora, base)
     try:
         model = get_peft_model(base, config)
@@ -66,6 +68,16 @@ def with_adapter(
     if method.begins == "eva" and not saved and rows is not None:
         eva.begin(model, rows)
     return model
+
+
+def _keep_as_quantised(base: PreTrainedModel) -> None:
+    """On CPUs with bf16 instructions bitsandbytes would round the scales anew at the first held-out measurement.
+
+    Training would go on with other weights than before it, and than a run that is resumed there.
+    """
+    for module in base.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _load(model: PeftModel, folder: Path) -> None:
