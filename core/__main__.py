@@ -167,7 +167,7 @@ def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that 
 
 
 def _say_how_to_ask(url: str, key: str) -> None:
-    print(f"Address  {url}\nKey      {key}\n\n{example.curl(url, key)}\n", flush=True)
+    print(f"Address  {url}\nKey      {key}\n\n{example.curl(url, key, 'starter')}\n", flush=True)
 
 
 @recipe_app.command("check")

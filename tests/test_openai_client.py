@@ -1,6 +1,7 @@
 """The chat engine as others use it: OpenAI's own Python client, and `/v1/compare` through the studio's."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -249,6 +250,16 @@ def test_a_model_folder_deleted_while_loaded_goes_on_and_is_named_once_it_is_mis
         ask(client, str(folder))
     shutil.rmtree(folder)
     with pytest.raises(openai.NotFoundError):
+        ask(client, str(folder))
+    assert ask(client, toys.parrot).choices[0].message.content == WORDS
+
+
+def test_a_model_that_does_not_fit_is_refused_and_harms_nobody(client, toys, tmp_path):
+    folder = shutil.copytree(toys.parrot, tmp_path / "huge")
+    tensor = {"dtype": "BF16", "shape": [1_000_000, 10_000_000], "data_offsets": [0, 0]}
+    header = json.dumps({"lm_head.weight": tensor}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(openai.InternalServerError, match=r"needs 20,?000\.3 GB of memory, and .* free"):
         ask(client, str(folder))
     assert ask(client, toys.parrot).choices[0].message.content == WORDS
 

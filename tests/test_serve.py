@@ -103,9 +103,9 @@ def test_a_base_in_few_bits_answers_and_carries_an_adapter(served, bits):
 
 
 def test_the_examples_can_be_copied_and_run(served):
-    python = example.python(served.url, served.key, "ann/shouter").replace("stream=True", "stream=True, max_tokens=20")
+    python = example.python(served.url, served.key, "ann/shouter").replace("model=", "max_tokens=20, model=")
     said = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=True)
-    assert said.stdout == SHOUT
+    assert said.stdout == f"{SHOUT}\n"
     bash = example.curl(served.url, served.key, "ann/shouter").replace('"model"', '"max_tokens": 20, "model"')
     said = subprocess.run(["bash", "-c", bash], capture_output=True, text=True, check=True)
     assert json.loads(said.stdout)["choices"][0]["message"]["content"] == SHOUT
