@@ -17,6 +17,8 @@ from core.training.plan import WORKING_BYTES, model_bytes
 
 # Beside the weights: torch itself is there already; this is what a conversation and the adapters take.
 CONVERSATION_BYTES = 300_000_000
+# As the format allows; a broken file may claim more.
+LONGEST_HEADER = 100_000_000
 # Layers that stay in 16 bits when others are held in fewer.
 KEPT = ("embed", "lm_head", "wte", "wpe")
 
@@ -79,9 +81,10 @@ def _tensors(file: Path) -> dict[str, list[int]]:
     """Name and shape of each tensor, by the header (github.com/huggingface/safetensors, "Format"); none where it is broken."""
     try:
         with file.open("rb") as opened:
-            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(min(length, LONGEST_HEADER)))
         return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
         return {}  # whoever loads it says what is wrong with it
 
 
@@ -102,7 +105,7 @@ def _still_to_take(job: Job) -> int:
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:,.1f} GB"
 
 
 def _are(size: int) -> str:
