@@ -24,6 +24,8 @@ from core.models.load import Found, load_base
 
 # As many as are compared at once; an adapter takes a few percent of its base.
 MOST_ADAPTERS = MOST_MODELS
+# Each holds the adapters of its rows once more.
+MOST_VOICES = 4
 
 # What PEFT and safetensors raise for an adapter that is broken, or that belongs to another base.
 UNFIT = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
@@ -90,12 +92,18 @@ class Weights:
             return
         self._speaking = None
         if self.mixes(names[0]):
-            if names not in self._voices:
-                self._voices[names] = Voice(self.base, names)
-            self._voices[names].speak()
+            self._voice(names).speak()
         else:
             let_peft_speak(self.adapted, names[0])
         self._speaking = names
+
+    def _voice(self, names: tuple[str, ...]) -> Voice:
+        """Kept while others have their turns; one that nobody used for long makes room, and would be made again."""
+        voice = self._voices.pop(names, None) or Voice(self.base, names)
+        self._voices[names] = voice
+        if len(self._voices) > MOST_VOICES:
+            self._voices.pop(next(iter(self._voices)))
+        return voice
 
     def keep_silent(self) -> None:
         """Forget how batches spoke: no longer needed, or not right since the adapters changed."""
