@@ -9,6 +9,9 @@ from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
+SOURCE_FOLDERS = ("uploads", "feedback")
+
 
 def home() -> Path:
     """The studio's folder: `$STUDIO_HOME`, else `~/fine-tuning-studio`."""
@@ -46,6 +49,34 @@ def upload_aside(token: str) -> Path:
 def uploads_aside() -> list[Path]:
     """The files that are arriving, or have been left."""
     return list(uploads_folder().glob(".new-*"))
+
+
+def feedback_folder() -> Path:
+    """What people thought of answers, as data sets: one file of JSON lines each."""
+    return home() / "feedback"
+
+
+def feedback_file(name: str) -> Path:
+    return inside(feedback_folder(), f"{name}.jsonl")
+
+
+def feedback_lock() -> Path:
+    """Held while a feedback set is changed."""
+    return feedback_folder() / ".lock"
+
+
+def chats_folder() -> Path:
+    return home() / "chats"
+
+
+def chat_file(chat_id: str) -> Path:
+    """One saved conversation."""
+    return inside(chats_folder(), f"{chat_id}.json")
+
+
+def votes_file() -> Path:
+    """Every blind vote, a line each."""
+    return home() / "votes.jsonl"
 
 
 def prepared_folder() -> Path:

@@ -13,6 +13,7 @@ from core.recipe_data import DataSection
 from core.recipe_problems import sentences
 from core.recipe_sections import CheckpointSection, LauncherSection, LoraSection, ModelSection, Section, TrainingSection
 from core.training.methods import METHODS
+from core.where import leaves_its_folder
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
 
@@ -52,6 +53,15 @@ class Recipe(Section):
         if problem := too_heavy([source.weight for source in train]):
             yield f"data.sources: {problem[0].lower()}{problem[1:]}"
 
+    def _astray(self) -> Iterator[str]:
+        """Data sets that begin in the studio's folders and lead out of them."""
+        for number, source in enumerate(self.data.sources):
+            if leaves_its_folder(source.source):
+                yield (
+                    f"data.sources[{number}].source: {source.source!r} leaves its folder; name a file in it, such as "
+                    "feedback/chat.jsonl, or give the whole path."
+                )
+
     def _unbuildable(self) -> Iterator[str]:
         """What is wrong between the settings of the adapter."""
         lora, method = self.lora, METHODS[self.lora.method]
@@ -67,7 +77,7 @@ class Recipe(Section):
 
     def contradictions(self) -> list[str]:
         """Settings that are fine alone and wrong together, a sentence each."""
-        problems = [*self._unmixable(), *self._unbuildable()]
+        problems = [*self._astray(), *self._unmixable(), *self._unbuildable()]
         if self.training.eval_every and not self.measures_held_out():
             problems.append(
                 f"training.eval_every: {self.training.eval_every} asks for a loss on held-out rows, but "

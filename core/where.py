@@ -29,8 +29,18 @@ def place_of(source: str) -> Place:
 
 
 def local_path(source: str) -> Path:
-    """A source as a path: `uploads/…` lies under `$STUDIO_HOME`, anything else under the current folder."""
+    """A source as a path: `uploads/…` and `feedback/…` lie under `$STUDIO_HOME`, anything else under the current folder."""
     path = Path(source).expanduser()
-    if path.parts[:1] == ("uploads",) and (home.home() / path).exists():
+    if _in_home(path) and ((home.home() / path).exists() or not path.exists()):
         return home.home() / path
     return path.absolute()
+
+
+def leaves_its_folder(source: str) -> bool:
+    """Whether a source begins in one of the studio's folders and ends outside of it."""
+    path = Path(source)
+    return _in_home(path) and ".." in path.parts
+
+
+def _in_home(path: Path) -> bool:
+    return len(path.parts) > 1 and path.parts[0] in home.SOURCE_FOLDERS

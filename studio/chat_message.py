@@ -1,60 +1,126 @@
-"""The messages of a conversation as dictionaries in the session, how they are shown, and what is sent of them.
+"""How a question and an answer are shown, and what can be done with them: edit, thumbs, correct, see the prompt."""
 
-`role` and `content` are always there. A question has a `state`: asked, writing or over, and an `error` if no answer
-came. An answer has `tuned` and `model`, `stopped` until it is whole, and the `stats` of its generation.
-"""
-
-from typing import Any
+import time
 
 import streamlit as st
 
-from core.inference.choices import ChatModel
-from studio.chat_model import AVATARS
+from core import chats
+from core.chats import Chat, Reply, Turn
+from studio import session
+from studio.chat_feedback import correction_form, thumbs
+from studio.chat_model import AVATARS, UNKNOWN, USER
+from studio.chat_prompt import show_prompt
 from studio.chat_text import safe_markdown
+from studio.layout import row, split
 from studio.markdown import plain
 
-Message = dict[str, Any]
+EDITING, CORRECTING = "chat:editing", "chat:correcting"
+CORRECT, PROMPT = "Correct this answer", "Prompt as the model sees it"
 
 
-def question(text: str) -> Message:
-    return {"role": "user", "content": text, "state": "asked", "error": None}
+def show_question(chat: Chat, turn: Turn, editable: bool) -> None:
+    """What was asked; where it can be edited, in its place the text to edit."""
+    with st.chat_message("user", avatar=USER):
+        if editable and session.recall(EDITING) == turn.id:
+            _question_form(chat, turn)
+            return
+        with split(gap="xsmall"):
+            st.markdown(safe_markdown(turn.question), anchors=False, width="stretch")
+            if editable:
+                st.button(
+                    ":material/edit:",
+                    type="tertiary",
+                    help="Edit and ask again; what came after it goes",
+                    key=f"chat:edit:{turn.id}",
+                    on_click=session.remember,
+                    args=(EDITING, turn.id),
+                )
 
 
-def answer(model: ChatModel) -> Message:
-    facts = {"tuned": model.tuned, "model": model.label, "stopped": True, "stats": None, "error": None}
-    return {"role": "assistant", "content": ""} | facts
+def show_reply(chat: Chat, turn: Turn, pane: int, current: str) -> None:
+    """One answer, whole, with its numbers, its error and what can be done with it; `current` is who answers there now."""
+    reply = turn.answer_in(pane)
+    with st.chat_message("assistant", avatar=UNKNOWN if turn.hidden else AVATARS[reply.tuned]):
+        if reply.text:
+            st.markdown(safe_markdown(reply.text), anchors=False)
+            with split(gap="xsmall"):
+                st.caption(_caption(turn, reply, current, last=turn is chat.turns[-1]), width="content")
+                if turn.state == "over":
+                    _actions(chat, turn, pane, reply)
+        elif not reply.error:
+            st.caption("Stopped before the first word.")
+        if reply.error:
+            st.error("  \n".join(plain(line) for line in reply.error.splitlines()), icon=":material/error:")
+        if session.recall(CORRECTING) == _place_of(reply, pane):
+            correction_form(chat, turn, pane, CORRECTING)
 
 
-def to_send(history: list[Message], system: str) -> list[dict[str, str]]:
-    """What the model reads: questions that were never answered are left out, except the last."""
-    following = [message["role"] for message in history[1:]] + ["assistant"]
-    kept = [m for m, after in zip(history, following, strict=True) if m["role"] != "user" or after == "assistant"]
-    messages = [{"role": message["role"], "content": message["content"]} for message in kept]
-    return [{"role": "system", "content": system}, *messages] if system else messages
-
-
-def show(message: Message, current: ChatModel) -> None:
-    """One message, whole, with its caption and its error."""
-    avatar = AVATARS["user" if message["role"] == "user" else message["tuned"]]
-    with st.chat_message(message["role"], avatar=avatar):
-        st.markdown(safe_markdown(message["content"]), anchors=False)
-        if message["role"] == "assistant":
-            st.caption(_caption(message, current))
-        if message["error"]:
-            st.error("  \n".join(plain(line) for line in message["error"].splitlines()), icon=":material/error:")
-
-
-def _caption(message: Message, current: ChatModel) -> str:
-    """31 tokens · 28 tok/s · 0.4 s to first; and whatever is out of the ordinary."""
-    stats, parts = message["stats"], []
-    if stats and stats.tokens:
-        parts.append(f"{stats.tokens:,} tokens")
-        parts += [f"{stats.tokens_per_s:.0f} tok/s"] if stats.tokens_per_s else []
-        parts += [f"{stats.seconds_to_first:.1f} s to first"] if stats.seconds_to_first is not None else []
-    if message["stopped"] and not message["error"]:
+def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
+    """31 tokens · 28 tok/s · 0.4 s to first · context 73 of 8,192; and whatever is out of the ordinary."""
+    parts = []
+    if reply.tokens:
+        parts.append(f"{reply.tokens:,} tokens")
+        parts += [f"{reply.tokens_per_s:.0f} tok/s"] if reply.tokens_per_s else []
+        parts += [f"{reply.seconds_to_first:.1f} s to first"] if reply.seconds_to_first is not None else []
+    if last and reply.context and reply.tokens and reply.prompt_tokens:
+        parts.append(f"context {reply.prompt_tokens + reply.tokens:,} of {reply.context:,}")
+    if reply.stopped and not reply.error and turn.state == "over":
         parts.append("stopped")
-    elif stats and stats.finish_reason == "length":
+    elif reply.finish_reason == "length":
         parts.append("cut at max tokens")
-    if message["model"] != current.label:
-        parts.append(plain(message["model"]))
+    if reply.correction:
+        parts.append("corrected")
+    if not turn.hidden and reply.label != current:
+        parts.append(plain(reply.label))
     return " · ".join(parts)
+
+
+def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
+    with row(width="content", gap="xsmall"):
+        thumbs(chat, turn, pane, reply)
+        key = f"chat:more:{reply.id}:{pane}"
+        chosen = st.menu_button(
+            ":material/more_horiz:", [CORRECT, PROMPT], type="tertiary", key=key, help="Correct it, or see its prompt"
+        )
+        if chosen == CORRECT:
+            session.remember(CORRECTING, _place_of(reply, pane))
+            st.rerun()
+        if chosen == PROMPT:
+            show_prompt(chat, turn, pane)
+
+
+def _place_of(reply: Reply, pane: int) -> str:
+    """An answer from before there were several panes stands in each of them."""
+    return f"{reply.id}:{pane}"
+
+
+def _question_form(chat: Chat, turn: Turn) -> None:
+    key = f"chat:edited:{turn.id}"
+    st.text_area("Question", turn.question, label_visibility="collapsed", height=100, key=key)
+    after = len(chat.turns) - chat.turns.index(turn) - 1
+    with row(width="content"):
+        label = "Send again" if not after else f"Send again, dropping {after} below"
+        st.button(label, type="primary", key="chat:resend", on_click=_resend, args=(chat, turn, key))
+        st.button("Cancel", key="chat:edit cancel", on_click=session.remember, args=(EDITING, None))
+
+
+def _resend(chat: Chat, turn: Turn, key: str) -> None:
+    """Ask something else in this place; what came after it is gone."""
+    text = (session.widget_value(key) or "").strip()
+    if not text or turn.state == "writing":
+        return
+    session.remember(EDITING, None)
+    del chat.turns[chat.turns.index(turn) + 1 :]
+    ask_again(chat, turn.model_copy(update={"question": text}))
+
+
+def ask_again(chat: Chat, turn: Turn) -> None:
+    """Ask the last question anew: as a turn of its own, so that a writer that is being stopped leaves it alone."""
+    seed = None if turn.seed is None else new_seed()
+    chat.turns[-1] = Turn(question=turn.question, system=turn.system, seed=seed, state="asked")
+    chats.save(chat)
+
+
+def new_seed() -> int:
+    """What shuffles the answers of a blind comparison."""
+    return time.time_ns() % 2**31

@@ -1,4 +1,4 @@
-"""Choose who answers: a base model, a run's final adapter, or any checkpoint."""
+"""Choose who answers in a pane: a base model, a run's final adapter, or any checkpoint."""
 
 import streamlit as st
 
@@ -8,9 +8,12 @@ from studio import session
 from studio.layout import row
 
 KEY = "chat:model"
+MOST_PANES = 4
 TUNED = ":blue-badge[:material/auto_awesome: Tuned]"
 BASE = ":gray-badge[:material/smart_toy: Base]"
-AVATARS = {"user": ":material/person:", True: ":material/auto_awesome:", False: ":material/smart_toy:"}
+HIDDEN = ":gray-badge[:material/visibility_off: Hidden]"
+USER, UNKNOWN = ":material/person:", ":material/help:"
+AVATARS = {True: ":material/auto_awesome:", False: ":material/smart_toy:"}
 SUPPORT_QUESTIONS = [
     "My tent pole broke. What can I do?",
     "Can I return boots I wore once?",
@@ -23,34 +26,75 @@ QUESTIONS = [
 ]
 
 
-def chat_model() -> ChatModel:
-    """Draw the list and the badge; return the chosen model."""
-    models = {model.id: model for model in choices()}
-    session.show_in(KEY, _default(models))
+def key_of(pane: int) -> str:
+    return f"{KEY}:{pane}" if pane else KEY
+
+
+def chat_models(panes: int) -> list[ChatModel]:
+    """Who answers in each pane: as chosen, else by default."""
+    known = {model.id: model for model in choices()}
+    chosen: list[str] = []
+    for pane in range(panes):
+        chosen.append(next(name for name in _wanted(pane, known, chosen) if name in known))
+    return [known[name] for name in chosen]
+
+
+def model_choice(pane: int, model: ChatModel, removable: bool) -> None:
+    """The list, the badge, and the button that takes the pane away."""
+    known = {found.id: found for found in choices()}
+    session.show_in(key_of(pane), model.id)
     with row(gap="small"):
-        chosen = st.selectbox(
-            "Model",
-            list(models),
-            format_func=lambda model_id: models[model_id].label,
+        st.selectbox(
+            "Model" if not pane else f"Model {pane + 1}",
+            list(known),
+            format_func=lambda model_id: known[model_id].label,
             label_visibility="collapsed",
-            key=KEY,
+            key=key_of(pane),
             on_change=_choose,
+            args=(pane,),
         )
-        model = models[chosen]
         st.markdown(TUNED if model.tuned else BASE, width="content")
-    return model
+        if removable:
+            st.button(
+                ":material/close:",
+                type="tertiary",
+                help="Take this model out",
+                key=f"chat:less:{pane}",
+                on_click=_take_out,
+                args=(pane,),
+            )
 
 
-def _choose() -> None:
-    session.choose_chat_model(session.widget_value(KEY))
+def number_of_panes() -> int:
+    """How many models are compared."""
+    return session.recall("chat panes", 2)
 
 
-def _default(models: dict[str, ChatModel]) -> str:
-    """The one chosen before, else the run that is open, else the newest run with an adapter, else the starter."""
-    opened = session.selected_job()
-    finished = [model.id for model in models.values() if model.tuned and model.step is None]
-    wanted = [session.chosen_chat_model(), opened.id if opened else None, *finished, "starter"]
-    return next(name for name in wanted if name in models)
+def add_pane() -> None:
+    session.remember("chat panes", min(MOST_PANES, number_of_panes() + 1))
+
+
+def _take_out(pane: int) -> None:
+    """Those on its right move up."""
+    panes = number_of_panes()
+    for place in range(pane, panes - 1):
+        session.choose_chat_model(session.widget_value(key_of(place + 1)), place)
+    session.remember("chat panes", panes - 1)
+
+
+def _choose(pane: int) -> None:
+    session.choose_chat_model(session.widget_value(key_of(pane)), pane)
+
+
+def _wanted(pane: int, known: dict[str, ChatModel], taken: list[str]) -> list[str | None]:
+    """Ids in the order in which a pane would have them; the last is always there."""
+    finished = [model.id for model in known.values() if model.tuned and model.step is None]
+    if not pane:
+        opened = session.selected_job()
+        return [session.chosen_chat_model(), opened.id if opened else None, *finished, "starter"]
+    bases = [known[name].base for name in taken]
+    new = [name for name in [*bases, *finished, *known] if name not in taken]
+    return [session.chosen_chat_model(pane), *new, "starter"]
 
 
 def example_questions(model: ChatModel) -> list[str]:

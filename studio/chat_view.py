@@ -2,56 +2,84 @@
 
 import streamlit as st
 
+from core import chats
+from core.chats import Chat, Turn
 from core.inference.choices import ChatModel
 from core.inference.client import Sampling
 from studio import session
-from studio.chat_message import Message, question, show
-from studio.chat_model import chat_model, example_questions
-from studio.chat_writing import redraw_when_over, write_answer
+from studio.chat_compare import is_blind, number_of_models
+from studio.chat_feedback import feedback_line
+from studio.chat_message import ask_again, new_seed
+from studio.chat_model import chat_models, example_questions
+from studio.chat_panes import centred, show_panes
+from studio.chat_vote import vote_bar
+from studio.chat_writing import begin, redraw_when_over, write_answers
+from studio.layout import row
+from studio.sampling_form import system_prompt
 
-WIDTH = 760
 EXAMPLES_KEY = "chat:example"
 
 
-def chat_view(sampling: Sampling, system: str) -> None:
-    history = session.chat_history()
+def chat_view(sampling: Sampling) -> None:
+    chat, panes = session.chat(), number_of_models()
     # At the top level of the page: only then does Streamlit keep the newest message in view.
-    typed = st.chat_input("Message the model", submit_mode="stop", key="chat:input")
+    placeholder = "Message the model" if panes == 1 else "Message the models"
+    typed = st.chat_input(placeholder, submit_mode="stop", key="chat:input")
     if typed:
-        history.append(question(typed))
-    with _centred():
-        model = chat_model()
-        # In places of their own: what the run before drew under the conversation would stay while an answer is written.
-        conversation, below = st.container(), st.empty()
-    with conversation:
-        for message in history:
-            show(message, model)
-        if history and history[-1].get("state") == "asked":
-            # The line to write on has its own Stop, but only for what was written on it.
-            below.empty()
-            write_answer(history, model, sampling, system, with_stop=not typed)
-    with below.container():
-        _end_of(history, model)
+        ask(chat, typed, system_prompt())
+    models = chat_models(panes)
+    waiting = bool(chat.turns) and chat.turns[-1].state == "asked"
+    if waiting:
+        begin(chat, models)
+    places = show_panes(chat, models, is_blind(), waiting)
+    # In a place of its own: what the run before drew under the conversation would stay while an answer is written.
+    below = st.empty()
+    if waiting:
+        below.empty()
+        if not typed:  # the line to write on has its own Stop, but only for what was written on it
+            below.button("Stop", icon=":material/stop_circle:", key="chat:stop")
+        write_answers(chat, sampling, places)
+    with below.container(), centred():
+        _end_of(chat, models[0])
 
 
-def _end_of(history: list[Message], model: ChatModel) -> None:
-    """What stands under the conversation: things to ask, or what became of the last question."""
-    asked = next((message for message in reversed(history) if message["role"] == "user"), None)
-    if asked is None:
+def ask(chat: Chat, text: str, system: str) -> None:
+    """One more question. Names stay hidden in the same order until a vote has told them."""
+    seed = None
+    if is_blind():
+        last = chat.turns[-1] if chat.turns else None
+        seed = last.seed if last and last.hidden else new_seed()
+    chat.turns.append(Turn(question=text, system=system, seed=seed, state="asked"))
+    chats.save(chat)
+
+
+def _end_of(chat: Chat, model: ChatModel) -> None:
+    """What stands under the conversation: things to ask, or what can be done with the last answers."""
+    if not chat.turns:
         _examples(model)
-    elif asked["state"] == "writing":
+        return
+    last = chat.turns[-1]
+    if last.state == "writing":
         st.caption(":shimmer[Stopping…]")
-        redraw_when_over(asked)
-    elif _unfinished(history[-1]):
-        _send_again(history[-1])
+        redraw_when_over(last)
+        return
+    if last.comparable:
+        vote_bar(chat, last)
+    whole = bool(last.answers) and not any(reply.stopped for reply in last.answers)
+    with row():
+        st.button(
+            "Regenerate" if whole else "Send again",
+            icon=":material/refresh:",
+            type="tertiary" if whole else "secondary",
+            key="chat:again",
+            on_click=ask_again,
+            args=(chat, last),
+        )
+        feedback_line()
 
 
 def new_chat_button() -> None:
     st.button("New chat", icon=":material/edit_square:", key="chat:new", on_click=session.forget_chat)
-
-
-def _centred():
-    return st.container(horizontal_alignment="center").container(width=WIDTH)
 
 
 def _examples(model: ChatModel) -> None:
@@ -72,24 +100,4 @@ def _examples(model: ChatModel) -> None:
 
 def _ask_example() -> None:
     if text := session.widget_value(EXAMPLES_KEY):
-        session.chat_history().append(question(text))
-
-
-def _unfinished(last: Message) -> bool:
-    """No answer came, or it was cut off by a stop or an error."""
-    return last["role"] == "user" or last["stopped"]
-
-
-def _send_again(last: Message) -> None:
-    if last["role"] == "user" and not last["error"]:
-        st.caption("Stopped before the first word.")
-    st.button("Send again", icon=":material/refresh:", key="chat:again", on_click=_ask_again)
-
-
-def _ask_again() -> None:
-    """Ask the last question once more; half an answer to it is dropped."""
-    history = session.chat_history()
-    if history and history[-1]["role"] == "assistant":
-        history.pop()
-    if history:
-        history[-1]["state"] = "asked"
+        ask(session.chat(), text, system_prompt())

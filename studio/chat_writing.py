@@ -1,79 +1,122 @@
-"""Let the model answer the last question, word by word, until it is done, fails, or is stopped.
+"""Let the models answer the last question, word by word and side by side, until they are done, fail, or are stopped.
 
 Streamlit ends a script by an exception out of its next `st` call, and every later call raises too: nothing can be drawn
-or stored any more. What was written is therefore kept by changing the message itself, piece by piece. Until that next
-call the new run of the page is already there, beside this one; it waits and draws anew when the question is over.
+or stored any more. What was written is therefore kept by changing the answers themselves, piece by piece, and written to
+the disk in the end. Until that next call the new run of the page is already there, beside this one; it waits and draws
+anew when the question is over.
 """
 
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
+from core import chats
+from core.chats import Chat, Reply, Turn
 from core.errors import EngineError
 from core.inference import client, process
 from core.inference.choices import ChatModel
-from core.inference.client import Sampling
-from studio.chat_message import Message, answer, to_send
-from studio.chat_model import AVATARS
+from core.inference.client import Comparison, Sampling
+from core.inference.process import Engine
 from studio.chat_text import safe_markdown
 
 CURSOR = " ▍"
 DRAW_EVERY_S = 0.05
 
 
-def write_answer(history: list[Message], model: ChatModel, sampling: Sampling, system: str, with_stop: bool) -> None:
-    """Draw the answer as it comes and add it to the history; an error stays with the question."""
-    asked, reply = history[-1], answer(model)
-    asked |= {"state": "writing", "error": None}
-    with st.chat_message("assistant", avatar=AVATARS[model.tuned]):
-        body, foot = st.empty(), st.empty()
-        if with_stop:
-            st.button("Stop", icon=":material/stop_circle:", key="chat:stop")
-    redraw_when_over(asked)
+@dataclass
+class Place:
+    """Where one answer is drawn while it comes."""
+
+    body: Any
+    foot: Any
+    drawn: float = field(default=0.0)
+
+    def draw(self, reply: Reply) -> None:
+        self.drawn = time.monotonic()
+        self.body.markdown(safe_markdown(reply.content) + CURSOR, anchors=False)
+
+
+def begin(chat: Chat, models: list[ChatModel]) -> Turn:
+    """The last question, with an empty answer for each model."""
+    turn = chat.turns[-1]
+    turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned) for model in models]
+    turn.better, turn.state = None, "writing"
+    return turn
+
+
+def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:
+    """Draw the answers as they come, each in the place of its pane; an error stays with the answer."""
+    turn = chat.turns[-1]
+    redraw_when_over(turn)
     try:
-        engine = _engine(foot)
-        _write(client.stream(engine, model.id, to_send(history, system), sampling), reply, history, (body, foot))
+        engine = _engine(places[0].foot)
+        _write(_ask(engine, chat, turn, sampling), turn.answers, places)
+        _learn_context(engine, chat, turn)
     except EngineError as error:
-        (reply if reply["content"] else asked)["error"] = str(error)
+        for reply in turn.answers:
+            reply.error = str(error) if reply.stopped else reply.error
     finally:
-        asked["state"] = "over"
+        turn.state = "over"
+        chats.save(chat)
     st.rerun()
 
 
-def _engine(foot: Any) -> Any:
+def _engine(foot: Any) -> Engine:
     if process.running():
         return process.engine()
     with foot, st.spinner("Starting the chat engine… The first message takes some seconds longer."):
         return process.engine()
 
 
-def _write(stream: Any, reply: Message, history: list[Message], places: tuple[Any, Any]) -> None:
+def _ask(engine: Engine, chat: Chat, turn: Turn, sampling: Sampling) -> Comparison:
+    """The question for all panes, each after its own history."""
+    prompts = [chat.prompt(turn, pane) for pane in range(len(turn.answers))]
+    models = [reply.model for reply in turn.answers]
+    return client.compare(engine, models, prompts[0][-1:], sampling, [prompt[:-1] for prompt in prompts])
+
+
+def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> None:
     """Draw every piece, the empty ones too: they come while nothing is written, and a draw is what obeys a stop."""
-    body, foot = places
-    foot.caption(":shimmer[Loading the model and reading…]")
-    drawn = 0.0
+    for place in places:
+        place.foot.caption(":shimmer[Loading the model and reading…]")
     try:
-        for piece in stream:
-            if piece and not reply["content"]:
-                foot.caption(":shimmer[Writing…]")  # first: after a stop it raises, and the history may have gone on
-                history.append(reply)
-            reply["content"] += piece
-            if not piece or time.monotonic() - drawn >= DRAW_EVERY_S:
-                drawn = time.monotonic()
-                body.markdown(safe_markdown(reply["content"]) + CURSOR, anchors=False)
-        reply["stopped"] = False
+        for index, piece in stream:
+            reply, place = replies[index], places[index]
+            if piece and not reply.content:
+                place.foot.caption(":shimmer[Writing…]")
+            reply.content += piece
+            if not piece or time.monotonic() - place.drawn >= DRAW_EVERY_S:
+                place.draw(reply)
     finally:
         stream.close()
-        reply["stats"] = stream.stats
+        _keep_numbers(stream, replies)
 
 
-def redraw_when_over(asked: Message) -> None:
+def _keep_numbers(stream: Comparison, replies: list[Reply]) -> None:
+    for reply, stats, error in zip(replies, stream.all_stats, stream.errors, strict=True):
+        reply.error = error
+        reply.stopped = error is not None or stats.finish_reason not in ("stop", "length")
+        reply.prompt_tokens, reply.tokens = stats.prompt_tokens, stats.tokens
+        reply.seconds_to_first, reply.tokens_per_s = stats.seconds_to_first, stats.tokens_per_s
+        reply.finish_reason = stats.finish_reason
+
+
+def _learn_context(engine: Engine, chat: Chat, turn: Turn) -> None:
+    """How much each model reads at most. The answers are there already: without it they are shown as well."""
+    for pane, reply in enumerate(turn.answers):
+        with suppress(EngineError):
+            reply.context = client.reading(engine, reply.model, chat.prompt(turn, pane)).context
+
+
+def redraw_when_over(turn: Turn) -> None:
     """Look every second whether the question is over, then draw the page anew."""
 
     @st.fragment(run_every=1, key="chat:over")
     def look() -> None:
-        if asked["state"] == "over":
+        if turn.state == "over":
             st.rerun()
 
     look()

@@ -1,5 +1,7 @@
 """Choose the data: the draft's data sets line by line, and the ways to add one."""
 
+from typing import Any
+
 import streamlit as st
 
 from core import catalog
@@ -7,10 +9,11 @@ from core.catalog import Dataset
 from core.data.expected import expected_mix
 from core.data.readers.table import KINDS, READERS
 from core.errors import StudioError
+from core.feedback import FeedbackSet, feedback_sets
 from core.jobs.preflight import check
 from core.recipe import Recipe, parse
 from studio import draft, recipe_form, session, words
-from studio.data_source import data_source, source_name
+from studio.data_source import data_source, kinds_of, source_name
 from studio.errors_shown import errors_shown
 from studio.layout import row, section, split
 from studio.markdown import plain
@@ -87,6 +90,9 @@ def _add() -> None:
         st.container(width=420, gap="small"),
     ):
         used = {(source.source, source.config) for source in session.draft().data.sources}
+        for feedback in feedback_sets():
+            if (feedback.source, None) not in used:
+                _feedback(feedback)
         for known in catalog.datasets():
             if known.tasks:
                 _tasks(known, [task for task in known.tasks if (known.source, task) not in used])
@@ -98,11 +104,19 @@ def _add() -> None:
 
 
 def _known(known: Dataset) -> None:
+    _offered(known.name, known.rows, known.description, known.as_source())
+
+
+def _feedback(feedback: FeedbackSet) -> None:
+    _offered(feedback.title, feedback.rows, f"Answers {kinds_of(feedback)}", {"source": feedback.source})
+
+
+def _offered(name: str, rows: int, description: str, source: dict[str, Any]) -> None:
     with split(gap="small"):
         with st.container(gap=None):
-            st.markdown(f"**{plain(known.name)}** :gray[{words.count(known.rows, 'row')}]")
-            st.caption(plain(known.description))
-        st.button("Add", key=f"add:{known.source}", on_click=draft.add_source, args=(known.as_source(),))
+            st.markdown(f"**{plain(name)}** :gray[{words.count(rows, 'row')}]")
+            st.caption(plain(description))
+        st.button("Add", key=f"add:{source['source']}", on_click=draft.add_source, args=(source,))
 
 
 def _tasks(known: Dataset, left: list[str]) -> None:

@@ -9,6 +9,7 @@ from core.data.expected import Share
 from core.data.formats import template
 from core.data.formats.table import FORMATS
 from core.data.peek import peek
+from core.feedback import FeedbackSet, feedback_set, title_of
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
@@ -62,10 +63,12 @@ def _remove(index: int, removable: bool) -> None:
 
 
 def source_name(source: str, config: str | None = None) -> str:
-    """The catalog's name, with the task's where it has several; else the file's, else the Hub id."""
+    """The catalog's name, with the task's where it has several; else the feedback's or the file's, else the Hub id."""
     if known := catalog.dataset(source):
         return known.name + (f" · {known.tasks[config].name}" if config in known.tasks else "")
-    return PurePath(source).name if place_of(source) is Place.LOCAL else source
+    if place_of(source) is not Place.LOCAL:
+        return source
+    return title_of(local_path(source)) or PurePath(source).name
 
 
 def _origin(source: Source) -> str:
@@ -88,10 +91,17 @@ def _split(source: Source) -> str | None:
 
 
 def _counted(source: Source) -> str | None:
-    """1,319 rows, 512 kB"""
+    """1,319 rows, 512 kB; of feedback: 14 rows: 12 liked, 2 corrected"""
+    if place_of(source.source) is Place.LOCAL and (feedback := feedback_set(local_path(source.source))):
+        return f"{words.count(feedback.rows, 'row')}: {kinds_of(feedback)}"
     total = found.total if (found := peek(source)) else None
     rows = words.count(total, "row") if total is not None else None
     return ", ".join(part for part in (rows, _file_size(source.source)) if part) or None
+
+
+def kinds_of(feedback: FeedbackSet) -> str:
+    """12 liked, 2 corrected"""
+    return ", ".join(f"{number:,} {kind}" for kind, number in feedback.kinds.items())
 
 
 def _file_size(source: str) -> str | None:

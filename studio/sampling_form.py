@@ -10,11 +10,17 @@ from studio import session, words
 from studio.layout import split
 
 DEFAULT = Sampling()
-TEMPERATURE, TOP_P, MAX_TOKENS, SYSTEM = "chat:temperature", "chat:top p", "chat:max tokens", "chat:system"
+TEMPERATURE, TOP_P, MAX_TOKENS = "chat:temperature", "chat:top p", "chat:max tokens"
+SEED, SYSTEM = "chat:seed", "chat:system"
 
 
-def sampling_form() -> tuple[Sampling, str]:
-    """The popover, its label carrying the temperature; returns the sampling and the system prompt."""
+def system_prompt() -> str:
+    """What is said to the model before the conversation."""
+    return (session.widget_value(SYSTEM) or "").strip()
+
+
+def sampling_form() -> Sampling:
+    """The popover, its label carrying the temperature; the system prompt stands in it too."""
     warmth = session.widget_value(TEMPERATURE, DEFAULT.temperature)
     with st.popover(f"Sampling · {warmth:g}", icon=":material/tune:", key="chat:sampling"):
         temperature = st.slider(
@@ -47,7 +53,17 @@ def sampling_form() -> tuple[Sampling, str]:
             key=MAX_TOKENS,
             persist_state="session",
         )
-        system = st.text_area(
+        seed = st.number_input(
+            "Seed",
+            0,
+            2**31,
+            None,
+            placeholder="Another each time",
+            help="The same number draws the same words again.",
+            key=SEED,
+            persist_state="session",
+        )
+        st.text_area(
             "System prompt",
             placeholder="None: the chat template's own",
             help="Said to the model before the conversation.",
@@ -56,7 +72,7 @@ def sampling_form() -> tuple[Sampling, str]:
             persist_state="session",
         )
         _engine_memory()
-    return Sampling(temperature=temperature, top_p=top_p, max_tokens=int(max_tokens)), (system or "").strip()
+    return Sampling(temperature=temperature, top_p=top_p, max_tokens=int(max_tokens), seed=seed)
 
 
 def _engine_memory() -> None:

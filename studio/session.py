@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core import home
+from core.chats import Chat
 from core.errors import RecipeError
 from core.files import write_whole
 from core.jobs.folder import Job
@@ -75,22 +76,27 @@ def selected_job() -> Job | None:
     return next(reversed(selected_jobs()), None)
 
 
-def choose_chat_model(model_id: str) -> None:
-    """Which model Chat opens with; ids as in core/inference/choices.py."""
-    remember("chat model", model_id)
+def choose_chat_model(model_id: str, pane: int = 0) -> None:
+    """Which model answers in a pane of Chat; ids as in core/inference/choices.py."""
+    remember(f"chat model {pane}", model_id)
 
 
-def chosen_chat_model() -> str | None:
-    return recall("chat model")
+def chosen_chat_model(pane: int = 0) -> str | None:
+    return recall(f"chat model {pane}")
 
 
-def chat_history(pane: str = "chat") -> list[dict[str, Any]]:
-    """The messages of one pane, oldest first; append to this list to keep one."""
-    return st.session_state.setdefault(f"chat:{pane}", [])
+def chat() -> Chat:
+    """The conversation of this tab, a new one at first; what is changed in it stays changed."""
+    return st.session_state.setdefault("chat", Chat())
 
 
-def forget_chat(pane: str = "chat") -> None:
-    st.session_state[f"chat:{pane}"] = []
+def open_chat(chat: Chat) -> None:
+    st.session_state["chat"] = chat
+
+
+def forget_chat() -> None:
+    """Begin anew; what was said is saved."""
+    open_chat(Chat())
 
 
 def notify(text: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from html import escape
 
 from core.data.preview import ShownRow, Token
+from core.inference.client import Reading
 from studio import words
 from studio.charts import Palette
 
@@ -21,6 +22,21 @@ def token_html(shown: ShownRow, limit: int, colours: Palette, edges: bool = True
     end = _cut(shown, limit) if shown.cut and len(drawn) == len(shown.tokens) else ""
     label = f"The row as {words.count(len(shown.tokens), 'token')}, {shown.trained:,} of them trained on"
     return f'<div class="tokens" role="group" aria-label="{label}">{_style(colours)}<p>{spans}</p>{end}</div>'
+
+
+def prompt_html(reading: Reading, colours: Palette, most: int = MOST_TOKENS) -> str:
+    """A prompt before it is answered: nothing in it is trained on, so the shades only show where tokens begin and end."""
+    tokens = zip(reading.pieces[:most], reading.ids, reading.special, strict=False)
+    spans = "".join(_prompt_span(number, *token) for number, token in enumerate(tokens))
+    left = len(reading.ids) - most
+    rest = f'<div class="cut">and {words.count(left, "token")} more</div>' if left > 0 else ""
+    label = f"The prompt as {words.count(len(reading.ids), 'token')}"
+    return f'<div class="tokens" role="group" aria-label="{label}">{_style(colours)}<p>{spans}</p>{rest}</div>'
+
+
+def _prompt_span(number: int, piece: str, token: int, special: bool) -> str:
+    names = "c s" if special else f"t{number % 2}"
+    return f'<span class="{names}" title="id {token}">{escape(one_line_end(piece))}</span>'
 
 
 def legend_html(shown: ShownRow | None, limit: int, colours: Palette) -> str:

@@ -92,6 +92,8 @@ def test_the_input_of_alpaca_follows_the_instruction():
     [
         ({"messages": [{"role": "user", "content": "Hi"}]}, "has no assistant turn"),
         ({"messages": [{"role": "assistant", "content": "Hi"}]}, "has only assistant turns"),
+        ({"messages": [CHAT[0], CHAT[1] | {"weight": 0}]}, "has only assistant turns of weight 0"),
+        ({"messages": [CHAT[0], CHAT[1] | {"weight": 0.5}]}, "`weight` of message 2 in `messages` is 0.5; known are 0"),
         ({"messages": []}, "is not a list of messages"),
         ({"messages": "Hi"}, "is not a list of messages"),
         ({"messages": ["Hi"]}, "message 1 in `messages` is not an object"),

@@ -123,6 +123,15 @@ def test_a_whole_answer_counts_tokens_from_ids(engine, toys):
     assert answer["usage"] == {"prompt_tokens": asked, "completion_tokens": spoken, "total_tokens": asked + spoken}
 
 
+def test_a_prompt_is_shown_as_the_model_reads_it(engine, toys):
+    found = reading(engine, toys.run.id, [{"role": "user", "content": "the 🙂 <b>"}])
+    assert "".join(found.pieces) == "<|im_start|>user\nthe 🙂 <b><|im_end|>\n<|im_start|>assistant\n"
+    assert found.pieces[0] == "<|im_start|>" and found.special[0] and not found.special[1]
+    assert len(found.ids) == len(found.pieces) == len(found.special) and found.context == CONTEXT
+    with pytest.raises(EngineError, match="There is no model 'nobody'"):
+        reading(engine, "nobody", [{"role": "user", "content": "Hi"}])
+
+
 def test_an_answer_that_is_cut_says_length(engine, toys):
     answer = post(engine, toys.parrot, max_tokens=5).json()
     assert (answer["choices"][0]["finish_reason"], answer["usage"]["completion_tokens"]) == ("length", 5)

@@ -1,5 +1,6 @@
 """Chat through the shell, with a toy in place of the engine and in a process that cannot import torch."""
 
+import json
 import sys
 import time
 from dataclasses import dataclass, field
@@ -8,33 +9,38 @@ import pytest
 from streamlit.runtime.scriptrunner import StopException
 from streamlit.testing.v1 import AppTest
 
+from core import chats, home, votes
+from core.chats import Chat, Turn
 from core.errors import EngineError
 from core.home import ROOT
 from core.inference import client, process
 from core.inference.client import Sampling
-from studio.chat_message import question, to_send
 from tests.toy_run import make_toy_run
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
 NASTY = "<script>alert(1)</script> [x](javascript:alert(1)) :red[y] $z$ ![i](http://a.example/i.png)"
 
 
-@dataclass
 class ToyStream:
-    """Pieces as the engine would send them; an exception among them is raised in its turn."""
+    """Pieces as the engine would send them: of the first model, or with a model's index. An exception is raised in its turn."""
 
-    pieces: list
-    closed: bool = False
-    stats: client.Stats = field(default_factory=client.Stats)
+    def __init__(self, pieces: list, models: int):
+        self.pieces = pieces
+        self.closed = False
+        self.all_stats = [client.Stats() for _ in range(models)]
+        self.errors = [None] * models
 
     def __iter__(self):
-        for number, piece in enumerate(self.pieces, start=1):
+        for piece in self.pieces:
             if isinstance(piece, BaseException):
                 raise piece
-            self.stats.update({"prompt_tokens": 5, "completion_tokens": number}, piece)
+            index, text = piece if isinstance(piece, tuple) else (0, piece)
+            stats = self.all_stats[index]
+            stats.update({"prompt_tokens": 5, "completion_tokens": stats.tokens + 1}, text)
             time.sleep(0.001)
-            yield piece
-        self.stats.finish_reason = "stop"
+            yield index, text
+        for stats in self.all_stats:
+            stats.finish_reason = "stop"
 
     def close(self):
         self.closed = True
@@ -51,6 +57,8 @@ class ToyEngine:
     stopped: int = 0
     refusal: EngineError | None = None
     pid: int = 1
+    url: str = "http://127.0.0.1:1"
+    key: str = "toy-key"
 
     def engine(self):
         if self.refusal:
@@ -64,10 +72,14 @@ class ToyEngine:
     def stop(self):
         self.alive, self.stopped = False, self.stopped + 1
 
-    def stream(self, engine, model_id, messages, sampling):
-        self.asked.append((model_id, messages, sampling))
-        self.streams.append(ToyStream(self.answers.pop(0)))
+    def compare(self, engine, model_ids, messages, sampling, histories):
+        self.asked.append((model_ids, [history + messages for history in histories], sampling))
+        self.streams.append(ToyStream(self.answers.pop(0), len(model_ids)))
         return self.streams[-1]
+
+    def reading(self, engine, model_id, messages):
+        text = [message["content"] for message in messages]
+        return client.Reading(list(range(len(text))), text, [False] * len(text), 4096)
 
 
 @pytest.fixture
@@ -75,7 +87,8 @@ def toy(monkeypatch) -> ToyEngine:
     engine = ToyEngine()
     for name in ("engine", "running", "stop"):
         monkeypatch.setattr(process, name, getattr(engine, name))
-    monkeypatch.setattr(client, "stream", engine.stream)
+    monkeypatch.setattr(client, "compare", engine.compare)
+    monkeypatch.setattr(client, "reading", engine.reading)
     for package in HEAVY:
         monkeypatch.setitem(sys.modules, package, None)
     return engine
@@ -91,7 +104,7 @@ def ask(app: AppTest, text: str) -> AppTest:
 
 
 def said(app: AppTest) -> list[str]:
-    return [message.markdown[0].value for message in app.chat_message]
+    return [message.markdown[0].value for message in app.chat_message if message.markdown]
 
 
 def errors(app: AppTest) -> str:
@@ -118,7 +131,7 @@ def test_a_question_is_answered_and_the_speed_is_told(toy):
     assert (
         "2 tokens · " in app.chat_message[1].caption[0].value and "s to first" in app.chat_message[1].caption[0].value
     )
-    assert toy.asked == [("starter", [{"role": "user", "content": "Hi"}], Sampling())]
+    assert toy.asked == [(["starter"], [[{"role": "user", "content": "Hi"}]], Sampling())]
     assert toy.streams[0].closed
 
 
@@ -126,7 +139,7 @@ def test_the_conversation_goes_on(toy):
     toy.answers = [["One."], ["Two."]]
     app = ask(ask(opened(), "First?"), "Second?")
     assert [text.strip() for text in said(app)] == ["First?", "One.", "Second?", "Two."]
-    assert [message["role"] for message in toy.asked[1][1]] == ["user", "assistant", "user"]
+    assert [message["role"] for message in toy.asked[1][1][0]] == ["user", "assistant", "user"]
 
 
 def test_an_error_is_a_sentence_and_the_question_can_be_sent_again(toy):
@@ -135,7 +148,7 @@ def test_an_error_is_a_sentence_and_the_question_can_be_sent_again(toy):
     assert "ran out of memory" in errors(app) and not app.exception
     app.button(key="chat:again").click().run()
     assert [text.strip() for text in said(app)] == ["Hi", "Now."] and not app.error
-    assert len(toy.asked[1][1]) == 1
+    assert len(toy.asked[1][1][0]) == 1
 
 
 def test_an_engine_that_does_not_start_leaves_the_conversation(toy):
@@ -189,7 +202,7 @@ def test_sampling_and_system_prompt_are_sent_and_survive_switching_pages(toy):
     app.switch_page("../pages/lora.py").run()
     app.switch_page("../pages/chat.py").run()
     ask(app, "Hi")
-    _, messages, sampling = toy.asked[0]
+    _, (messages,), sampling = toy.asked[0]
     assert (sampling.temperature, sampling.max_tokens, sampling.top_p) == (0.2, 64, 0.95)
     assert messages[0] == {"role": "system", "content": "Be brief."}
 
@@ -199,7 +212,7 @@ def test_the_newest_finished_run_answers_first(toy, run):
     assert app.selectbox(key="chat:model").value == run.id
     assert "Tuned" in "".join(element.value for element in app.markdown)
     app.button_group(key="chat:example").set_value("Why was my card refused?").run()
-    assert toy.asked[0][0] == run.id and toy.asked[0][1][0]["content"] == "Why was my card refused?"
+    assert toy.asked[0][0] == [run.id] and toy.asked[0][1][0][0]["content"] == "Why was my card refused?"
 
 
 def test_a_base_or_a_checkpoint_can_be_chosen_and_stays_chosen(toy, run):
@@ -208,7 +221,7 @@ def test_a_base_or_a_checkpoint_can_be_chosen_and_stays_chosen(toy, run):
     ask(app, "Hi")
     app.switch_page("../pages/lora.py").run()
     app.switch_page("../pages/chat.py").run()
-    assert app.selectbox(key="chat:model").value == f"{run.id}@5" == toy.asked[0][0]
+    assert app.selectbox(key="chat:model").value == f"{run.id}@5" == toy.asked[0][0][0]
     app.selectbox(key="chat:model").set_value("starter").run()
     assert "Base" in "".join(element.value for element in app.markdown)
     assert "tuned · step 5" in app.chat_message[1].caption[0].value  # who had answered
@@ -228,15 +241,10 @@ def test_an_answer_that_was_cut_says_so(toy, monkeypatch):
 
     def cut(self):
         yield from original(self)
-        self.stats.finish_reason = "length"
+        self.all_stats[0].finish_reason = "length"
 
     monkeypatch.setattr(ToyStream, "__iter__", cut)
     assert "cut at max tokens" in ask(app, "Hi").chat_message[1].caption[0].value
-
-
-def test_questions_without_an_answer_are_not_sent_but_the_last_one_is():
-    history = [question("lost"), question("asked"), {"role": "assistant", "content": "yes"}, question("now")]
-    assert [message["content"] for message in to_send(history, "")] == ["asked", "yes", "now"]
 
 
 def test_a_stopped_answer_is_kept_closed_and_can_be_asked_again(toy):
@@ -248,19 +256,219 @@ def test_a_stopped_answer_is_kept_closed_and_can_be_asked_again(toy):
     assert app.chat_message[1].caption[0].value.endswith("stopped")
     app.button(key="chat:again").click().run()
     assert [text.strip() for text in said(app)] == ["Hi", "Whole."]
-    assert [message["content"] for message in toy.asked[1][1]] == ["Hi"]
+    assert [message["content"] for message in toy.asked[1][1][0]] == ["Hi"]
 
 
 def test_a_stop_before_the_first_word_leaves_only_the_question(toy):
     toy.answers = [["", StopException()]]
     app = ask(opened(), "Hi").run()
-    assert [text.strip() for text in said(app)] == ["Hi"]
+    assert next(text.strip() for text in said(app)) == "Hi" and not app.exception
     assert "Stopped before the first word." in [caption.value for caption in app.caption]
 
 
 def test_a_run_of_the_page_beside_one_that_still_writes_waits_for_its_end(toy):
     app = opened()
-    app.session_state["chat:chat"] = [question("Hi") | {"state": "writing"}]
+    app.session_state["chat"] = Chat(turns=[Turn(question="Hi", state="writing")])
     app.run()
     assert ":shimmer[Stopping…]" in [caption.value for caption in app.caption]
     assert not [button for button in app.button if button.key == "chat:again"] and not toy.asked
+
+
+# What is thought of an answer
+
+
+def rows(name: str) -> list[dict]:
+    path = home.feedback_file(name)
+    return [json.loads(line) for line in path.read_text().split("\n") if line] if path.exists() else []
+
+
+def current(app: AppTest) -> Chat:
+    return app.session_state["chat"]
+
+
+def button(app: AppTest, key: str):
+    """The button whose key begins so: the rest is an id."""
+    return next(found for found in app.button if found.key and found.key.startswith(key))
+
+
+def thumb(app: AppTest, value: int | None) -> AppTest:
+    widget = next(found for found in app.get("feedback") if found.key.startswith("chat:thumbs:"))
+    return widget.set_value(value).run()
+
+
+def more(app: AppTest, option: str, answer: int = 0) -> AppTest:
+    menus = [found for found in app.get("menu_button") if found.key.startswith("chat:more:")]
+    return menus[answer].set_value(option).run()
+
+
+def correct(app: AppTest, text: str) -> AppTest:
+    app = more(app, "Correct this answer")
+    next(area for area in app.text_area if area.key.startswith("chat:correction:")).set_value(text).run()
+    return app.button(key="chat:correction save").click().run()
+
+
+def test_a_thumb_is_kept_as_data_with_the_conversation_and_can_be_taken_back(toy):
+    app = thumb(ask(opened(), "Hi"), 1)
+    assert not app.exception and [row["kind"] for row in rows("chat")] == ["liked"]
+    assert chats.saved_chats()[0].turns[0].answers[0].liked is True
+    assert "Feedback to train on: 1 answer" in " ".join(caption.value for caption in app.caption)
+    app = thumb(app, None)
+    assert rows("chat") == [] and current(app).turns[0].answers[0].liked is None
+
+
+def test_a_correction_takes_the_answer_s_place_for_the_reader_the_model_and_the_data(toy):
+    toy.answers = [["Wrong."], ["Next."]]
+    app = correct(ask(opened(), "Hi"), "<b>Right.</b>")
+    assert said(app)[1].strip() == "\\<b>Right.\\</b>" and "corrected" in app.chat_message[1].caption[0].value
+    assert rows("chat")[0]["messages"][-1]["content"] == "<b>Right.</b>"
+    assert rows("chat-pairs")[0]["rejected"][0]["content"] == "Wrong."
+    app = ask(app, "And?")
+    assert toy.asked[1][1][0][1] == {"role": "assistant", "content": "<b>Right.</b>"}
+
+
+# Ask anew
+
+
+def test_an_answer_can_be_had_again(toy):
+    toy.answers = [["One."], ["Two."]]
+    app = ask(opened(), "Hi")
+    app.button(key="chat:again").click().run()
+    assert [text.strip() for text in said(app)] == ["Hi", "Two."] and toy.asked[1][1] == toy.asked[0][1]
+
+
+def test_a_question_can_be_edited_and_what_came_after_it_goes(toy):
+    toy.answers = [["One."], ["Two."], ["Three."]]
+    app = ask(ask(opened(), "First?"), "Second?")
+    button(app, "chat:edit:").click().run()
+    area = next(area for area in app.text_area if area.key.startswith("chat:edited:"))
+    area.set_value("Changed?").run()
+    assert app.button(key="chat:resend").label == "Send again, dropping 1 below"
+    app.button(key="chat:resend").click().run()
+    assert [text.strip() for text in said(app)] == ["Changed?", "Three."]
+
+
+# Saved
+
+
+def test_a_conversation_is_saved_found_opened_renamed_and_deleted(toy):
+    toy.answers = [["Blue whales sing."], ["Other."]]
+    app = opened()
+    app.text_area(key="chat:system").set_value("Be brief.").run()
+    app = ask(app, "What of whales?")
+    first = current(app).id
+    app.button(key="chat:new").click().run()
+    app.text_area(key="chat:system").set_value("").run()
+    app = ask(app, "Something else?")
+    app.text_input(key="chat:search").set_value("nowhere").run()
+    assert "Nothing holds these words." in [caption.value for caption in app.caption]
+    app.text_input(key="chat:search").set_value("WHALES SING").run()
+    app.button(key=f"chat:open:{first}").click().run()
+    assert [text.strip() for text in said(app)] == ["What of whales?", "Blue whales sing."]
+    assert app.text_area(key="chat:system").value == "Be brief."
+    app.text_input(key=f"chat:name:{first}").set_value("Whales").run()
+    assert {chat.title for chat in chats.saved_chats()} == {"Whales", "Something else?"}
+    app.button(key="chat:delete yes").click().run()
+    assert [chat.title for chat in chats.saved_chats()] == ["Something else?"] and said(app) == []
+
+
+def test_a_damaged_file_among_the_conversations_is_named_and_hides_no_other(toy):
+    app = ask(opened(), "Hi")
+    (home.chats_folder() / "bad.json").write_text('{"turns": 3')
+    app.button(key="chat:new").click().run()
+    assert [found.label for found in app.button if found.key.startswith("chat:open:")] == ["Hi"]
+    assert "bad.json" in " ".join(caption.value for caption in app.caption)
+
+
+# Compare
+
+
+def comparing(app: AppTest, blind: bool = False) -> AppTest:
+    app.toggle(key="chat:compare").set_value(True).run()
+    return app.toggle(key="chat:blind").set_value(True).run() if blind else app
+
+
+def test_base_and_tuned_answer_side_by_side_each_after_its_own_history(toy, run):
+    toy.answers = [[(0, "T"), (1, "B"), (0, "1"), (1, "1")], [(1, "B2"), (0, "T2")]]
+    app = ask(ask(comparing(opened()), "Hi"), "And?")
+    assert not app.exception and toy.asked[0][0] == [run.id, "starter"]
+    assert [text.strip() for text in said(app)] == ["Hi", "T1", "And?", "T2", "Hi", "B1", "And?", "B2"]
+    assert [history[1]["content"] for history in toy.asked[1][1]] == ["T1", "B1"]
+
+
+def test_up_to_four_can_be_compared_and_taken_out_again(toy, run):
+    app = comparing(opened())
+    for _ in range(2):
+        app.button(key="chat:more").click().run()
+    boxes = [box.value for box in app.selectbox if box.key.startswith("chat:model")]
+    assert boxes[:3] == [run.id, "starter", f"{run.id}@5"] and len(boxes) == 4
+    assert not [found for found in app.button if found.key == "chat:more"]
+    app.button(key="chat:less:1").click().run()
+    assert [box.value for box in app.selectbox if box.key.startswith("chat:model")][:2] == [run.id, f"{run.id}@5"]
+
+
+def test_of_two_answers_one_that_fails_leaves_the_other(toy, run):
+    def fails(stream):
+        yield 1, "Fine."
+        stream.errors[0] = "The adapter is damaged."
+        stream.all_stats[1].finish_reason = "stop"
+
+    app = comparing(opened())
+    toy.answers = [[]]
+    original, ToyStream.__iter__ = ToyStream.__iter__, fails
+    try:
+        app = ask(app, "Hi")
+    finally:
+        ToyStream.__iter__ = original
+    assert "The adapter is damaged" in errors(app) and said(app)[-1].strip() == "Fine."
+    assert not [found for found in app.button if found.key.startswith("chat:better")]
+
+
+def test_the_better_answer_is_a_pair_to_train_on_and_no_vote_of_the_tally(toy, run):
+    toy.answers = [[(0, "Good."), (1, "Bad.")]]
+    app = ask(comparing(opened()), "Hi")
+    better = current(app).turns[0].answers[0].id
+    button(app, f"chat:better:{current(app).turns[0].id}:{better}").click().run()
+    (pair,) = rows("chat-pairs")
+    assert (pair["model"], pair["over"], pair["rejected"][0]["content"]) == (run.id, "starter", "Bad.")
+    button(app, f"chat:better:{current(app).turns[0].id}:{better}").click().run()
+    assert rows("chat-pairs") == [] and votes.tallies() == []
+
+
+def test_a_blind_vote_hides_the_names_until_it_is_given_and_counts(toy, run):
+    toy.answers = [[(0, "Tuned."), (1, "Base.")]]
+    app = ask(comparing(opened(), blind=True), "Hi")
+    turn = current(app).turns[0]
+    assert not [box for box in app.selectbox if box.key.startswith("chat:model")]
+    shown = " ".join(element.value for element in [*app.markdown, *app.caption])
+    assert "Answer A" in shown and "tuned" not in shown and "SmolLM2" not in shown
+    places = [turn.answers[turn.pane_at(place)].content for place in (0, 1)]
+    assert [text.strip() for text in said(app)] == ["Hi", places[0], "Hi", places[1]]
+    button(app, f"chat:better:{turn.id}:{turn.answers[0].id}").click().run()
+    shown = " ".join(element.value for element in app.markdown)
+    assert "You chose **tuned**" in shown
+    (tally,) = votes.tallies()
+    first_is_tuned = tally.model == "tuned"
+    assert (tally.wins, tally.ties, tally.losses) == ((1, 0, 0) if first_is_tuned else (0, 0, 1))
+    assert rows("chat-pairs")[0]["chosen"][0]["content"] == "Tuned."
+
+
+# What stands behind it
+
+
+def test_the_prompt_is_shown_on_demand(toy):
+    app = more(ask(opened(), "Hi <b>"), "Prompt as the model sees it")
+    shown = app.get("html")[0].proto.body
+    assert not app.exception and "Hi &lt;b&gt;" in shown and "id 0" in shown
+
+
+def test_what_of_the_context_is_used_is_told(toy):
+    assert "context 7 of 4,096" in ask(opened(), "Hi").chat_message[1].caption[0].value
+
+
+def test_address_key_and_examples_are_there_once_the_engine_runs(toy):
+    app = opened()
+    assert not app.code
+    app.button(key="chat:start engine").click().run()
+    shown = [block.value for block in app.code]
+    assert shown[:2] == ["http://127.0.0.1:1/v1", "toy-key"] and "curl http://127.0.0.1:1/v1/chat" in shown[2]
+    compile(shown[3], "example", "exec")

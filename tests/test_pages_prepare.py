@@ -12,6 +12,7 @@ from core.data.formats.table import FORMATS
 from core.data.preview import preparing
 from core.data.readers.table import READERS
 from core.errors import DataError
+from core.feedback import Answer, give
 from core.files import write_whole
 from core.hardware import Machine
 from core.home import ROOT
@@ -221,6 +222,19 @@ def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):
     assert len(kept) == 1 and on_disk().data.sources[1].source == f"uploads/{kept[0].name}"
     app.run()
     assert len(on_disk().data.sources) == 2  # a rerun does not add it again
+
+
+def test_feedback_is_offered_with_its_counts_and_added_once():
+    for number in range(2):
+        give(Answer(f"a{number}", [{"role": "user", "content": "Hi"}], "What?", "starter"), liked=True, correction=None)
+    give(Answer("a2", [{"role": "user", "content": "Hi"}], "What?", "starter"), liked=False, correction="Hello.")
+    app = opened("model_and_data")
+    assert "Answers 2 liked, 1 corrected" in [caption.value for caption in app.caption]
+    app = click(app, "add:feedback/chat.jsonl")
+    assert on_disk().data.sources[1].source == "feedback/chat.jsonl"
+    assert "3 rows: 2 liked, 1 corrected" in [caption.value.replace("\\", "") for caption in app.caption]
+    left = {button.key for button in app.button}
+    assert "add:feedback/chat.jsonl" not in left and "add:feedback/chat-pairs.jsonl" in left
 
 
 @pytest.mark.parametrize("suffix", READERS)

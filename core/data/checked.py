@@ -20,7 +20,14 @@ def checked(messages: Any, column: str) -> list[Message]:
         raise RowProblem("has no assistant turn, so there is no answer to learn from")
     if all(message["role"] == "assistant" for message in found):
         raise RowProblem("has only assistant turns; a conversation begins with a user turn")
+    if not any(is_learned(message) for message in found):
+        raise RowProblem("has only assistant turns of weight 0, so there is no answer to learn from")
     return found
+
+
+def is_learned(message: Message) -> bool:
+    """Whether this is an assistant's turn that is trained on: all are, but for those of weight 0."""
+    return message["role"] == "assistant" and message.get("weight") != 0
 
 
 def exchange(question: str, answer: str) -> Conversation:
@@ -51,7 +58,9 @@ def _message(message: Any, what: str) -> Message:
     }
     if calls:
         found["tool_calls"] = calls
-    return found | _names(message, what) | (_reasoning(message, what) if role == "assistant" else {})
+    if role == "assistant":
+        found |= _reasoning(message, what) | _weight(message, what)
+    return found | _names(message, what)
 
 
 def _content(value: Any, what: str, may_be_empty: bool) -> str:
@@ -70,3 +79,11 @@ def _reasoning(message: dict[str, Any], what: str) -> dict[str, str]:
     thoughts = (message.get(key) for key in REASONING)
     found = next((thought for thought in thoughts if isinstance(thought, str) and thought.strip()), None)
     return {"reasoning_content": text(found, f"`reasoning_content` of {what}")} if found else {}
+
+
+def _weight(message: dict[str, Any], what: str) -> dict[str, int]:
+    """Of weight 0 is an answer that is read and not learned, as in OpenAI's data; 1 is what all have without saying so."""
+    weight = message.get("weight")
+    if weight not in (None, 0, 1):
+        raise RowProblem(f"`weight` of {what} is {reprlib.repr(weight)}; known are 0 (not learned) and 1")
+    return {"weight": 0} if weight == 0 else {}

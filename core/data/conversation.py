@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-# {"role": "system" | "user" | "assistant" | "tool", "content": text}; an assistant's may have `tool_calls` (tool_calls.py)
-# and `reasoning_content`, a tool's `tool_call_id`, any a `name`.
+# {"role": "system" | "user" | "assistant" | "tool", "content": text}; an assistant's may have `tool_calls` (tool_calls.py),
+# `reasoning_content`, and `weight` 0 where it is not learned; a tool's `tool_call_id`, any a `name`.
 Message = dict[str, Any]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold them, no encoding and no tokenizer can
 KINDS = {

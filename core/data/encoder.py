@@ -15,7 +15,7 @@ from core.recipe import Recipe
 from core.recipe_data import USED_AS
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
-VERSION = 2
+VERSION = 3
 # The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
 NOT_READING = USED_AS | {"revision"}
 

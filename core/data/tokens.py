@@ -15,6 +15,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from core.data.checked import is_learned
 from core.data.conversation import Conversation, Message, PlainText, RowProblem
 from core.errors import DataError
 from core.models.load import begins_with_bos
@@ -79,12 +80,12 @@ def _patched_template(tokenizer: PreTrainedTokenizerBase) -> str:
 def render(
     messages: list[Message], tokenizer: PreTrainedTokenizerBase, template: str, tools: list[dict] | None = None
 ) -> tuple[str, list[Span]]:
-    """The conversation as text, and the characters of each assistant turn in it; raises RowProblem."""
+    """The conversation as text, and the characters of each assistant turn that is learned; raises RowProblem."""
     _check_tools(messages, template, tools)
     _check_marks(messages, tokenizer)
     page = _Page(messages, tokenizer, template, tools)
     whole = page.text(len(messages))
-    turns = [number for number, message in enumerate(messages) if message["role"] == "assistant"]
+    turns = [number for number, message in enumerate(messages) if is_learned(message)]
     return whole, [page.span(turn, whole) for turn in turns]
 
 

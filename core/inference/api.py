@@ -17,8 +17,10 @@ from core.inference.batch import Row
 from core.inference.choices import Target, choices, target_of
 from core.inference.engine import Engine
 from core.inference.prompt import Prompt, read
+from core.inference.prompt_tokens import as_read
 from core.inference.protocol import (
     CompareRequest,
+    PromptRequest,
     Reply,
     RequestError,
     Sampled,
@@ -61,6 +63,14 @@ async def compare(request: Request) -> Response:
         for index, (model, prompt) in enumerate(zip(ask.models, prompts, strict=True))
     ]
     return EventStream(answering, replies)
+
+
+async def prompt(request: Request) -> Response:
+    """`POST /v1/prompt`: what a model would read, as tokens; nothing is answered."""
+    ask = parse(await _json(request), PromptRequest)
+    target = await run_in_threadpool(_target, ask.model, "model")
+    found = await run_in_threadpool(read, target, ask.messages)
+    return JSONResponse(await run_in_threadpool(as_read, found))
 
 
 def _target(model: str, param: str) -> Target:
@@ -179,5 +189,6 @@ ROUTES = [
     Route("/v1/models", models),
     Route("/v1/chat/completions", complete, methods=["POST"]),
     Route("/v1/compare", compare, methods=["POST"]),
+    Route("/v1/prompt", prompt, methods=["POST"]),
 ]
 IN_WORDS = {StudioError: _sentence, HTTPException: _http, ClientDisconnect: _gone, Exception: _bug}

@@ -181,6 +181,31 @@ def compare(
     return Comparison(engine, asked | _given(sampling))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A conversation as a model reads it: the text of every token, its id, and whether only the template may write it.
+
+    `context` is how many tokens the model reads at most, its answer included.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    special: list[bool]
+    context: int
+
+
+def reading(engine: Engine, model_id: str, messages: Messages) -> Reading:
+    """What a model would read; nothing is answered. Raises EngineError."""
+    asked = {"model": model_id, "messages": messages}
+    try:
+        with httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client:
+            response = client.post("/v1/prompt", json=asked)
+    except httpx2.TransportError as error:
+        raise EngineError(_broken(error)) from None
+    _check(response)
+    return Reading(**response.json())
+
+
 def _given(sampling: Sampling) -> dict[str, Any]:
     return {key: value for key, value in asdict(sampling).items() if value is not None}
 

@@ -126,7 +126,14 @@ class CompareRequest(Sampled):
         return [history + self.messages for history in self.histories or [[] for _ in self.models]]
 
 
-Request = TypeVar("Request", ChatRequest, CompareRequest)
+class PromptRequest(Asked):
+    """The body of `POST /v1/prompt`: the conversation that is to be seen as the model reads it."""
+
+    model: Text
+    messages: list[Message] = Field(min_length=1)
+
+
+Request = TypeVar("Request", ChatRequest, CompareRequest, PromptRequest)
 
 
 def parse(values: Any, kind: type[Request] = ChatRequest) -> Request:

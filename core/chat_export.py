@@ -1,0 +1,44 @@
+"""A conversation as a file to take away: JSON lines that a training reads, or Markdown that a person reads."""
+
+import json
+from datetime import UTC, datetime
+
+from core.chats import TIE, Chat, Turn
+
+
+def as_jsonl(chat: Chat) -> str:
+    """One line in the `messages` layout for each pane in which something was answered."""
+    return "".join(f"{line}\n" for pane in range(_panes(chat)) if (line := _line(chat, pane)))
+
+
+def as_markdown(chat: Chat) -> str:
+    """A heading, then question and answers in turn. What was said is indented by nothing: it is Markdown already."""
+    when = datetime.fromtimestamp(chat.created, UTC)
+    return "\n\n".join([f"# {chat.title}", f"{when:%Y-%m-%d %H:%M} UTC", *(_turn(turn) for turn in chat.turns)]) + "\n"
+
+
+def _panes(chat: Chat) -> int:
+    return max((len(turn.answers) for turn in chat.turns), default=0)
+
+
+def _line(chat: Chat, pane: int) -> str | None:
+    answered = [turn for turn in chat.turns if (reply := turn.answer_in(pane)) and reply.text]
+    if not answered:
+        return None
+    last = answered[-1]
+    messages = [*chat.prompt(last, pane), {"role": "assistant", "content": last.answer_in(pane).text}]
+    models = dict.fromkeys(turn.answer_in(pane).model for turn in answered)
+    return json.dumps({"messages": messages, "model": ", ".join(models), "name": chat.title}, ensure_ascii=False)
+
+
+def _turn(turn: Turn) -> str:
+    system = [f"*System prompt:* {turn.system}"] if turn.system else []
+    parts = [*system, "## Question", turn.question]
+    for reply in turn.answers:
+        notes = [note for note, holds in _notes(turn, reply.id, reply.correction) if holds]
+        parts += [f"### {reply.label}" + (f" ({', '.join(notes)})" if notes else ""), reply.text or "*No answer.*"]
+    return "\n\n".join(parts)
+
+
+def _notes(turn: Turn, reply_id: str, correction: str | None) -> list[tuple[str, bool]]:
+    return [("corrected", bool(correction)), ("better", turn.better == reply_id), (TIE, turn.better == TIE)]

@@ -1,0 +1,30 @@
+"""Compare: whether several models answer, how many, and whether their names are hidden until the vote."""
+
+import streamlit as st
+
+from studio import session
+from studio.chat_model import MOST_PANES, add_pane, number_of_panes
+
+COMPARE, BLIND = "chat:compare", "chat:blind"
+
+
+def compare_switches() -> None:
+    """The toggles, and what belongs to them while they are on."""
+    comparing = st.toggle("Compare", key=COMPARE, persist_state="session", help="Ask up to four models the same thing")
+    if comparing:
+        st.toggle(
+            "Blind",
+            key=BLIND,
+            persist_state="session",
+            help="Shuffle the answers and hide who wrote them until you have voted",
+        )
+        if number_of_panes() < MOST_PANES and not is_blind():
+            st.button("Add model", icon=":material/add:", type="tertiary", key="chat:more", on_click=add_pane)
+
+
+def number_of_models() -> int:
+    return number_of_panes() if session.widget_value(COMPARE, False) else 1
+
+
+def is_blind() -> bool:
+    return bool(number_of_models() > 1 and session.widget_value(BLIND, False))

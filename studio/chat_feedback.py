@@ -1,0 +1,85 @@
+"""Thumbs and corrections: kept with the message, and as data to train on."""
+
+import streamlit as st
+
+from core import chats, feedback
+from core.chats import Chat, Reply, Turn
+from core.feedback import Answer
+from studio import session, words
+from studio.layout import row
+from studio.navigation import go_to
+
+
+def thumbs(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
+    key = f"chat:thumbs:{reply.id}:{pane}"
+    session.show_in(key, None if reply.liked is None else int(reply.liked))
+    st.feedback("thumbs", key=key, on_change=_judge, args=(chat, turn, pane, reply, key))
+
+
+def _judge(chat: Chat, turn: Turn, pane: int, reply: Reply, key: str) -> None:
+    thumb = session.widget_value(key)
+    reply.liked = None if thumb is None else bool(thumb)
+    keep_opinion(chat, turn, pane, reply)
+
+
+def correction_form(chat: Chat, turn: Turn, pane: int, fact: str) -> None:
+    """The answer to edit. What is saved takes its place, in the conversation and in the data."""
+    reply = turn.answer_in(pane)
+    key = f"chat:correction:{reply.id}"
+    st.text_area("A better answer", reply.text, height=140, key=key)
+    with row(width="content"):
+        st.button(
+            "Save the correction",
+            type="primary",
+            key="chat:correction save",
+            on_click=_save,
+            args=(chat, turn, pane, key, fact),
+        )
+        st.button("Cancel", key="chat:correction cancel", on_click=session.remember, args=(fact, None))
+        if reply.correction:
+            st.button(
+                "Take it back",
+                type="tertiary",
+                key="chat:correction back",
+                on_click=_take_back,
+                args=(chat, turn, pane, fact),
+            )
+
+
+def _save(chat: Chat, turn: Turn, pane: int, key: str, fact: str) -> None:
+    reply, text = turn.answer_in(pane), (session.widget_value(key) or "").strip()
+    session.remember(fact, None)
+    if text and text != reply.text.strip():
+        reply.correction = text if text != reply.content.strip() else None
+        keep_opinion(chat, turn, pane, reply)
+
+
+def _take_back(chat: Chat, turn: Turn, pane: int, fact: str) -> None:
+    reply = turn.answer_in(pane)
+    session.remember(fact, None)
+    reply.correction = None
+    keep_opinion(chat, turn, pane, reply)
+
+
+def keep_opinion(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
+    feedback.give(answer_of(chat, turn, pane), reply.liked, reply.correction)
+    chats.save(chat)
+
+
+def answer_of(chat: Chat, turn: Turn, pane: int) -> Answer:
+    """An answer as it was given, with what its model had read."""
+    reply = turn.answer_in(pane)
+    return Answer(reply.id, chat.prompt(turn, pane), reply.content, reply.model)
+
+
+def feedback_line() -> None:
+    """How much there is to train on, and the way there; nothing where there is nothing."""
+    found = {kept.name: kept.rows for kept in feedback.feedback_sets()}
+    kinds = {feedback.CONVERSATIONS: "answer", feedback.PAIRS: "pair"}
+    parts = [words.count(found[name], kind) for name, kind in kinds.items() if name in found]
+    if not parts:
+        return
+    with row(width="content"):
+        st.caption(f":material/thumb_up: Feedback to train on: {' · '.join(parts)}", width="content")
+        if st.button("Use it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
+            go_to("model_and_data")

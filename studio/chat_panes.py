@@ -1,0 +1,72 @@
+"""The conversation as one column, or as a pane for each of the models that are compared."""
+
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.chats import Chat, Turn
+from core.inference.choices import ChatModel
+from studio.chat_message import show_question, show_reply
+from studio.chat_model import AVATARS, HIDDEN, UNKNOWN, model_choice
+from studio.chat_writing import Place
+from studio.layout import row
+
+WIDTH = 760
+HEIGHT, HEIGHT_OF_FOUR = 560, 430
+LETTERS = string.ascii_uppercase
+
+
+def name_of(place: int) -> str:
+    """Answer A"""
+    return f"Answer {LETTERS[place]}"
+
+
+def show_panes(chat: Chat, models: list[ChatModel], blind: bool, writing: bool) -> list[Place]:
+    """Draw who answers and what was said. Where the last question is being answered, the places for it, pane by pane."""
+    places = {}
+    for place, column in enumerate(_columns(len(models))):
+        with column:
+            if blind and len(models) > 1:
+                _hidden_header(place)
+            else:
+                model_choice(place, models[place], removable=len(models) > 2)
+            for turn in chat.turns:
+                found = _show(chat, turn, place, models[place], writing and turn is chat.turns[-1])
+                if found:
+                    places[turn.pane_at(place)] = found
+    return [places[pane] for pane in sorted(places)]
+
+
+@contextmanager
+def centred() -> Iterator[None]:
+    with st.container(horizontal_alignment="center"), st.container(width=WIDTH):
+        yield
+
+
+def _columns(panes: int) -> list:
+    """One column in the middle, or cells beside each other, which scroll by themselves."""
+    if panes == 1:
+        return [centred()]
+    grid = st.grid(2 if panes == 4 else panes, min_column_width=300, gap="small")
+    height = HEIGHT if panes < 4 else HEIGHT_OF_FOUR
+    return [grid.cell().container(border=True, height=height, key=f"chat:pane:{pane}") for pane in range(panes)]
+
+
+def _hidden_header(place: int) -> None:
+    with row(gap="small"):
+        st.markdown(f"**{name_of(place)}**", width="content")
+        st.markdown(HIDDEN, width="content")
+
+
+def _show(chat: Chat, turn: Turn, place: int, model: ChatModel, writing: bool) -> Place | None:
+    """One turn as a pane has it."""
+    show_question(chat, turn, editable=not place and turn.state == "over")
+    if writing:
+        avatar = UNKNOWN if turn.hidden else AVATARS[model.tuned]
+        with st.chat_message("assistant", avatar=avatar):
+            return Place(st.empty(), st.empty())
+    if turn.answers:
+        show_reply(chat, turn, turn.pane_at(place), "" if turn.seed is not None else model.label)
+    return None
