@@ -223,9 +223,9 @@ class EncodedFiles:
         return self.folder / "texts.arrow"
 
     @property
-    def signatures(self) -> Path:
-        """A MinHash of every row, where near duplicates were looked for."""
-        return self.folder / "signatures.npy"
+    def bands(self) -> Path:
+        """Hashes of every row's MinHash, where near duplicates were looked for."""
+        return self.folder / "bands.npy"
 
     @property
     def report(self) -> Path:

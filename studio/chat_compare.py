@@ -10,8 +10,7 @@ COMPARE, BLIND = "chat:compare", "chat:blind"
 
 def compare_switches() -> None:
     """The toggles, and what belongs to them while they are on."""
-    comparing = st.toggle("Compare", key=COMPARE, persist_state="session", help="Ask up to four models the same thing")
-    if comparing:
+    if st.toggle("Compare", key=COMPARE, persist_state="session"):
         st.toggle(
             "Blind",
             key=BLIND,

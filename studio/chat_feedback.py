@@ -11,7 +11,7 @@ from studio.navigation import go_to
 
 
 def thumbs(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
-    key = f"chat:thumbs:{reply.id}:{pane}"
+    key = f"chat:thumbs:{reply.id}"
     session.show_in(key, None if reply.liked is None else int(reply.liked))
     st.feedback("thumbs", key=key, on_change=_judge, args=(chat, turn, pane, reply, key))
 
@@ -79,7 +79,6 @@ def feedback_line() -> None:
     parts = [words.count(found[name], kind) for name, kind in kinds.items() if name in found]
     if not parts:
         return
-    with row(width="content"):
-        st.caption(f":material/thumb_up: Feedback to train on: {' · '.join(parts)}", width="content")
-        if st.button("Use it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
-            go_to("model_and_data")
+    st.caption(f":material/thumb_up: Feedback to train on: {' · '.join(parts)}", width="content")
+    if st.button("Use it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
+        go_to("model_and_data")

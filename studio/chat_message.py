@@ -37,21 +37,24 @@ def show_question(chat: Chat, turn: Turn, editable: bool) -> None:
                 )
 
 
-def show_reply(chat: Chat, turn: Turn, pane: int, current: str) -> None:
-    """One answer, whole, with its numbers, its error and what can be done with it; `current` is who answers there now."""
+def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> None:
+    """One answer, whole, with its numbers and its error; `current` is who answers there now.
+
+    What can be done with it stands in its `own` place alone: one from before there were several panes is shown in each.
+    """
     reply = turn.answer_in(pane)
     with st.chat_message("assistant", avatar=UNKNOWN if turn.hidden else AVATARS[reply.tuned]):
         if reply.text:
             st.markdown(safe_markdown(reply.text), anchors=False)
             with split(gap="xsmall"):
                 st.caption(_caption(turn, reply, current, last=turn is chat.turns[-1]), width="content")
-                if turn.state == "over":
+                if own and turn.state == "over":
                     _actions(chat, turn, pane, reply)
         elif not reply.error:
             st.caption("Stopped before the first word.")
         if reply.error:
             st.error("  \n".join(plain(line) for line in reply.error.splitlines()), icon=":material/error:")
-        if session.recall(CORRECTING) == _place_of(reply, pane):
+        if own and session.recall(CORRECTING) == reply.id:
             correction_form(chat, turn, pane, CORRECTING)
 
 
@@ -78,20 +81,15 @@ def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
 def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
     with row(width="content", gap="xsmall"):
         thumbs(chat, turn, pane, reply)
-        key = f"chat:more:{reply.id}:{pane}"
+        key = f"chat:more:{reply.id}"
         chosen = st.menu_button(
             ":material/more_horiz:", [CORRECT, PROMPT], type="tertiary", key=key, help="Correct it, or see its prompt"
         )
         if chosen == CORRECT:
-            session.remember(CORRECTING, _place_of(reply, pane))
+            session.remember(CORRECTING, reply.id)
             st.rerun()
         if chosen == PROMPT:
             show_prompt(chat, turn, pane)
-
-
-def _place_of(reply: Reply, pane: int) -> str:
-    """An answer from before there were several panes stands in each of them."""
-    return f"{reply.id}:{pane}"
 
 
 def _question_form(chat: Chat, turn: Turn) -> None:

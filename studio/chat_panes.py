@@ -3,6 +3,7 @@
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
@@ -14,7 +15,7 @@ from studio.chat_writing import Place
 from studio.layout import row
 
 WIDTH = 760
-HEIGHT, HEIGHT_OF_FOUR = 560, 430
+HEIGHT, HEIGHT_OF_FOUR = 460, 340
 LETTERS = string.ascii_uppercase
 
 
@@ -23,19 +24,17 @@ def name_of(place: int) -> str:
     return f"Answer {LETTERS[place]}"
 
 
-def show_panes(chat: Chat, models: list[ChatModel], blind: bool, writing: bool) -> list[Place]:
+def show_panes(chat: Chat, models: list[ChatModel], blind: bool, writing: bool = False) -> list[Place]:
     """Draw who answers and what was said. Where the last question is being answered, the places for it, pane by pane."""
     places = {}
-    for place, column in enumerate(_columns(len(models))):
-        with column:
-            if blind and len(models) > 1:
-                _hidden_header(place)
-            else:
-                model_choice(place, models[place], removable=len(models) > 2)
-            for turn in chat.turns:
-                found = _show(chat, turn, place, models[place], writing and turn is chat.turns[-1])
-                if found:
-                    places[turn.pane_at(place)] = found
+    for place, cell in enumerate(_cells(len(models))):
+        with cell:
+            _header(place, models, blind)
+            with _conversation(len(models)):
+                for turn in chat.turns:
+                    found = _show(chat, turn, place, models[place], writing and turn is chat.turns[-1])
+                    if found:
+                        places[turn.pane_at(place)] = found
     return [places[pane] for pane in sorted(places)]
 
 
@@ -45,13 +44,26 @@ def centred() -> Iterator[None]:
         yield
 
 
-def _columns(panes: int) -> list:
-    """One column in the middle, or cells beside each other, which scroll by themselves."""
+def _cells(panes: int) -> list:
+    """One column in the middle, or bordered cells beside each other."""
     if panes == 1:
         return [centred()]
     grid = st.grid(2 if panes == 4 else panes, min_column_width=300, gap="small")
-    height = HEIGHT if panes < 4 else HEIGHT_OF_FOUR
-    return [grid.cell().container(border=True, height=height, key=f"chat:pane:{pane}") for pane in range(panes)]
+    return [grid.cell().container(border=True, key=f"chat:pane:{pane}") for pane in range(panes)]
+
+
+def _conversation(panes: int) -> Any:
+    """Below each header what was said: as long as it is, or scrolling by itself where models are compared."""
+    if panes == 1:
+        return st.container()
+    return st.container(height=HEIGHT if panes < 4 else HEIGHT_OF_FOUR, border=False)
+
+
+def _header(place: int, models: list[ChatModel], blind: bool) -> None:
+    if blind and len(models) > 1:
+        _hidden_header(place)
+    else:
+        model_choice(place, models[place], removable=len(models) > 2)
 
 
 def _hidden_header(place: int) -> None:
@@ -68,5 +80,6 @@ def _show(chat: Chat, turn: Turn, place: int, model: ChatModel, writing: bool) -
         with st.chat_message("assistant", avatar=avatar):
             return Place(st.empty(), st.empty())
     if turn.answers:
-        show_reply(chat, turn, turn.pane_at(place), "" if turn.seed is not None else model.label)
+        current = "" if turn.seed is not None else model.label
+        show_reply(chat, turn, turn.pane_at(place), current, own=place < len(turn.answers))
     return None

@@ -8,6 +8,8 @@ from studio.charts import palette
 from studio.errors_shown import errors_shown
 from studio.token_view import prompt_html
 
+MANY = 400  # tokens; more scroll
+
 
 def show_prompt(chat: Chat, turn: Turn, pane: int) -> None:
     """Ask the engine, which has the tokenizer, and show it over the page."""
@@ -27,7 +29,7 @@ def _draw(chat: Chat, turn: Turn, pane: int) -> None:
         f"{len(found.ids):,} tokens of the {found.context:,} that the model reads, its answer included. Small tokens are "
         "the chat template's own; hovering over one tells its id."
     )
-    with st.container(height=420):
+    with st.container(border=True, height=420 if len(found.ids) > MANY else "content"):
         st.html(prompt_html(found, palette()))
     with st.expander("As text, to copy"):
         st.code("".join(found.pieces), language=None, wrap_lines=True)

@@ -13,8 +13,8 @@ from studio.chat_message import ask_again, new_seed
 from studio.chat_model import chat_models, example_questions
 from studio.chat_panes import centred, show_panes
 from studio.chat_vote import vote_bar
-from studio.chat_writing import begin, redraw_when_over, write_answers
-from studio.layout import row
+from studio.chat_writing import answering, redraw_when_over, write_answers
+from studio.layout import row, split
 from studio.sampling_form import system_prompt
 
 EXAMPLES_KEY = "chat:example"
@@ -28,19 +28,25 @@ def chat_view(sampling: Sampling) -> None:
     if typed:
         ask(chat, typed, system_prompt())
     models = chat_models(panes)
-    waiting = bool(chat.turns) and chat.turns[-1].state == "asked"
-    if waiting:
-        begin(chat, models)
-    places = show_panes(chat, models, is_blind(), waiting)
-    # In a place of its own: what the run before drew under the conversation would stay while an answer is written.
-    below = st.empty()
-    if waiting:
-        below.empty()
-        if not typed:  # the line to write on has its own Stop, but only for what was written on it
-            below.button("Stop", icon=":material/stop_circle:", key="chat:stop")
-        write_answers(chat, sampling, places)
-    with below.container(), centred():
+    if chat.turns and chat.turns[-1].state == "asked":
+        with answering(chat, models):
+            _answer(chat, models, sampling, with_stop=not typed)
+        st.rerun()
+    show_panes(chat, models, is_blind())
+    with st.empty().container(), centred() if panes == 1 else st.container():
         _end_of(chat, models[0])
+
+
+def _answer(chat: Chat, models: list[ChatModel], sampling: Sampling, with_stop: bool) -> None:
+    """Draw the conversation, then its last answers as they come."""
+    places = show_panes(chat, models, is_blind(), writing=True)
+    # In the place of what the run before drew under the conversation, which would stay while an answer is written.
+    below = st.empty()
+    if with_stop:  # the line to write on has its own Stop, but only for what was written on it
+        below.button("Stop", icon=":material/stop_circle:", key="chat:stop")
+    else:
+        below.empty()
+    write_answers(chat, sampling, places)
 
 
 def ask(chat: Chat, text: str, system: str) -> None:
@@ -63,19 +69,27 @@ def _end_of(chat: Chat, model: ChatModel) -> None:
         st.caption(":shimmer[Stopping…]")
         redraw_when_over(last)
         return
-    if last.comparable:
-        vote_bar(chat, last)
+    with split(gap="small"):
+        if last.comparable:
+            vote_bar(chat, last)
+        else:
+            _once_more(chat, last)
+        with row(width="content", horizontal_alignment="right"):
+            feedback_line()
+            if last.comparable:
+                _once_more(chat, last)
+
+
+def _once_more(chat: Chat, last: Turn) -> None:
     whole = bool(last.answers) and not any(reply.stopped for reply in last.answers)
-    with row():
-        st.button(
-            "Regenerate" if whole else "Send again",
-            icon=":material/refresh:",
-            type="tertiary" if whole else "secondary",
-            key="chat:again",
-            on_click=ask_again,
-            args=(chat, last),
-        )
-        feedback_line()
+    st.button(
+        "Regenerate" if whole else "Send again",
+        icon=":material/refresh:",
+        type="tertiary" if whole else "secondary",
+        key="chat:again",
+        on_click=ask_again,
+        args=(chat, last),
+    )
 
 
 def new_chat_button() -> None:

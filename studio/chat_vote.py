@@ -14,7 +14,7 @@ from studio.markdown import plain
 def vote_bar(chat: Chat, turn: Turn) -> None:
     """Under the last answers: one button for each, and one for a tie. After a blind vote it says who was who."""
     if turn.seed is not None and turn.better:
-        st.markdown(_revealed(turn))
+        st.markdown(_revealed(turn), width="content")
         return
     with row(width="content"):
         st.markdown("Which answer is better?", width="content")

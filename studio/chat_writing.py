@@ -7,7 +7,8 @@ anew when the question is over.
 """
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,12 +40,17 @@ class Place:
         self.body.markdown(safe_markdown(reply.content) + CURSOR, anchors=False)
 
 
-def begin(chat: Chat, models: list[ChatModel]) -> Turn:
-    """The last question, with an empty answer for each model."""
+@contextmanager
+def answering(chat: Chat, models: list[ChatModel]) -> Iterator[None]:
+    """Around the drawing of the last question while it is answered: however that ends, the question is over then."""
     turn = chat.turns[-1]
     turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned) for model in models]
     turn.better, turn.state = None, "writing"
-    return turn
+    try:
+        yield
+    finally:
+        turn.state = "over"
+        chats.save(chat)
 
 
 def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:
@@ -58,10 +64,6 @@ def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:
     except EngineError as error:
         for reply in turn.answers:
             reply.error = str(error) if reply.stopped else reply.error
-    finally:
-        turn.state = "over"
-        chats.save(chat)
-    st.rerun()
 
 
 def _engine(foot: Any) -> Engine:

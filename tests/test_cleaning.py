@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.data import held_out, similar
 from core.data.fates import Fate
 from core.data.preview import Prepared
 from core.data.similar import ALIKE, runs
@@ -117,6 +118,16 @@ def test_data_of_twins_only_holds_nothing_out(tmp_path, toy):
     path = {"source": written(tmp_path, *[chat("Why? " * 9)] * 20)}
     report, _, _ = prepared(toy, path, cleaning={"exact_duplicates": False})
     assert report["held_out_rows"] == 0 and report["rows"] == 20 and report["kept_from_held_out"] == 1
+
+
+def test_rows_that_share_a_long_instruction_are_compared_with_a_few_others_only(tmp_path, toy, monkeypatch):
+    compared = []
+    monkeypatch.setattr(similar, "alike", lambda pool, one, other: compared.append((one, other)))
+    rows = [chat("Answer as our help desk would. " * 30 + str(number)) for number in range(300)]
+    source = {"source": written(tmp_path, *rows)}
+    report, _, _ = prepared(toy, source, eval_fraction=0.02, max_length=16384, **clean(near_duplicates=True))
+    pairs = similar.CUT.b * (300 * similar.COMPARED_WITH + similar.LOOKED_AT_FOR_A_LEAK * held_out.SPARE * 6)
+    assert report["rows"] == 294 and 300 < len(compared) <= pairs < 300 * 299 / 2
 
 
 def test_rows_like_those_of_a_held_out_data_set_are_not_trained_on(tmp_path, toy):

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from core.errors import EngineError
 from core.inference import process
-from core.inference.client import Sampling, Stream, stream
+from core.inference.client import Sampling, Stream, reading, stream
 from tests.toy_model import (
     CONTEXT,
     make_toy_adapter,

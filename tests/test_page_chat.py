@@ -395,6 +395,24 @@ def test_base_and_tuned_answer_side_by_side_each_after_its_own_history(toy, run)
     assert [history[1]["content"] for history in toy.asked[1][1]] == ["T1", "B1"]
 
 
+def test_a_conversation_with_one_model_goes_on_with_two(toy, run):
+    toy.answers = [["One."], [(0, "T"), (1, "B")], ["Alone."]]
+    app = ask(comparing(ask(opened(), "Hi")), "And?")
+    assert not app.exception and [text.strip() for text in said(app)] == [
+        "Hi",
+        "One.",
+        "And?",
+        "T",
+        "Hi",
+        "One.",
+        "And?",
+        "B",
+    ]
+    assert len(app.get("feedback")) == 3
+    app.toggle(key="chat:compare").set_value(False).run()
+    assert [text.strip() for text in said(ask(app, "Last?"))] == ["Hi", "One.", "And?", "T", "Last?", "Alone."]
+
+
 def test_up_to_four_can_be_compared_and_taken_out_again(toy, run):
     app = comparing(opened())
     for _ in range(2):

@@ -25,7 +25,7 @@ def _whole_sources(cleaned: Cleaned, tick: Tick) -> None:
     """Their rows stand; rows to train on that are nearly the same go."""
     aside, train = cleaned.rows("held_out"), cleaned.rows("train")
     if cleaned.recipe.data.cleaning.leaks:
-        cleaned.decide_alike(similar.twins(cleaned.pool, aside, train, "others", tick), Fate.LEAK)
+        cleaned.decide_alike(similar.twins(cleaned.pool, train, aside, tick), Fate.LEAK)
     cleaned.decide(aside, Fate.HELD_OUT)
 
 
@@ -41,7 +41,7 @@ def _share_of_each(cleaned: Cleaned, tick: Tick) -> None:
     ]
     known: dict[int, int] = {}
     if data.cleaning.leaks:
-        known = similar.twins(cleaned.pool, np.concatenate(looked_at), train, "held_out", tick)
+        known = similar.twins(cleaned.pool, np.concatenate(looked_at), train, tick)
     for candidates, number in zip(looked_at, wanted, strict=True):
         clear = [position for position in candidates.tolist() if position not in known][:number]
         cleaned.kept_from_held_out += sum(position in known for position in candidates[:number].tolist())

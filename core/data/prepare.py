@@ -139,8 +139,8 @@ def _warn(worker: Worker, report: dict[str, Any], recipe: Recipe) -> None:
     """Say what a person would want to know without looking."""
     if recipe.data.eval_fraction and not report["held_out_rows"]:
         worker.warning(
-            "No row is held out: each of those drawn is nearly the same as one trained on. Switch "
-            "data.cleaning.near_duplicates on, or data.cleaning.leaks off."
+            "No row is held out: each of those drawn is nearly the same as one trained on. Hold out a data "
+            "set of its own (use: held_out), or switch data.cleaning.leaks off."
         )
     for source in report["sources"]:
         if source["epochs"] > mixing.MANY_EPOCHS:

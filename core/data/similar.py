@@ -20,7 +20,10 @@ RUN = 3
 PERMUTATIONS = 64
 # Rows that are a little less alike than asked are found as well: the exact measure decides.
 LOOKED_FOR = 0.7
+CUT = MinHashLSH(LOOKED_FOR, PERMUTATIONS)  # into b bands of r permutations
+# Of all that share a band with a row, so that many rows with the same long instruction cost little.
 COMPARED_WITH = 3
+LOOKED_AT_FOR_A_LEAK = 20
 AT_ONCE = 8  # batches
 Tick = Callable[[int, int], None]
 
@@ -30,19 +33,23 @@ def near_duplicates(pool: Pool, positions: np.ndarray, tick: Tick) -> dict[int, 
     like: dict[int, int] = {}
     for hashes in _bands(pool, tick):
         for group in _groups(hashes[positions]):
-            _thin(pool, [int(positions[place]) for place in group], like)
+            _thin(pool, positions[group].tolist(), like)
     return like
 
 
-def twins(pool: Pool, held_out: np.ndarray, others: np.ndarray, of: str, tick: Tick) -> dict[int, int]:
-    """Pairs of a held-out and another row that are nearly the same, one pair for each row `of` "held_out" or "others"."""
+def twins(pool: Pool, rows: np.ndarray, others: np.ndarray, tick: Tick) -> dict[int, int]:
+    """Row -> one of the others that it is nearly the same as, for those rows that have any; a row is not its own twin."""
     found: dict[int, int] = {}
     for hashes in _bands(pool, tick):
-        for one, other in _joined(hashes, held_out, others):
-            key, like = (one, other) if of == "held_out" else (other, one)
-            if one != other and key not in found and alike(pool, one, other):
-                found[key] = like
+        places = _places(hashes, others[np.isin(hashes[others], hashes[rows])])
+        for row in rows[np.isin(hashes[rows], hashes[others])].tolist():
+            if row not in found and (like := _twin(pool, row, places[int(hashes[row])])) is not None:
+                found[row] = like
     return found
+
+
+def _twin(pool: Pool, row: int, others: list[int]) -> int | None:
+    return next((other for other in others if other != row and alike(pool, row, other)), None)
 
 
 def alike(pool: Pool, one: int, other: int) -> bool:
@@ -62,23 +69,24 @@ def runs(ids: np.ndarray) -> np.ndarray:
     return mixed * np.uint32(0x2C1B3C6D) ^ mixed >> np.uint32(12)
 
 
-def signatures(rows: EncodedRows) -> np.ndarray:
-    """The MinHash of every row, shape (rows, PERMUTATIONS), read where it lies; made at the first call."""
-    path = rows.files.signatures
+def bands(rows: EncodedRows) -> np.ndarray:
+    """A hash of each band of every row's MinHash, shape (bands, rows), read where it lies; made at the first call."""
+    path = rows.files.bands
     if not path.exists():
         _write(rows)
     return np.load(path, mmap_mode="r")
 
 
 def _write(rows: EncodedRows) -> None:
-    aside = rows.files.signatures.with_suffix(".new.npy")
-    whole = np.lib.format.open_memmap(aside, "w+", np.uint32, (len(rows), PERMUTATIONS))
+    aside = rows.files.bands.with_suffix(".new.npy")
+    whole = np.lib.format.open_memmap(aside, "w+", np.uint64, (CUT.b, len(rows)))
     start = 0
     for part in _signed_batches(rows):
-        whole[start : start + len(part)] = part
+        for band, of_band in enumerate(np.split(part[:, : CUT.b * CUT.r], CUT.b, axis=1)):
+            whole[band, start : start + len(part)] = _folded(of_band)
         start += len(part)
     whole.flush()
-    aside.replace(rows.files.signatures)
+    aside.replace(rows.files.bands)
 
 
 def _signed_batches(rows: EncodedRows) -> Iterator[np.ndarray]:
@@ -111,18 +119,18 @@ def _signed(
 
 
 def _bands(pool: Pool, tick: Tick) -> Iterator[np.ndarray]:
-    """For each band of the signatures a hash of every row of the pool, shape (rows,)."""
-    cut = MinHashLSH(LOOKED_FOR, PERMUTATIONS)
-    signed = []
+    """For each band a hash of every row of the pool, shape (rows,)."""
+    of_sources = []
     for number, rows in enumerate(pool.sources):
-        tick(number, len(pool.sources) + cut.b)
-        signed.append(signatures(rows))
-    for band in range(cut.b):
-        tick(len(pool.sources) + band, len(pool.sources) + cut.b)
-        yield np.concatenate([_folded(part[:, band * cut.r : (band + 1) * cut.r]) for part in signed])
+        tick(number, len(pool.sources) + CUT.b)
+        of_sources.append(bands(rows))
+    for band in range(CUT.b):
+        tick(len(pool.sources) + band, len(pool.sources) + CUT.b)
+        yield np.concatenate([one[band] for one in of_sources])
 
 
 def _folded(part: np.ndarray) -> np.ndarray:
+    """One hash for the (rows, permutations) of a band, shape (rows,)."""
     folded = np.zeros(len(part), np.uint64)
     for column in part.T:
         folded = folded * np.uint64(0x9E3779B97F4A7C15) + column
@@ -132,14 +140,23 @@ def _folded(part: np.ndarray) -> np.ndarray:
 def _groups(hashes: np.ndarray) -> Iterator[np.ndarray]:
     """Places of equal hashes, two or more, each group in order."""
     order = np.argsort(hashes, kind="stable")
-    edges = np.flatnonzero(np.diff(hashes[order])) + 1
-    for start, end in pairwise([0, *edges.tolist(), len(order)]):
-        if end - start > 1:
-            yield order[start:end]
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(hashes[order])) + 1, [len(order)]])
+    for group in np.flatnonzero(np.diff(edges) > 1).tolist():
+        yield order[edges[group] : edges[group + 1]]
+
+
+def _places(hashes: np.ndarray, positions: np.ndarray) -> dict[int, list[int]]:
+    """Hash -> the first few positions with it."""
+    places: dict[int, list[int]] = {}
+    for position in positions.tolist():
+        some = places.setdefault(int(hashes[position]), [])
+        if len(some) < LOOKED_AT_FOR_A_LEAK:
+            some.append(position)
+    return places
 
 
 def _thin(pool: Pool, group: list[int], like: dict[int, int]) -> None:
-    """Keep the first of those that are nearly the same; compared with a few only, so that large groups cost little."""
+    """Keep the first of those that are nearly the same."""
     kept: list[int] = []
     for position in group:
         if position in like:
@@ -149,13 +166,3 @@ def _thin(pool: Pool, group: list[int], like: dict[int, int]) -> None:
             kept.append(position)
         else:
             like[position] = same
-
-
-def _joined(hashes: np.ndarray, held_out: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Pairs of a held-out and another row with the same hash."""
-    places: dict[int, list[int]] = {}
-    for position in held_out.tolist():
-        places.setdefault(int(hashes[position]), []).append(position)
-    for other in others[np.isin(hashes[others], hashes[held_out])].tolist():
-        for one in places[int(hashes[other])]:
-            yield one, other

@@ -1,9 +1,10 @@
 """Encoded rows on disk: tokens and labels in an Arrow stream that is read memory-mapped, texts in a compressed file beside it."""
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import count, pairwise
 from types import TracebackType
 
 import numpy as np
@@ -24,6 +25,8 @@ ROWS = pa.schema(
         ("digest", pa.int64()),
     ]
 )
+# A look at one row maps a hundred kilobytes around it, which then count as this process's memory.
+LOOKS_UNTIL_GIVEN_BACK = 500
 TEXTS = pa.schema([("text", pa.large_string()), ("ends", pa.list_(pa.int32()))])
 
 
@@ -88,15 +91,31 @@ class EncodedRows:
     files: home.EncodedFiles
 
     @cached_property
+    def _mapped(self) -> mmap.mmap:
+        with self.files.rows.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @cached_property
     def table(self) -> pa.Table:
-        return pa.ipc.open_stream(pa.memory_map(str(self.files.rows))).read_all()
+        return pa.ipc.open_stream(pa.py_buffer(self._mapped)).read_all()
+
+    @cached_property
+    def _looks(self) -> Iterator[int]:
+        return count(1)
+
+    def _give_back(self) -> None:
+        """Unmap what was read; the next look maps what it needs again, out of the system's cache."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     def numbers(self, column: str) -> np.ndarray:
         """One of the columns of numbers, all rows, shape (rows,)."""
-        return self.table.column(column).to_numpy()
+        found = np.array(self.table.column(column))
+        self._give_back()
+        return found
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -105,6 +124,8 @@ class EncodedRows:
 
     def tokens(self, number: int, column: str = "input_ids") -> np.ndarray:
         """The ids or labels of one row, shape (tokens,)."""
+        if next(self._looks) % LOOKS_UNTIL_GIVEN_BACK == 0:
+            self._give_back()
         batch, place = self._place(number)
         return self.table.column(column).chunk(batch)[place].values.to_numpy()
 
