@@ -94,6 +94,11 @@ def test_the_input_of_alpaca_follows_the_instruction():
         ({"messages": [{"role": "assistant", "content": "Hi"}]}, "has only assistant turns"),
         ({"messages": [CHAT[0], CHAT[1] | {"weight": 0}]}, "has only assistant turns of weight 0"),
         ({"messages": [CHAT[0], CHAT[1] | {"weight": 0.5}]}, "`weight` of message 2 in `messages` is 0.5; known are 0"),
+        ({"messages": CHAT * 3_000}, "the column `messages` holds 6,000 messages, and 2,000 at most are read"),
+        (
+            {"messages": [CHAT[0] | {"content": "x" * 1_000_000}, CHAT[1]] * 6},
+            "holds more than 5,000,000 characters in",
+        ),
         ({"messages": []}, "is not a list of messages"),
         ({"messages": "Hi"}, "is not a list of messages"),
         ({"messages": ["Hi"]}, "message 1 in `messages` is not an object"),

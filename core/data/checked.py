@@ -3,10 +3,12 @@
 import reprlib
 from typing import Any
 
-from core.data.conversation import Conversation, Message, RowProblem, text
+from core.data.conversation import LONGEST_TEXT, Conversation, Message, RowProblem, text
 from core.data.tool_calls import tool_calls
 
 ROLES = ("system", "user", "assistant", "tool")
+# A chat template writes the whole conversation anew for each turn that is learned: the time grows with the square.
+MOST_MESSAGES = 2_000
 NAMES = ("tool_call_id", "name")  # short texts beside the content, where a message has them
 REASONING = ("reasoning_content", "thinking", "reasoning")  # one thing under three names; templates read the first
 
@@ -15,7 +17,13 @@ def checked(messages: Any, column: str) -> list[Message]:
     """The messages, if they are a conversation that can be learned from; else RowProblem."""
     if not isinstance(messages, list) or not messages:
         raise RowProblem(f"the column `{column}` is not a list of messages")
+    if len(messages) > MOST_MESSAGES:
+        raise RowProblem(
+            f"the column `{column}` holds {len(messages):,} messages, and {MOST_MESSAGES:,} at most are read"
+        )
     found = [_message(message, f"message {number} in `{column}`") for number, message in enumerate(messages, 1)]
+    if sum(len(message["content"]) for message in found) > LONGEST_TEXT:
+        raise RowProblem(f"the column `{column}` holds more than {LONGEST_TEXT:,} characters in all")
     if not any(message["role"] == "assistant" for message in found):
         raise RowProblem("has no assistant turn, so there is no answer to learn from")
     if all(message["role"] == "assistant" for message in found):
