@@ -55,6 +55,14 @@ def test_weights_that_leave_nothing_for_the_others_are_refused_and_spring_back()
     assert "leaves nothing for the data sets without one" in app.toast[0].value
 
 
+def test_a_weight_of_nothing_is_refused_and_springs_back():
+    two(**{"data.sources.0.weight": 0.3})
+    app = opened("model_and_data")
+    app.number_input(key="weight:0").set_value(0.0).run()
+    assert on_disk().data.sources[0].weight == 0.3 and app.number_input(key="weight:0").value == 30
+    assert "A weight is more than 0" in app.toast[0].value
+
+
 def test_tokens_of_the_mix_come_from_what_was_prepared_before():
     make_prepared(two())
     edit({"data.sources.0.weight": 0.5})
