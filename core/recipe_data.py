@@ -31,6 +31,12 @@ class Source(Section):
     revision: Line | None = Field(
         None, title="Revision", description="A commit on the Hub. Empty: the newest, pinned at the start."
     )
+    file: Line | None = Field(
+        None,
+        title="File",
+        description="A file in the Hub repository that is read as it lies, such as `data/{config}/{split}.tsv`, where the "
+        "repository needs a program of its own to be read. Empty: what the Hub says its data is.",
+    )
     use: Literal["train", "held_out"] = Field(
         "train",
         title="Used for",

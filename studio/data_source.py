@@ -145,5 +145,6 @@ def _rows(index: int, source: Source) -> None:
     if place_of(source.source) is Place.HUB:
         recipe_form.text(f"{path}.config", empty="the only one")
         recipe_form.text(f"{path}.revision", empty="the newest")
+        recipe_form.text(f"{path}.file", empty="what the Hub says its data is")
     recipe_form.number(f"{path}.limit", step=100, empty="all rows")
     recipe_form.slider(f"{path}.bad_rows", BAD_ROWS, words.percent)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.process
 # The clients read HF_ENDPOINT once, at import, so what is asked runs in a process of its own: one for many questions.
 ASK = """
 import json, sys
-from core.data import hub
+from core.data import hub, sources
 from core.errors import StudioError
 from core.models.load import fetch, load_tokenizer
 from core.recipe_data import Source
@@ -32,6 +32,9 @@ def answer(kind, source, **settings):
     if kind == "data":
         rows, commit = hub.load(Source(source=source, **settings))
         return {"rows": len(rows), "commit": commit, "columns": rows.column_names}
+    if kind == "rows":
+        opened = sources.open_source(Source(source=source, **settings))
+        return {"commit": opened.fingerprint, "rows": [[row.where, row.values] for row in opened.rows]}
     found = fetch(source, weights=settings.pop("weights", True), **settings)
     files = sorted(path.name for path in found.folder.iterdir())
     return {"commit": found.revision, "files": files, "vocabulary": len(load_tokenizer(found))}
@@ -131,6 +134,63 @@ def test_without_the_hub_a_revision_is_kept_to_or_refused(hub, tmp_path):
     assert at_first == first
     assert f"only the commit {second['commit']} of me/growing is on this machine, not {'0' * 40}" in nowhere["error"]
     assert "is on this machine, not v1" in tag["error"]
+
+
+def test_of_a_repository_with_a_program_its_files_are_read_and_the_program_never_runs(hub, tmp_path):
+    folder = hub.repository("datasets/me/exam")
+    (folder / "exam.py").write_text("raise SystemExit('code ran')")
+    for task in ("proof", "oath"):
+        (folder / "data" / task).mkdir(parents=True)
+        (folder / "data" / task / "test.tsv").write_text(
+            f"index\tanswer\ttext\n0\tYes\tIs it {task}?\n1\tNo\tOr not?\n"
+        )
+    environment = hub.environment(tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")}
+    named = {"file": "data/{config}/{split}.tsv", "split": "test"}
+    program, rows, limited, missing, nothing = ask(
+        environment,
+        ("data", "me/exam", {"config": "oath", "split": "test"}),
+        ("rows", "me/exam", named | {"config": "oath"}),
+        ("rows", "me/exam", named | {"config": "proof", "limit": 1}),
+        ("rows", "me/exam", named | {"config": "vow"}),
+        ("rows", "me/exam", named),
+    )
+    assert "me/exam needs a program of its own to be read, and data sets never run code here" in program["error"]
+    assert rows["rows"] == [
+        ["test.tsv, line 2", {"index": "0", "answer": "Yes", "text": "Is it oath?"}],
+        ["test.tsv, line 3", {"index": "1", "answer": "No", "text": "Or not?"}],
+    ]
+    assert len(rows["commit"]) == 40 and [row[1]["text"] for row in limited["rows"]] == ["Is it proof?"]
+    assert "me/exam has no file data/vow/test.tsv. Check" in missing["error"]
+    assert "nothing stands for {config}" in nothing["error"]
+    offline = client_environment(NO_HUB, tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")}
+    again, pinned, elsewhere = ask(
+        offline,
+        ("rows", "me/exam", named | {"config": "oath"}),
+        ("rows", "me/exam", named | {"config": "oath", "revision": rows["commit"]}),
+        ("rows", "me/exam", named | {"config": "oath", "revision": "0" * 40}),
+    )
+    assert again == pinned == rows
+    assert f"is not on this machine at the revision {'0' * 40}" in elsewhere["error"]
+
+
+def test_an_unknown_configuration_or_split_is_answered_with_those_there_are(hub, tmp_path):
+    folder = hub.repository("datasets/me/parts")
+    for part in ("one", "two"):
+        (folder / f"{part}.jsonl").write_text('{"text": "x"}\n')
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n"
+        + "".join(f"- config_name: {part}\n  data_files: {part}.jsonl\n" for part in ("one", "two"))
+        + "---\n"
+    )
+    unknown, none, split = ask(
+        hub.environment(tmp_path) | {"STUDIO_HOME": str(tmp_path / "home")},
+        ("data", "me/parts", {"config": "three"}),
+        ("data", "me/parts", {}),
+        ("data", "me/parts", {"config": "one", "split": "exam"}),
+    )
+    assert "me/parts has no configuration 'three'; there are: one, two." in unknown["error"]
+    assert "me/parts has several configurations: one, two." in none["error"]
+    assert "me/parts has no split 'exam'; there are: train." in split["error"]
 
 
 def test_a_hub_in_trouble_is_a_sentence(hub, tmp_path):

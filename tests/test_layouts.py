@@ -116,6 +116,21 @@ def test_a_template_that_cannot_work_is_said_before_anything_starts(source, said
 
 
 @pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"source": "starter", "file": "a.tsv"}, "starter is not on the Hub"),
+        ({"source": "me/rows", "file": "{task}.tsv", "config": "x"}, "nothing stands for {task}"),
+        ({"source": "me/rows", "file": "../x.tsv"}, "is none of the repository's"),
+        ({"source": "me/rows", "file": "x.py"}, "x.py is not a kind of file that can be read"),
+    ],
+)
+def test_a_file_in_a_repository_that_cannot_be_read_is_said_before_anything_starts(source, said):
+    with pytest.raises(DataError) as caught:
+        check(parse({"data": {"sources": [source]}}), "prepare")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("row", "source", "said"),
     [
         ({"prompt": [ASKS, ANSWERS], "completion": [ASKS]}, {}, "the column `completion` has no assistant turn"),

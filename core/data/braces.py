@@ -22,5 +22,9 @@ def filled(template: str, row: dict[str, Any], what: str) -> str:
     values = {name: passages(row[name], f"the column `{name}`") for name in placeholders(template)}
     if not any(value.strip() for value in values.values()):
         raise RowProblem(f"every column that the {what} names is empty")
-    # One pass: braces inside a value stay as they are.
+    return put_in(template, values)
+
+
+def put_in(template: str, values: dict[str, str]) -> str:
+    """The template with these values in place, in one pass: braces inside a value stay as they are."""
     return BRACES.sub(lambda found: values[found[1]] if found[1] else found[0][0], template)

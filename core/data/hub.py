@@ -1,5 +1,6 @@
 """Data sets from the Hugging Face Hub, pinned to a commit; no code of theirs ever runs. Imports datasets: jobs only."""
 
+import re
 from pathlib import Path
 
 import httpx2
@@ -23,7 +24,7 @@ ANSWER_WITHIN_S = 10
 
 def load(source: Source) -> tuple[Dataset, str]:
     """The rows of a split and the commit they come from; raises DataError."""
-    commit = _commit(source)
+    commit = commit_now(source)
     try:
         rows, commit = (_fetched(source, commit), commit) if commit else _kept(source)
     except (DatasetNotFoundError, DataFilesNotFoundError, ConnectionError, httpx2.TransportError):
@@ -31,16 +32,19 @@ def load(source: Source) -> tuple[Dataset, str]:
             f"{source.source} is not on this machine and the Hub cannot be reached, or holds no data files there. Check "
             "the connection, or use a file or the starter data."
         ) from None
+    except RuntimeError as error:
+        raise DataError(
+            _program(source) if "scripts are no longer supported" in str(error) else _said(source, error)
+        ) from None
     except ValueError as error:
-        # An unknown configuration or split: datasets lists the ones there are.
-        raise DataError(f"{source.source}: {' '.join(str(error).split())[:400]}") from None
+        raise DataError(_said(source, error)) from None
     except DatasetGenerationError as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise DataError(f"The files of {source.source} cannot be read as a table: {reason}") from error
     return (rows.select(range(min(source.limit, len(rows)))) if source.limit else rows), commit
 
 
-def _commit(source: Source) -> str | None:
+def commit_now(source: Source) -> str | None:
     """The commit a revision means now; None if the Hub does not answer, for the cache may have the data."""
     try:
         commit = HfApi().dataset_info(source.source, revision=source.revision, timeout=ANSWER_WITHIN_S).sha
@@ -93,3 +97,23 @@ def _at(commit: str, newest: DatasetBuilder) -> DatasetBuilder:
         version=str(newest.config.version),
         hash=commit,
     )
+
+
+def _program(source: Source) -> str:
+    return (
+        f"{source.source} needs a program of its own to be read, and data sets never run code here. Name one of its files in the "
+        "data set's `file`, or download its files and give them as a file or folder."
+    )
+
+
+def _said(source: Source, error: Exception) -> str:
+    """What datasets found wrong; of a configuration or a split it lists the ones there are."""
+    said = " ".join(str(error).split())
+    there = ", ".join(re.findall(r"'([^']+)'", said.rpartition("[")[2])) or "none"
+    if "BuilderConfig" in said:
+        return f"{source.source} has no configuration {source.config!r}; there are: {there}. Correct the data set's `config`."
+    if "Config name is missing" in said:
+        return f"{source.source} has several configurations: {there}. Choose one as the data set's `config`."
+    if "Unknown split" in said:
+        return f"{source.source} has no split {source.split!r}; there are: {there}. Correct the data set's `split`."
+    return f"{source.source}: {said[:400]}"
