@@ -43,7 +43,7 @@ def test_as_many_bad_rows_are_set_aside_as_the_recipe_allows(tmp_path, toy, bad,
         assert adds_up(report) and report["rows_read"] == 20 and sum(report["dropped"].values()) == bad
         assert len(report["problems"]) == min(bad, SHOWN)
     else:
-        with pytest.raises(DataError, match=r"rows\.jsonl, line 1: has no assistant turn"):
+        with pytest.raises(DataError, match=r"rows\.jsonl, line 1: the column `messages` has no assistant turn"):
             prepared(toy, source)
         assert nothing_half_made()
 

@@ -147,7 +147,7 @@ def test_a_file_in_a_repository_that_cannot_be_read_is_said_before_anything_star
         (
             {"a": None, "b": [], "answer": "y"},
             {"template": "Q: {a} {b}"},
-            "every column that the template names is empty",
+            "every column that the template names is empty (`a`, `b`)",
         ),
         ({"question": "\ud800", "answer": "y"}, {}, "`question` holds half a character"),
         ({"question": "Hi", "answer": "y" * (LONGEST_TEXT + 1)}, {}, "`answer` is longer than 5,000,000 characters"),
@@ -268,7 +268,7 @@ def test_a_text_with_marks_is_a_conversation(text, said):
     [
         ("Once upon a time", "does not begin with a mark such as `### Human:`"),
         ("Below: ### Human: Hi### Assistant: Hello", "does not begin with a mark"),
-        ("### Human: Hi", "has no assistant turn"),
+        ("### Human: Hi", "the column `text` has no assistant turn"),
         ("### Human:### Assistant: Hello", "message 1 in `text` is empty"),
         ("#" * 100_000, "does not begin with a mark"),
         ("<|im_start|>" * 100_000, "does not begin with a mark"),
@@ -350,7 +350,7 @@ def test_of_a_preference_the_chosen_answer_is_learned(row):
     ("row", "said"),
     [
         ({"chosen": "Hello"}, "the column `chosen` does not begin with a mark"),
-        ({"chosen": [ANSWERS]}, "has only assistant turns"),
+        ({"chosen": [ANSWERS]}, "the column `chosen` has only assistant turns"),
         ({"chosen": [], "prompt": "Hi"}, "the column `chosen` is not a list of messages"),
         ({"chosen": None, "prompt": "Hi"}, "the column `chosen` is missing"),
         ({"chosen": "Hello", "prompt": {"x": 1}}, "the column `prompt` is an object"),
@@ -375,7 +375,7 @@ def test_fields_need_an_answer_and_something_to_ask(names):
 
 
 def test_a_row_whose_fields_are_empty_says_so():
-    with pytest.raises(RowProblem, match="every column beside the answer is empty"):
+    with pytest.raises(RowProblem, match=r"every column beside the answer is empty \(`title`, `body`\)"):
         read({"title": None, "body": " ", "answer": "x"})
 
 
@@ -425,7 +425,7 @@ def test_an_answer_template_that_cannot_work_is_one_sentence(source, said):
 
 
 def test_a_row_whose_answer_is_empty_throughout_says_so():
-    with pytest.raises(RowProblem, match="every column that the answer template names is empty"):
+    with pytest.raises(RowProblem, match=r"every column that the answer template names is empty \(`why`, `verdict`\)"):
         read({"question": "Hi", "why": None, "verdict": " "}, answer_template=DECIDED)
 
 

@@ -25,11 +25,13 @@ def checked(messages: Any, column: str) -> list[Message]:
     if sum(len(message["content"]) for message in found) > LONGEST_TEXT:
         raise RowProblem(f"the column `{column}` holds more than {LONGEST_TEXT:,} characters in all")
     if not any(message["role"] == "assistant" for message in found):
-        raise RowProblem("has no assistant turn, so there is no answer to learn from")
+        raise RowProblem(f"the column `{column}` has no assistant turn, so there is no answer to learn from")
     if all(message["role"] == "assistant" for message in found):
-        raise RowProblem("has only assistant turns; a conversation begins with a user turn")
+        raise RowProblem(f"the column `{column}` has only assistant turns; a conversation begins with a user turn")
     if not any(is_learned(message) for message in found):
-        raise RowProblem("has only assistant turns of weight 0, so there is no answer to learn from")
+        raise RowProblem(
+            f"the column `{column}` has only assistant turns of weight 0, so there is no answer to learn from"
+        )
     return found
 
 
