@@ -118,6 +118,12 @@ class CleaningSection(Section):
         description="Rows to train on that are nearly the same as a held-out row are left out, so that the held-out loss "
         "can be trusted.",
     )
+    broken_turns: bool = Field(
+        True,
+        title="Drop broken turns",
+        description="A conversation with two questions or two answers in a row, an answer first, a question last, or a system "
+        "turn in the middle is left out.",
+    )
     too_long: Literal["cut", "drop"] = Field(
         "cut",
         title="Too long",

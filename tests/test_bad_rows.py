@@ -57,6 +57,14 @@ def test_rows_of_every_kind_of_trouble_are_counted_by_their_reason(tmp_path, toy
     assert report["dropped"]["has no columns"] == 1 and report["dropped"]["has no column `messages`"] == 1
 
 
+def test_empty_turns_are_one_reason_wherever_they_stand(tmp_path, toy):
+    turn = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    empty = [{"messages": [*turn * pairs, turn[0], turn[1] | {"content": " "}]} for pairs in range(3)]
+    report, _, _ = prepared(toy, {"source": written(tmp_path, *empty, *[GOOD] * 10), "bad_rows": 0.5}, max_length=64)
+    assert adds_up(report) and report["dropped"] == {"one message in `messages` is empty": 3}
+    assert report["problems"][1] == "rows.jsonl, line 2: message 4 in `messages` is empty."
+
+
 def test_the_share_counts_for_each_source_by_itself(tmp_path, toy):
     good = {"source": written(tmp_path, *[GOOD] * 60, name="good.jsonl")}
     bad = {"source": written(tmp_path, GOOD, BAD, name="bad.jsonl")}

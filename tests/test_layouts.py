@@ -253,6 +253,7 @@ CHATML = (
     [
         (GUANACO, [ASKS, ANSWERS]),
         ("### Human: Hi\n### Assistant: Hello\n### Human:", [ASKS, ANSWERS]),
+        (GUANACO + "### Human: Now explain it to a dog", [ASKS, ANSWERS]),
         ("### System: Be kind.\n\n### User:\nHi\n\n### ASSISTANT:\nHello", [SYSTEM, ASKS, ANSWERS]),
         (CHATML, [SYSTEM, ASKS, ANSWERS]),
         (CHATML + "<|im_start|>assistant\n", [SYSTEM, ASKS, ANSWERS]),

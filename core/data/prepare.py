@@ -30,7 +30,7 @@ from core.recipe_data import Source
 from core.where import Place, place_of
 
 # Raised when cleaning or mixing changes, so that sets made before are not used.
-VERSION = 2
+VERSION = 3
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
