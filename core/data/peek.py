@@ -17,11 +17,13 @@ from core.data.local_files import LocalFiles, local_files
 from core.data.readers import json_list, parquet
 from core.data.readers.row import RawRow, columns_of
 from core.data.sources import open_source
+from core.data.trees import put_together
 from core.errors import DataError
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
 
 LOOKED_AT = 50  # rows
+READ = 2_000  # rows, where several make a conversation
 SHOWN = 5  # rows
 LONGEST_CELL = 300  # characters
 LONGEST_NAME = 100
@@ -99,7 +101,9 @@ def _opened(source: Source, stamp: Stamp) -> tuple[Iterator[RawRow], int | None]
         return opened.rows, opened.total
     found = local_files(local_path(source.source))
     total = _counted(found, sum(size for _, _, size in stamp))
-    return found.rows(), min(total, source.limit or total) if total is not None else None
+    return put_together(source, islice(found.rows(), READ)), min(
+        total, source.limit or total
+    ) if total is not None else None
 
 
 def _counted(found: LocalFiles, size_bytes: int) -> int | None:

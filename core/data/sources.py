@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from core.data.local_files import LocalFiles, local_files
 from core.data.readers.row import RawRow
 from core.data.starter import generate
+from core.data.trees import put_together
 from core.errors import DataError
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
@@ -31,7 +32,8 @@ def open_source(source: Source) -> Opened:
         raise DataError(
             f"{source.source!r} is no data set: give a Hub id such as owner/name, a file or folder, or `starter`."
         )
-    return readers[place](source)
+    opened = readers[place](source)
+    return replace(opened, rows=put_together(source, opened.rows))
 
 
 def _starter(source: Source) -> Opened:
