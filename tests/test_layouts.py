@@ -58,6 +58,37 @@ def test_the_context_of_a_question_is_a_text_or_several(context):
     assert read(row, template="{context}\nQ: {question}")[0]["content"] == "One.\n\nTwo.\nQ: Why?"
 
 
+PARTS = [{"type": "text", "text": "Hi"}]
+SHARED = [{"role": "human", "content": "Hi", "from": None}, {"role": "gpt", "content": "Hello", "from": None}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": json.dumps([ASKS, ANSWERS])},
+        {"conversations": json.dumps([{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}])},
+        {"conversations": [ASKS, ANSWERS]},
+        {"conversations": SHARED},
+        {"messages": [ASKS | {"content": PARTS}, ANSWERS]},
+        {"instruction": "Hi", "input": "  ", "output": "Hello"},
+        {"instruction": "Hi", "input": [], "output": "Hello"},
+    ],
+)
+def test_layouts_are_read_in_the_other_forms_that_public_data_has(row):
+    assert read(row) == [ASKS, ANSWERS]
+
+
+def test_the_parts_of_a_content_are_one_text_and_pictures_are_refused():
+    two = [*PARTS, {"type": "text", "text": "Ho"}]
+    assert read({"messages": [ASKS | {"content": two}, ANSWERS]})[0]["content"] == "Hi\n\nHo"
+    with pytest.raises(RowProblem, match="message 1 in `messages` has a part of the kind 'image_url'; only parts"):
+        read({"messages": [ASKS | {"content": [*PARTS, {"type": "image_url", "image_url": {}}]}, ANSWERS]})
+
+
+def test_the_input_of_alpaca_may_be_a_number():
+    assert read({"instruction": "Double", "input": 7, "output": 14})[0]["content"] == "Double\n\n7"
+
+
 def test_the_system_turn_of_a_prompt_is_kept():
     assert read({"prompt": [SYSTEM, ASKS], "completion": [ANSWERS]}) == [SYSTEM, ASKS, ANSWERS]
 

@@ -122,6 +122,7 @@ def test_the_table_has_a_line_for_each_data_set_and_their_sum():
     assert table.value["Read"].tolist() == [5, 5, 10]
     assert table.value["Rows / epoch"].tolist() == [3, 4, 7]
     assert table.value["Mean"].tolist() == [7, 7, 7]
+    assert table.value["Fit"].tolist()[:2] == [100, 100]
 
 
 def test_every_line_of_the_table_adds_up():

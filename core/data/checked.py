@@ -4,6 +4,7 @@ import reprlib
 from typing import Any
 
 from core.data.conversation import LONGEST_TEXT, Conversation, Message, RowProblem, text
+from core.data.json_value import json_value
 from core.data.tool_calls import tool_calls
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -33,6 +34,11 @@ def checked(messages: Any, column: str) -> list[Message]:
             f"the column `{column}` has only assistant turns of weight 0, so there is no answer to learn from"
         )
     return found
+
+
+def listed(value: Any, what: str) -> Any:
+    """A list that stands in a cell as JSON text, as tables have it; anything else as it is. Raises RowProblem."""
+    return json_value(value, what) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
 
 def is_learned(message: Message) -> bool:
@@ -77,7 +83,15 @@ def _content(value: Any, what: str, may_be_empty: bool) -> str:
     """A call needs no words, and a tool may have nothing to say."""
     if may_be_empty and (value is None or (isinstance(value, str) and not value.strip())):
         return ""
-    return text(value, what)
+    return text(_joined(value, what) if isinstance(value, list) else value, what)
+
+
+def _joined(parts: list[Any], what: str) -> str:
+    """The texts of a content in parts, as models that also see have it: `[{"type": "text", "text": "…"}]`."""
+    kinds = [part.get("type") if isinstance(part, dict) else type(part).__name__ for part in parts]
+    if other := next((kind for kind in kinds if kind != "text"), None):
+        raise RowProblem(f"{what} has a part of the kind {reprlib.repr(other)}; only parts that are text are read")
+    return "\n\n".join(text(part.get("text"), f"a part of {what}") for part in parts)
 
 
 def _names(message: dict[str, Any], what: str) -> dict[str, str]:

@@ -59,6 +59,8 @@ def peek(source: Source) -> Peek | None:
     try:
         found = local_files(local_path(source.source))
         stamp = tuple(_stamp(file) for file in found.files)
+        for file in found.files if found.reader is json_list else ():
+            json_list.check_size(file)
     except (DataError, OSError) as error:
         return Peek([], [], problem=_sentence(error, source))
     if found.reader is json_list and sum(size for _, _, size in stamp) > WHOLE_BYTES:

@@ -30,17 +30,22 @@ def rows(path: Path) -> Iterator[RawRow]:
 
 
 def _content(path: Path) -> str:
-    if path.stat().st_size > LARGEST_BYTES:
-        raise DataError(
-            f"{path.name} is larger than {LARGEST_BYTES // 1_000_000} MB, too large to read as one piece. Save it as JSON "
-            "Lines, one object per line, and name it .jsonl."
-        )
+    check_size(path)
     content = path.read_bytes()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path.name}, line {line}: this is not UTF-8 text. Save the file as UTF-8.") from None
+
+
+def check_size(path: Path) -> None:
+    """Raise DataError where a file is too large to be read whole."""
+    if path.stat().st_size > LARGEST_BYTES:
+        raise DataError(
+            f"{path.name} is larger than {LARGEST_BYTES // 1_000_000} MB, too large to read as one piece. Save it as JSON "
+            "Lines, one object per line, and name it .jsonl."
+        )
 
 
 def _with_lines(content: str) -> list[tuple[int, Any]] | None:
