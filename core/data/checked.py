@@ -83,13 +83,17 @@ def _content(value: Any, what: str, may_be_empty: bool) -> str:
     """A call needs no words, and a tool may have nothing to say."""
     if may_be_empty and (value is None or (isinstance(value, str) and not value.strip())):
         return ""
-    return text(_joined(value, what) if isinstance(value, list) else value, what)
+    return text(_joined(value, what) if _is_in_parts(value) else value, what)
+
+
+def _is_in_parts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(part, dict) and "type" in part for part in value)
 
 
 def _joined(parts: list[Any], what: str) -> str:
     """The texts of a content in parts, as models that also see have it: `[{"type": "text", "text": "…"}]`."""
-    kinds = [part.get("type") if isinstance(part, dict) else type(part).__name__ for part in parts]
-    if other := next((kind for kind in kinds if kind != "text"), None):
+    other = next((part["type"] for part in parts if part["type"] != "text"), "text")
+    if other != "text":
         raise RowProblem(f"{what} has a part of the kind {reprlib.repr(other)}; only parts that are text are read")
     return "\n\n".join(text(part.get("text"), f"a part of {what}") for part in parts)
 
