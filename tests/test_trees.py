@@ -73,7 +73,7 @@ def test_columns_with_other_names_are_named_in_the_recipe(tmp_path):
 
 def test_a_page_sees_the_conversations(tmp_path):
     seen = peek(written(tmp_path, [*POEM, *OTHER]))
-    assert (seen.layout, seen.confidence, len(seen.rows)) == ("tree", 1, 2)
+    assert (seen.layout, seen.confidence, len(seen.rows), seen.total) == ("tree", 1, 2, None)
 
 
 def test_more_messages_than_memory_may_bear_are_refused(tmp_path, monkeypatch):

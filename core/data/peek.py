@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.conversation import RowProblem
+from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
 from core.data.local_files import LocalFiles, local_files
 from core.data.readers import json_list, parquet
@@ -131,7 +132,9 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     if reading is None:
         return replace(seen, problem=seen.problem or bad)
     share = reading.confidence * len(good) / len(rows)
-    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad)
+    # Several messages make a conversation: how many are not known before all are read.
+    total = None if reading.layout is tree else seen.total
+    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
 
 
 def _bad(row: RawRow, reading: Reading | None) -> str | None:
