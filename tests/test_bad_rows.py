@@ -120,7 +120,7 @@ def test_a_job_warns_of_the_rows_it_set_aside(tmp_path, toy):
     (job,) = all_jobs()
     warned = [event["text"] for event in job.events if event["event"] == "warning"]
     assert len(warned) == 1 and warned[0].startswith(
-        "1 of 31 rows were set aside. The first: rows.jsonl, line 31: has no"
+        "1 of 31 rows were set aside. The first: rows.jsonl, line 31: the column"
     )
 
 

@@ -109,7 +109,8 @@ def _program(source: Source) -> str:
 def _said(source: Source, error: Exception) -> str:
     """What datasets found wrong; of a configuration or a split it lists the ones there are."""
     said = " ".join(str(error).split())
-    there = ", ".join(re.findall(r"'([^']+)'", said.rpartition("[")[2])) or "none"
+    listed = re.search(r"\[(.*?)\]", said)
+    there = ", ".join(re.findall(r"'([^']+)'", listed[1] if listed else "")) or "none"
     if "BuilderConfig" in said:
         return f"{source.source} has no configuration {source.config!r}; there are: {there}. Correct the data set's `config`."
     if "Config name is missing" in said:
