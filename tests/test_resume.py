@@ -253,7 +253,7 @@ def out_of_memory_above(batch: int, from_step: int, monkeypatch, recomputes: boo
     real = Trainer.training_step
 
     def step(self, model, inputs, *args, **named):
-        big = len(inputs["input_ids"]) > batch or (recomputes and not self.args.activation_checkpointing)
+        big = self.args.per_device_train_batch_size > batch or (recomputes and not self.args.activation_checkpointing)
         if big and self.state.global_step >= from_step - 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, model, inputs, *args, **named)

@@ -24,6 +24,11 @@ from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
 
+# A training takes and gives back the same large blocks again and again. By default glibc asks the kernel for each anew,
+# zeroed page by page; kept, they make a step a third faster. Read by glibc as the process begins; others ignore it.
+KEEP_BLOCKS = (
+    "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=67108864"
+)
 # A folder that was written to this recently by a worker of another machine may have a living one there.
 QUIET_S = 60
 
@@ -165,17 +170,24 @@ def _claim(aside: Path, name: str) -> Path:
 
 
 def _launch(job: Job) -> Job:
-    process.write(job.files.process, process.born(_detached("core.jobs", job.folder).pid))
+    started = _detached("core.jobs", job.folder, surroundings(job.kind))
+    process.write(job.files.process, process.born(started.pid))
     return job
 
 
-def _detached(module: str, folder: Path) -> subprocess.Popen:
+def surroundings(kind: str) -> dict[str, str]:
+    """What the environment of a worker needs beside ours; what a person has set stays."""
+    wanted = {"GLIBC_TUNABLES": KEEP_BLOCKS} if kind == "train" else {}
+    return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def _detached(module: str, folder: Path, extra: dict[str, str] | None = None) -> subprocess.Popen:
     """A process of its own session whose output goes to the job's log."""
     with home.JobFiles(folder).log.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", module, str(folder)],
             cwd=home.ROOT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (extra or {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -71,6 +71,6 @@ def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset
     rows = concatenate_datasets([Dataset.from_file(str(path)) for path in encoded])
     rows = rows.select_columns(["input_ids", "labels"])
     train, held_out = rows.select(np.load(files.train)), np.load(files.held_out)
-    if recipe.data.packing:
+    if recipe.data.packs:
         train = pack_dataset(train, recipe.data.max_length, "bfd")
     return train, rows.select(held_out) if len(held_out) else None
