@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from core import home
+from core import follow, home
 from core.data.report import source_names
 from core.data.starter import generate
 from core.errors import DataError, JobError
@@ -213,6 +213,7 @@ def test_an_evaluation_is_a_job_of_its_own(trained):
     assert asked_of(job).run == trained.id
     assert launcher.wait(job, 120) == "finished"
     assert job.kind == "evaluate"
+    assert follow.details(job)["findings"]["sets"][0]["rows"] == read(job.files).held_out.rows
     assert read(job.files).held_out.verdict == "better"
 
 
