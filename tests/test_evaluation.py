@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from core import follow, home
 from core.data.report import source_names
 from core.data.starter import generate
-from core.errors import DataError, JobError
+from core.errors import DataError, JobError, ModelError
 from core.evaluation import run as evaluation
 from core.evaluation import start, tasks
 from core.evaluation.asked import EVERYDAY, Evaluation, asked_of, evaluations_of, to_yaml
@@ -147,6 +147,16 @@ def test_a_run_is_compared_with_its_base(toy, trained):
     assert [row["prompt"] for row in csv.DictReader(io.StringIO(findings.csv()))] == [
         a.prompt for a in findings.answers
     ]
+
+
+@pytest.mark.process
+def test_too_little_memory_is_said_in_words(trained, monkeypatch):
+    def full(*asked):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(evaluation, "row_losses", full)
+    with pytest.raises(ModelError, match="The memory of CPU is too small to compare toy with its base"):
+        evaluate(trained)
 
 
 @pytest.mark.process
