@@ -239,3 +239,16 @@ def test_the_scores_of_a_known_test_are_read_as_the_harness_writes_them():
     tuned = {"t": tasks._score({"alias": "t", "acc,none": 0.5, "acc_stderr,none": "N/A"})}
     assert tasks.compared(base, tuned) == [TaskScore("t", "acc", 0.25, 0.01, 0.5, None)]
     assert tasks._score({"alias": "t"}) == ("no known measure", None, None)
+
+
+@pytest.mark.process
+def test_two_processes_measure_what_one_measures(toy):
+    """Nine rows, so that one of them has a batch more."""
+    data = {"sources": [{"source": "starter", "limit": 30}], "eval_fraction": 0.3}
+    recipe = toy_recipe(toy, data=data, training={"max_steps": 2, "eval_every": 1, "accumulation": 1})
+    alone = train(new_folder(recipe))
+    two = recipe.model_copy(update={"launcher": recipe.launcher.model_copy(update={"processes": 2})})
+    job = launcher.start(two)
+    assert launcher.wait(job, 200) == "finished", job.result
+    assert job.metrics.held_out_at.keys() == {0, 1, 2}
+    assert job.metrics.held_out_at[0] == pytest.approx(alone.metrics.held_out_at[0], rel=1e-4)
