@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.data.formats.table import FORMATS
-from core.recipe_sections import Line, Section
+from core.recipe_sections import AutoOnOff, Line, Section
 
 Layout = Literal["auto", *FORMATS]
 # Fields of a source that say nothing of how its rows are read.
@@ -164,9 +164,15 @@ class DataSection(Section):
         title="Train on",
         description="`assistant` learns the answers only, which is nearly always right; `all` learns every token.",
     )
-    packing: bool = Field(
-        False,
+    packing: AutoOnOff = Field(
+        "auto",
         title="Packing",
-        description="Puts short conversations together into rows of max tokens, each seeing only itself. Fewer, fuller "
-        "steps; lower the batch with it.",
+        description="How conversations share a row, each seeing only itself. `auto` lays those of a batch side by side, with "
+        "nothing computed for padding, where device and model can. `on` fills rows up to max tokens: fewer, fuller steps; "
+        "lower the batch with it. `off` pads each to the longest of its batch: slower, and the plain way to compare with.",
     )
+
+    @property
+    def packs(self) -> bool:
+        """Whether a row to train on holds several conversations."""
+        return self.packing == "on"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from core.training.methods import METHODS
 from core.training.trackers import TRACKERS
@@ -14,6 +14,14 @@ Line = Annotated[
 ]
 # Names of modules and parts of them; PEFT reads a name as a pattern, so nothing that means more than itself but the dot.
 ModuleName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.]+$")]
+
+
+def _on_off(given: Any) -> Any:
+    """YAML reads the words on and off as true and false; recipes from before packing had a third word say them too."""
+    return {True: "on", False: "off"}[given] if isinstance(given, bool) else given
+
+
+AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)]
 
 
 class Section(BaseModel):
@@ -254,9 +262,10 @@ class TrainingSection(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         title="Precision",
-        description="`auto` takes what the device does well: bf16 on newer GPUs, fp16 on a T4, fp32 on a CPU.",
+        description="`auto` takes what the device does well: bf16 on newer GPUs, fp16 on a T4, fp32 on a CPU, multiplied in bf16 "
+        "where it has instructions for that. `fp32` multiplies in full as well: slower, for comparisons.",
     )
-    activation_checkpointing: Literal["auto", "on", "off"] = Field(
+    activation_checkpointing: AutoOnOff = Field(
         "auto",
         title="Activation checkpointing",
         description="Computes activations again instead of keeping them: less memory, slower. `auto`: on for GPUs.",

@@ -211,13 +211,13 @@ def memory(recipe: Recipe) -> None:
     training = recipe.training
     again = AUTOMATIC[training.activation_checkpointing].lower()
     limit = f"max {training.max_steps:,} steps" if training.max_steps else "no step limit"
-    packed = "packing on" if recipe.data.packing else "packing off"
+    packed = f"packing {AUTOMATIC[recipe.data.packing].lower()}"
     with _folded("memory", "Memory and length", f"activation checkpointing {again} · {packed} · {limit}"):
-        one, two, three, four = st.columns([1.6, 0.8, 1, 1], gap="medium")
+        one, two, three, four = st.columns([1.7, 1.7, 1, 1], gap="small")
         with one:
             recipe_form.choice("training.activation_checkpointing", AUTOMATIC)
         with two:
-            recipe_form.switch("data.packing")
+            recipe_form.choice("data.packing", AUTOMATIC)
         with three:
             recipe_form.number("training.max_steps", step=10, empty="epochs decide")
         with four:

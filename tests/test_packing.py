@@ -1,12 +1,13 @@
 """Conversations in one row, packed or side by side, learn what they would learn alone: same loss, same gradient (fp32)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from core import home
@@ -15,13 +16,15 @@ from core.data.tokens import IGNORED
 from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.load import Found, load_base, load_tokenizer
+from core.recipe import parse
 from core.training import cpu_loss, documents, packing
 from core.training.device import Device
 from core.training.micro_batch import MicroBatch
 from core.training.model import with_adapter
 from core.training.resume import Point
 from core.training.session import Session, rows_of
-from core.training.trainer import Trainer, build
+from core.training.speed import Choice, Place, choose
+from core.training.trainer import Trainer, _without_side_by_side, build
 from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
@@ -93,8 +96,11 @@ def samples(seed: int = 3) -> list[Sample]:
 
 def trainer_of(toy, rows: list[Sample], packed: bool) -> Trainer:
     """The trainer as a job builds it, all rows in one batch; its adapter is random, so that both halves get a gradient."""
-    everything = {"data": {"packing": packed, "max_length": MAX_LENGTH, "eval_fraction": 0.0}, "lora": {"dropout": 0}}
-    recipe = toy_recipe(toy, **everything, training={"eval_every": None})
+    everything = {
+        "data": {"packing": "on" if packed else "auto", "max_length": MAX_LENGTH, "eval_fraction": 0.0},
+        "lora": {"dropout": 0},
+    }
+    recipe = toy_recipe(toy, **everything, training={"eval_every": None, "precision": "fp32"})
     files = prepared(rows, f"set-{next(NUMBERS)}")
     device = Device("cpu", "CPU", "fp32", "a test")
     train, held_out = rows_of(files, recipe)
@@ -271,6 +277,34 @@ def test_a_model_that_cannot_attend_by_conversation_is_left_as_it_is(kind, setti
     before = base.config._attn_implementation
     assert why in documents.use_in(base, MAX_LENGTH)
     assert base.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_attention_by_conversation_is_that_of_pytorch_in_whatever_blocks(monkeypatch, block):
+    monkeypatch.setattr(documents, "BLOCK", block)
+    drawn = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(1, heads, 40, 16, generator=drawn).requires_grad_() for heads in (6, 2, 2))
+    ends, slope = [0, 1, 18, 40], torch.randn(1, 40, 6, 16, generator=drawn)
+    found, _ = documents.attention(torch.nn.Module(), q, k, v, None, cu_seq_lens_q=torch.tensor(ends))
+    alone = [
+        F.scaled_dot_product_attention(*(one[:, :, a:b] for one in (q, k, v)), is_causal=True, enable_gqa=True)
+        for a, b in pairwise(ends)
+    ]
+    expected = torch.cat(alone, dim=2).transpose(1, 2)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad(found, (q, k, v), slope), torch.autograd.grad(expected, (q, k, v), slope), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_an_attention_that_is_not_there_is_said():
+    """FlashAttention, on a machine without."""
+    base = tiny("llama", torch.float32, **HEADS)
+    chosen = choose(parse({}), Place("cpu"))
+    flash = replace(chosen, attention=Choice("flash_attention_2", "A test."))
+    assert "FlashAttention" in _without_side_by_side(base, flash, MAX_LENGTH)
+    assert base.config._attn_implementation == "sdpa"
 
 
 def test_a_window_that_no_conversation_exceeds_changes_nothing():

@@ -337,7 +337,7 @@ def test_of_a_very_long_row_the_first_tokens_are_drawn_until_all_are_asked_for(m
 
 def test_what_the_cut_costs_and_what_packing_would_make_is_said(four_rows):
     assert "**1 row** of 4 cut at 16 tokens: **4 tokens of answers** lost." in text_of(four_rows)
-    assert "Packing is off; it would make 1 row of 16 tokens out of 3, 50% filled." in text_of(four_rows)
+    assert "Packing would make 1 row of 16 tokens out of 3, 50% filled." in text_of(four_rows)
     assert "Packing is on and makes" in packing_words(report(), on=True)
 
 

@@ -91,9 +91,9 @@ def test_the_same_recipe_gives_the_same_losses_and_another_seed_others(toy):
 
 
 def test_the_loss_at_labels_is_the_loss_of_every_position(toy, monkeypatch):
-    lazy = trained(recipe_for(toy), "20260101-000001-a")
+    lazy = trained(recipe_for(toy, precision="fp32"), "20260101-000001-a")
     monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
-    full = trained(recipe_for(toy), "20260101-000002-b")
+    full = trained(recipe_for(toy, precision="fp32"), "20260101-000002-b")
     assert lazy.job.resolved["speed"]["loss"] != full.job.resolved["speed"]["loss"]
     assert losses(lazy) == pytest.approx(losses(full), rel=1e-4)
     assert list(lazy.job.metrics.held_out_loss) == pytest.approx(list(full.job.metrics.held_out_loss), rel=1e-4)

@@ -177,9 +177,15 @@ def _claim(aside: Path, name: str) -> Path:
 
 
 def _launch(job: Job) -> Job:
-    extra = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", KEEP_BLOCKS)} if job.kind == "train" else {}
-    process.write(job.files.process, process.born(_detached("core.jobs", job.folder, extra).pid))
+    started = _detached("core.jobs", job.folder, surroundings(job.kind))
+    process.write(job.files.process, process.born(started.pid))
     return job
+
+
+def surroundings(kind: str) -> dict[str, str]:
+    """What the environment of a worker needs beside ours; what a person has set stays."""
+    wanted = {"GLIBC_TUNABLES": KEEP_BLOCKS} if kind == "train" else {}
+    return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
 def _detached(module: str, folder: Path, extra: dict[str, str] | None = None) -> subprocess.Popen:

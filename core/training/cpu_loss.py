@@ -14,8 +14,8 @@ from core.data.tokens import IGNORED
 
 # Settings with which a model changes its logits after the output layer.
 CHANGES_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier_scale")
-# Positions whose logits stand in memory together: enough for a fast product, 50 MB at a vocabulary of 50,000.
-AT_ONCE = 256
+# Positions whose logits stand in memory together: enough for a fast product, 100 MB at a vocabulary of 50,000.
+AT_ONCE = 512
 # What a base model is given of a batch: rows side by side have positions and ends, padded rows have a mask.
 SEEN = (
     "input_ids",

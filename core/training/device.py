@@ -46,7 +46,7 @@ def choose_device(training: TrainingSection) -> Device:
     capability = torch.cuda.get_device_capability() if kind == "cuda" else None
     _refuse_the_optimizer(training.optimizer, kind, name)
     if training.precision == "auto":
-        chosen = precision_of(kind, capability, name)
+        chosen = precision_of(kind, capability, name, cpu_has_bf16())
         return Device(kind, name, chosen.name, chosen.reason)
     _refuse_the_impossible(training.precision, kind, capability, name)
     return Device(kind, name, training.precision, f"The recipe asks for {training.precision}")
@@ -69,7 +69,7 @@ def _refuse_the_optimizer(optimizer: str, kind: str, name: str) -> None:
         raise ModelError(f"training.optimizer: {optimizer} does not run on the {name}. Choose auto or adafactor.")
 
 
-def set_up(device: Device) -> None:
+def set_up(device: Device, training: TrainingSection) -> None:
     """Let matrix products use the hardware: TF32 on newer GPUs, bf16 inside fp32 products on CPUs that have it."""
     shorter = {"bf16": "medium", "tf32": "high", "fp32": "highest"}
-    torch.set_float32_matmul_precision(shorter[speed.products(device.place()).name])
+    torch.set_float32_matmul_precision(shorter[speed.products(device.place(), training.precision).name])

@@ -30,7 +30,7 @@ def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError with a sentence for the person."""
     job = worker.job
     device = choose_device(job.recipe.training)
-    set_up(device)
+    set_up(device, job.recipe.training)
     shutil.rmtree(worker.files.scratch, ignore_errors=True)
     found = find_model(worker, resume.model_revision(job))
     point = resume.find_point(worker)
@@ -86,7 +86,7 @@ def _load(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) ->
     recipe, device = session.job.recipe, session.device
     try:
         base = load_base(found, base_dtype(recipe, device), device.kind, quantization(recipe, device))
-        if recipe.data.packing:
+        if recipe.data.packs:
             packing.check(base, recipe.model.source)
         begun = session.point.checkpoint
         marks = _marks(session, base, tokenizer)
@@ -142,7 +142,7 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
         saved = f"The checkpoint of step {step:,} is saved."
         worker.finish("stopped", f"Stopped after step {step:,} of {state.max_steps:,}. {saved}", step=step)
         return
-    what = "packed rows" if job.recipe.data.packing else "rows"
+    what = "packed rows" if job.recipe.data.packs else "rows"
     said = [f"Trained {step:,} steps on {len(session.train):,} {what}."]
     if early:
         measured = trainer.judge.without_progress

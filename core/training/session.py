@@ -84,7 +84,7 @@ def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset
     sizes = [len(rows) for rows in of_each]
     rows = concatenate_datasets(of_each).select_columns(["input_ids", "labels"])
     train, held_out = rows.select(np.load(files.train)), np.load(files.held_out)
-    if recipe.data.packing:
+    if recipe.data.packs:
         train = pack_dataset(train, recipe.data.max_length, "bfd")
     if not len(held_out):
         return train, None

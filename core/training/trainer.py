@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, documents, held_out, schedules, trackers
+from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.methods import METHODS
@@ -59,6 +59,10 @@ class Trainer(SFTTrainer):
         batches, items = super().get_batch_samples(*args, **named)
         self.reporter.supervised_tokens += int(items) if items is not None else 0
         return batches, items
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Nobody reads it, and counting goes through every module at every batch."""
+        return 0
 
     def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
         """The held-out loss, also of each data set; told to the callbacks as transformers' own would be."""
@@ -155,12 +159,27 @@ def _speed(session: Session, base: PreTrainedModel) -> Speed:
     chosen = choose(recipe, device.place(int(os.environ.get("WORLD_SIZE", "1"))))
     if chosen.at_labels and not cpu_loss.applies_to(base):
         chosen = chosen.without("loss", "The model changes its logits after the output layer.")
-    if chosen.attention.name == documents.CHOICE and (why := documents.use_in(base, recipe.data.max_length)):
+    if why := _without_side_by_side(base, chosen, recipe.data.max_length):
         chosen = chosen.without("rows", f"Conversations cannot lie side by side in this model: {why}.")
-        if not recipe.data.packing:
+        if not recipe.data.packs:
             worker.warning(f"{chosen.rows.reason} They are padded to the longest of their batch, which is slower.")
+    if chosen.short_adapter and not short_lora.use_in(base):
+        method = METHODS[recipe.lora.method].title
+        chosen = chosen.without("adapter", f"PEFT's own: {method} on this model has no plain LoRA on a plain layer.")
     worker.resolve(speed=chosen.as_dict())
     return chosen
+
+
+def _without_side_by_side(base: PreTrainedModel, chosen: Speed, longest: int) -> str | None:
+    """Give the model the attention that was chosen; or say why it cannot have it."""
+    if chosen.attention.name == documents.CHOICE:
+        return documents.use_in(base, longest)
+    if chosen.side_by_side:
+        try:
+            base.set_attn_implementation(chosen.attention.name)
+        except (ImportError, ValueError) as error:
+            return str(error).split("\n")[0][:200]
+    return None
 
 
 def _settings(session: Session, chosen: Speed) -> SFTConfig:
@@ -216,7 +235,7 @@ def _saving(recipe: Recipe) -> dict[str, Any]:
 def _rows(recipe: Recipe, chosen: Speed) -> dict[str, Any]:
     """The rows are tokens and labels already, and packed already where they are to be."""
     ready = {"dataset_kwargs": {"skip_prepare_dataset": True}}
-    if recipe.data.packing:
+    if recipe.data.packs:
         return ready | {"packing": True, "packing_strategy": "bfd", "max_length": recipe.data.max_length}
     return ready | {"padding_free": chosen.side_by_side, "max_length": None}
 
