@@ -13,10 +13,12 @@ from rich.table import Table
 
 from core import follow, recipe_yaml
 from core.errors import StudioError
+from core.evaluation import start as evaluation
+from core.evaluation.asked import Evaluation
 from core.inference import example
 from core.jobs import ending, launcher, queue
 from core.jobs.folder import Job
-from core.jobs.listing import all_jobs, find_job
+from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
 from core.jobs.status import Status
 from core.recipe import diff
@@ -30,6 +32,11 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="key.path=value
 JobName = Annotated[str, typer.Argument(help="A job's id, or the name of its run (the newest is meant).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
+
+
+def _help(field: str) -> str:
+    """What the field of an evaluation says of itself."""
+    return Evaluation.model_fields[field].description or ""
 
 
 @app.command()
@@ -53,6 +60,23 @@ def resume(
 def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Make tokens and labels of the recipe's data, and count them."""
     _run(recipe, changes, "prepare", detach, as_json)
+
+
+@app.command()
+def evaluate(
+    job: JobName,
+    checkpoint: Annotated[int | None, typer.Option(help=_help("step"))] = None,
+    general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
+    most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
+    task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
+    asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows, "tasks": task}
+    given = {name: value for name, value in asked.items() if value is not None}
+    _watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
 
 @app.command()

@@ -46,11 +46,15 @@ class Voice:
     def __init__(self, model: PreTrainedModel, names: tuple[str, ...]):
         self.names = names
         layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+        self.beside = [module for module in model.modules() if isinstance(module, AuxiliaryTrainingWrapper)]
         self.forwards = [(layer, _forward(layer, names, model.dtype)) for layer in layers]
 
     def speak(self) -> None:
         for layer, forward in self.forwards:
             layer.forward = forward
+        # Tokens and layers that an adapter trained as a whole are nobody's here.
+        for wrapper in self.beside:
+            wrapper.enable_adapters(False)
 
 
 def let_peft_speak(model: PeftModel, name: str) -> None:
@@ -58,6 +62,8 @@ def let_peft_speak(model: PeftModel, name: str) -> None:
     for module in model.modules():
         if isinstance(module, LoraLayer):
             module.__dict__.pop("forward", None)
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            module.enable_adapters(True)
     model.set_adapter(name)
 
 

@@ -33,19 +33,19 @@ KEEP_BLOCKS = (
 QUIET_S = 60
 
 
-def start(recipe: Recipe, kind: str = "train") -> Job:
+def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = None) -> Job:
     """Start a job in the background, or queue it behind another training; its handle.
 
-    The very same recipe that is already under way is not started twice: its job is returned. Raises StudioError and
-    leaves nothing if it cannot start.
+    `beside` are further files of its folder, name -> text, where a recipe does not say all. The very same that is already
+    under way is not started twice: its job is returned. Raises StudioError and leaves nothing if it cannot start.
     """
     recipe = located(recipe)
     check(recipe, kind)
     home.jobs_folder().mkdir(parents=True, exist_ok=True)
     # Two tabs, or a double click: the lock makes the look and the start one act.
     with FileLock(home.start_lock()):
-        same = next((job for job in live_jobs(kind) if job.recipe == recipe), None)
-        return same or _launch(_new_folder(recipe, kind))
+        same = next((job for job in live_jobs(kind) if job.recipe == recipe and _has(job, beside or {})), None)
+        return same or _launch(_new_folder(recipe, kind, beside or {}))
 
 
 def resume(job: Job, step: int | None = None) -> Job:
@@ -96,7 +96,8 @@ def end(job: Job, why: str, keep: bool = True) -> None:
         _wait_for_death(job.worker)
     if not keep:
         shutil.rmtree(job.files.checkpoints, ignore_errors=True)
-        shutil.rmtree(job.files.adapter, ignore_errors=True)
+        for folder in job.files.finals:
+            shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(job.files.scratch, ignore_errors=True)
     if keep and job.checkpoints:
         why += f" The checkpoint of step {job.checkpoints[-1].step:,} is saved."
@@ -146,7 +147,11 @@ def _wait_for_death(worker: process.Birth, longest_s: float = 10) -> None:
         time.sleep(0.05)
 
 
-def _new_folder(recipe: Recipe, kind: str) -> Job:
+def _has(job: Job, beside: dict[str, str]) -> bool:
+    return all((job.folder / name).read_text(encoding="utf-8") == text for name, text in beside.items())
+
+
+def _new_folder(recipe: Recipe, kind: str, beside: dict[str, str]) -> Job:
     """A whole job folder appears at once: it is made aside and renamed."""
     moment = datetime.now()
     slug = "-".join("".join(c if c.isalnum() or c in "-_" else " " for c in recipe.name.lower()).split())
@@ -155,6 +160,8 @@ def _new_folder(recipe: Recipe, kind: str) -> Job:
     files = home.JobFiles(aside)
     try:
         write_whole(files.recipe, to_yaml(recipe))
+        for name, text in beside.items():
+            write_whole(aside / name, text)
         append_line(files.events, {"time": moment.timestamp(), "event": "created", "kind": kind})
         return Job(_claim(aside, f"{moment:%Y%m%d-%H%M%S}-{slug}"))
     finally:

@@ -13,7 +13,7 @@ from core.models.templates import template_text
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.recipe_sections import ModelSection
-from core.training import start
+from core.training import start, trackers
 from core.training.plan import disk_bytes
 from core.where import Place, local_path, place_of
 
@@ -23,17 +23,25 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
-    begin = [JobError(text) for text in start.problems(recipe)]
+    if kind == "evaluate":
+        # The run has its data prepared, and what it began with is in its result.
+        _raise(_problems_of_model(recipe.model))
+        return
+    begin = [JobError(text) for text in [*start.problems(recipe), *trackers.problems(recipe)]]
     _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
     _check_disk(disk_bytes(recipe) if kind == "train" else 0)
 
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
+    if job.kind == "evaluate":
+        check(job.recipe, job.kind)
+        return
     key = job.prepared_key
     prepared = bool(key) and home.prepared_files(key).report.exists()
     data = [] if prepared else _problems_of_data(job.recipe.data.sources)
-    _raise([*_problems_of_model(job.recipe.model), *data])
+    reports = [JobError(text) for text in trackers.problems(job.recipe)]
+    _raise([*_problems_of_model(job.recipe.model), *data, *reports])
     saved = sum(checkpoint.size_bytes for checkpoint in job.checkpoints)
     _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind == "train" else 0)
 

@@ -34,15 +34,20 @@ def applies_to(base: Any) -> bool:
     return hasattr(base, "model") and type(getattr(base, "lm_head", None)) is nn.Linear and not changed
 
 
-def loss_at_labels(base: Any, inputs: dict[str, Any], items: torch.Tensor | int | None) -> torch.Tensor:
-    """Mean cross entropy over the labelled positions of a batch; `items` of them make up the whole step."""
+def loss_at_labels(
+    base: Any, inputs: dict[str, Any], items: torch.Tensor | int | None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Mean cross entropy over the labelled positions of a batch; `items` of them make up the whole step.
+
+    `smoothing` is the share of each label that is spread over the vocabulary.
+    """
     seen = {name: inputs[name] for name in SEEN if name in inputs}
     hidden = base.model(**seen, use_cache=False).last_hidden_state  # (batch, seq, hidden)
     following = inputs["labels"][:, 1:]
     learned = following != IGNORED
     head = base.lm_head
     found = CrossEntropy.apply(
-        hidden[:, :-1][learned], head.weight, head.bias, following[learned], torch.is_grad_enabled()
+        hidden[:, :-1][learned], head.weight, head.bias, following[learned], torch.is_grad_enabled(), smoothing
     )
     return found / (items if items is not None else learned.sum().clamp(min=1))
 
@@ -58,6 +63,7 @@ class CrossEntropy(torch.autograd.Function):
         bias: torch.Tensor | None,
         targets: torch.Tensor,  # (labels,)
         learns: bool,
+        smoothing: float,
     ) -> torch.Tensor:
         wanted = [learns and needed for needed in ctx.needs_input_grad[:3]]
         sources = (hidden, weight, bias)
@@ -65,7 +71,7 @@ class CrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, len(targets), AT_ONCE):
             part = slice(begin, begin + AT_ONCE)
-            loss, slope = _of_part(hidden[part], weight, bias, targets[part])
+            loss, slope = _of_part(hidden[part], weight, bias, targets[part], smoothing)
             total += loss
             if any(wanted):
                 _add_gradients(grads, slope.to(weight.dtype), hidden[part], weight, part)
@@ -74,22 +80,25 @@ class CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return *(None if found is None else found * grad.to(found.dtype) for found in ctx.grads), None, None
+        return *(None if found is None else found * grad.to(found.dtype) for found in ctx.grads), None, None, None
 
 
 def _of_part(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, smoothing: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of some positions, and its slope at their logits, (positions, vocabulary): softmax less the target."""
     logits = nn.functional.linear(hidden, weight, bias).float()
     # In place from here on: each further copy would be as large as the logits.
     right = logits.gather(1, targets[:, None])
+    wanted = right if not smoothing else (1 - smoothing) * right + smoothing * logits.mean(1, keepdim=True)
     highest = logits.amax(1, keepdim=True)
     slope = logits.sub_(highest).exp_()
     total = slope.sum(1, keepdim=True)
-    loss = (total.log() + highest - right).sum()
+    loss = (total.log() + highest - wanted).sum()
     slope.div_(total)
-    slope.scatter_add_(1, targets[:, None], torch.full_like(right, -1.0))
+    slope.scatter_add_(1, targets[:, None], torch.full_like(right, smoothing - 1.0))
+    if smoothing:
+        slope.sub_(smoothing / slope.shape[1])
     return loss, slope
 
 

@@ -71,10 +71,12 @@ def eval_every(recipe: Recipe, steps: int) -> int:
 
 
 def trainable_parameters(recipe: Recipe) -> int | None:
-    """LoRA weights: rank * (inputs + outputs) per target (arXiv:2106.09685); None for a model of unknown shape."""
+    """LoRA weights: rank * (inputs + outputs) per target (arXiv:2106.09685), or all; None for a model of unknown shape."""
     model, lora = catalog.model(recipe.model.source), recipe.lora
     if model is None:
         return None
+    if METHODS[lora.method].whole:
+        return model.parameters
     names = TARGETS[lora.targets] if isinstance(lora.targets, str) else lora.targets
     magnitudes = METHODS[lora.method].config.get("use_dora", False)
     last = model.layers - 1 if lora.last_layer is None else lora.last_layer
@@ -83,7 +85,7 @@ def trainable_parameters(recipe: Recipe) -> int | None:
         for projection, (inputs, outputs) in model.projections.items():
             module = f"model.layers.{layer}.{'self_attn' if projection in ATTENTION else 'mlp'}.{projection}"
             if any(module.endswith(f".{name}") for name in names):
-                total += rank_of(lora, module) * (inputs + outputs) + (outputs if magnitudes else 0)
+                total += rank_of(lora, module) * (inputs + outputs) + (outputs if magnitudes or lora.bias else 0)
     return total
 
 
@@ -94,16 +96,27 @@ def rank_of(lora: LoraSection, module: str) -> int:
 
 
 def checkpoint_bytes(recipe: Recipe, trainable: int | None = None) -> int:
-    """One checkpoint on disk; for a model of unknown shape, an adapter of ten million weights is assumed."""
-    weights = trainable or trainable_parameters(recipe) or 10_000_000
+    """One checkpoint on disk, with AdamW's two moments; guessed for a model of unknown shape."""
+    weights = trainable or trainable_parameters(recipe) or _whole_weights(recipe)
     # PiSSA saves what the adapter is and what it began as; its optimiser has two moments of the first only.
     copies = 2 if METHODS[recipe.lora.method].begins == "pissa" else 1
     return weights * (4 * copies + 8) + CHECKPOINT_EXTRA_BYTES
 
 
+def _whole_weights(recipe: Recipe) -> int:
+    """Weights of the whole model, where that is what is trained; of an adapter whose shape is not known, ten million."""
+    if not METHODS[recipe.lora.method].whole:
+        return 10_000_000
+    return (model_bytes(recipe.model.source) or 1_000_000_000) // 2
+
+
 def disk_bytes(recipe: Recipe) -> int:
-    """Disk that a run will take: the newest checkpoints, the best one, and the next, which is there for a moment."""
-    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 2)
+    """Disk that a run will take: the newest checkpoints, the best one, and the next, which is there for a moment.
+
+    A model that was trained as a whole is written once more at the end, in 16 bits.
+    """
+    final = 2 * _whole_weights(recipe) if METHODS[recipe.lora.method].whole else 0
+    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 2) + final
 
 
 def model_bytes(source: str, bits: int = 16) -> int | None:

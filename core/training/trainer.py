@@ -9,16 +9,17 @@ import torch
 from peft.optimizers import create_loraplus_optimizer
 from torch import distributed
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LabelSmoother
 from trl import SFTConfig, SFTTrainer
 
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, documents, schedules, short_lora
+from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.methods import METHODS
-from core.training.model import make_portable
+from core.training.model import base_of, make_portable
 from core.training.plan import eval_every
 from core.training.session import Session
 from core.training.speed import Speed, choose
@@ -46,8 +47,12 @@ class Trainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        # Only what is trained on is smoothed: held-out losses stay comparable.
+        smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
         if self.speed.at_labels and not return_outputs:
-            return cpu_loss.loss_at_labels(model.get_base_model(), inputs, num_items_in_batch)
+            return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
+        # Not through the trainer's settings: there it would smooth the held-out loss too.
+        self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
@@ -60,13 +65,21 @@ class Trainer(SFTTrainer):
         return 0
 
     def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
+        """The held-out loss, also of each data set; told to the callbacks as transformers' own would be."""
         try:
             # A measurement draws no random number from the training: cut short or not, the next step is the same.
             with torch.random.fork_rng():
-                return super().evaluate(*args, **named)
+                loss, of_each = held_out.measure(self, self._after_a_batch)
         except EvaluationCut:
             Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
             return {}
+        self.log({"eval_loss": loss})
+        measured = {"eval_loss": loss, "sources": of_each}
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
+        return measured
+
+    def _after_a_batch(self) -> None:
+        self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The recipe's optimiser; for LoRA+ with its groups, of which the second matrices learn faster."""
@@ -89,9 +102,9 @@ class Trainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
-        if self.reporter.not_finite_since is None and not _finite(model):
-            self.reporter.not_finite_since = self.state.global_step
-        if self.reporter.not_finite_since is not None:
+        if not _finite(model):
+            self.reporter.divergence.broken(self.state.global_step)
+        if self.reporter.divergence.without_a_number:
             return
         job, step = self.session.job, self.state.global_step
         written = Path(self.args.output_dir) / f"checkpoint-{step}"
@@ -124,7 +137,7 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     callbacks = [reporter, judge, Stopper(session.stop_asked)]
     if recipe.checkpoints.every_minutes:
         callbacks.append(MinuteSaver(recipe.checkpoints.every_minutes))
-    chosen = _speed(session, model.get_base_model())
+    chosen = _speed(session, base_of(model))
     trainer = Trainer(
         model=model,
         args=_settings(session, chosen),
@@ -199,7 +212,7 @@ def _settings(session: Session, chosen: Speed) -> SFTConfig:
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to=[],
+        **trackers.settings(session.job),
         **_evaluation(session),
         **_saving(recipe),
         **_rows(recipe, chosen),
