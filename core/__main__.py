@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core import follow, recipe_yaml
+from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
@@ -22,6 +22,7 @@ from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
 from core.jobs.status import Status
 from core.recipe import diff
+from core.training.probe_recipe import probe_recipe
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is_help=True)
@@ -60,6 +61,20 @@ def resume(
 def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Make tokens and labels of the recipe's data, and count them."""
     _run(recipe, changes, "prepare", detach, as_json)
+
+
+@app.command()
+def probe(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
+    """Train a few steps to measure memory and speed; the plan of such recipes is right from then on."""
+    short = probe_recipe(recipe_yaml.load(recipe, changes))
+    _watch(launcher.start(short, "probe"), detach, as_json)
+
+
+@app.command()
+def plan(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = False) -> None:
+    """What a training will take: memory, time, disk. Nothing is started."""
+    found = said_plan.figures(recipe_yaml.load(recipe, changes))
+    print(json.dumps(found) if as_json else said_plan.page(found))
 
 
 @app.command()
