@@ -241,6 +241,7 @@ def compare(cut: str, steps: int, rounds: int) -> dict[str, list[dict[str, Any]]
     for _ in range(rounds):
         for way in WAYS:
             found[way].append(in_a_process(way, cut, steps))
+            print(f"  {way} {cut}: {found[way][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
     tokens = sum(found["plain"][0]["tokens"][1:])
     for run in (run for runs in found.values() for run in runs):
         run["tokens_per_s"] = tokens / run["seconds"]

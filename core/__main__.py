@@ -15,6 +15,7 @@ from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
+from core.inference import example
 from core.jobs import ending, launcher, queue
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job, find_run
@@ -194,6 +195,18 @@ def chat(
         talk.side_by_side([chosen, *others], prompt, temperature, max_tokens)
     else:
         talk.talk(chosen, prompt, temperature, max_tokens)
+
+
+@app.command()
+def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0) -> None:
+    """Let other tools talk to the models here, by OpenAI's protocol, until Ctrl-C. Only this machine can reach it."""
+    from core.inference.server import serve as run
+
+    run(port, _say_how_to_ask)
+
+
+def _say_how_to_ask(url: str, key: str) -> None:
+    print(f"Address  {url}\nKey      {key}\n\n{example.curl(url, key, 'starter')}\n", flush=True)
 
 
 @recipe_app.command("check")

@@ -262,7 +262,8 @@ class TrainingSection(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         title="Precision",
-        description="`auto` takes what the device does well: bf16 on newer GPUs, fp16 on a T4, fp32 on a CPU.",
+        description="`auto` takes what the device does well: bf16 on newer GPUs, fp16 on a T4, fp32 on a CPU, multiplied in bf16 "
+        "where it has instructions for that. `fp32` multiplies in full as well: slower, for comparisons.",
     )
     activation_checkpointing: AutoOnOff = Field(
         "auto",

@@ -215,7 +215,7 @@ def memory(recipe: Recipe) -> None:
     limit = f"max {training.max_steps:,} steps" if training.max_steps else "no step limit"
     packed = f"packing {AUTOMATIC[recipe.data.packing].lower()}"
     with _folded("memory", "Memory and length", f"activation checkpointing {again} · {packed} · {limit}"):
-        one, two, three, four = st.columns([1.5, 1.5, 1, 1], gap="medium")
+        one, two, three, four = st.columns([1.7, 1.7, 1, 1], gap="small")
         with one:
             recipe_form.choice("training.activation_checkpointing", AUTOMATIC)
         with two:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from core import home
+from core import follow, home
 from core.data.report import source_names
 from core.data.starter import generate
-from core.errors import DataError, JobError
+from core.errors import DataError, JobError, ModelError
 from core.evaluation import run as evaluation
 from core.evaluation import start, tasks
 from core.evaluation.asked import EVERYDAY, Evaluation, asked_of, evaluations_of, to_yaml
@@ -150,6 +150,16 @@ def test_a_run_is_compared_with_its_base(toy, trained):
 
 
 @pytest.mark.process
+def test_too_little_memory_is_said_in_words(trained, monkeypatch):
+    def full(*asked):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(evaluation, "row_losses", full)
+    with pytest.raises(ModelError, match="The memory of CPU is too small to compare toy with its base"):
+        evaluate(trained)
+
+
+@pytest.mark.process
 def test_prompts_of_ones_own_and_a_checkpoint(trained):
     job = evaluate(trained, prompts=["Hi", "Bye"], step=4, longest_answer=4, most_rows=8)
     findings = read(job.files)
@@ -213,6 +223,7 @@ def test_an_evaluation_is_a_job_of_its_own(trained):
     assert asked_of(job).run == trained.id
     assert launcher.wait(job, 120) == "finished"
     assert job.kind == "evaluate"
+    assert follow.details(job)["findings"]["sets"][0]["rows"] == read(job.files).held_out.rows
     assert read(job.files).held_out.verdict == "better"
 
 
@@ -228,3 +239,16 @@ def test_the_scores_of_a_known_test_are_read_as_the_harness_writes_them():
     tuned = {"t": tasks._score({"alias": "t", "acc,none": 0.5, "acc_stderr,none": "N/A"})}
     assert tasks.compared(base, tuned) == [TaskScore("t", "acc", 0.25, 0.01, 0.5, None)]
     assert tasks._score({"alias": "t"}) == ("no known measure", None, None)
+
+
+@pytest.mark.process
+def test_two_processes_measure_what_one_measures(toy):
+    """Nine rows, so that one of them has a batch more."""
+    data = {"sources": [{"source": "starter", "limit": 30}], "eval_fraction": 0.3}
+    recipe = toy_recipe(toy, data=data, training={"max_steps": 2, "eval_every": 1, "accumulation": 1})
+    alone = train(new_folder(recipe))
+    two = recipe.model_copy(update={"launcher": recipe.launcher.model_copy(update={"processes": 2})})
+    job = launcher.start(two)
+    assert launcher.wait(job, 200) == "finished", job.result
+    assert job.metrics.held_out_at.keys() == {0, 1, 2}
+    assert job.metrics.held_out_at[0] == pytest.approx(alone.metrics.held_out_at[0], rel=1e-4)

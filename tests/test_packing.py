@@ -1,7 +1,7 @@
 """Conversations in one row, packed or side by side, learn what they would learn alone: same loss, same gradient (fp32)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -16,13 +16,15 @@ from core.data.tokens import IGNORED
 from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.load import Found, load_base, load_tokenizer
+from core.recipe import parse
 from core.training import cpu_loss, documents, packing
 from core.training.device import Device
 from core.training.micro_batch import MicroBatch
 from core.training.model import with_adapter
 from core.training.resume import Point
 from core.training.session import Session, rows_of
-from core.training.trainer import Trainer, build
+from core.training.speed import Choice, Place, choose
+from core.training.trainer import Trainer, _without_side_by_side, build
 from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
@@ -294,6 +296,15 @@ def test_attention_by_conversation_is_that_of_pytorch_in_whatever_blocks(monkeyp
         torch.autograd.grad(found, (q, k, v), slope), torch.autograd.grad(expected, (q, k, v), slope), strict=True
     ):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_an_attention_that_is_not_there_is_said():
+    """FlashAttention, on a machine without."""
+    base = tiny("llama", torch.float32, **HEADS)
+    chosen = choose(parse({}), Place("cpu"))
+    flash = replace(chosen, attention=Choice("flash_attention_2", "A test."))
+    assert "FlashAttention" in _without_side_by_side(base, flash, MAX_LENGTH)
+    assert base.config._attn_implementation == "sdpa"
 
 
 def test_a_window_that_no_conversation_exceeds_changes_nothing():

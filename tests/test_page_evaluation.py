@@ -129,3 +129,16 @@ def test_a_damaged_evaluation_does_not_hide_the_run(run: Job) -> None:
     job.files.evaluation.write_text(json.dumps({"sets": 3}))
     Worker(job).finish("finished", "done")
     assert "Did it help?" in text_of(runs(run))
+    job.files.evaluation_asked.write_text("run: [")
+    assert "Did it help?" in text_of(runs(run))
+    assert evaluations_of(run) == []
+
+
+def test_an_evaluation_goes_with_its_run(run: Job) -> None:
+    job = evaluation_of(run)
+    Worker(job).finish("failed", "The data is not what it was.")
+    app = runs(run)
+    assert "1 evaluation" in text_of(app)
+    click(app, "delete:yes")
+    assert not run.folder.exists()
+    assert not job.folder.exists()

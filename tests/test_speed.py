@@ -52,6 +52,7 @@ def test_what_is_installed_is_used_where_it_is_supported(installed):
     assert flash.items() <= names(A100).items()
     assert {"rows": "padded", "attention": "sdpa", "kernels": "liger"}.items() <= names(T4).items()
     assert names(FAST_CPU)["kernels"] == "torch"
+    assert names(A100, precision="fp32")["attention"] == "sdpa"
 
 
 def test_without_packing_rows_are_padded_wherever(installed):

@@ -16,9 +16,10 @@ from tests.toy_training import new_folder, train
 pytestmark = pytest.mark.model
 
 SMALL = {
-    "data.sources": [{"source": "starter", "limit": 40}],
+    "data.sources": [{"source": "starter", "limit": 24}],
     "data.eval_fraction": 0.1,
-    "data.max_length": 96,
+    "data.max_length": 64,
+    "training.accumulation": 1,
     "training.max_steps": 1,
 }
 

@@ -61,8 +61,13 @@ def to_yaml(asked: Evaluation) -> str:
 
 
 def asked_of(job: Job) -> Evaluation:
-    """What an evaluate job was asked."""
-    return Evaluation.model_validate(yaml.safe_load(job.files.evaluation_asked.read_text(encoding="utf-8")))
+    """What an evaluate job was asked; raises JobError where its file was broken."""
+    try:
+        return Evaluation.model_validate(yaml.safe_load(job.files.evaluation_asked.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise JobError(
+            f"The evaluation {job.id} is damaged: its {job.files.evaluation_asked.name} cannot be read."
+        ) from error
 
 
 def run_of(asked: Evaluation) -> Job:
@@ -84,4 +89,11 @@ def folder_of(run: Job, step: int | None) -> Path:
 
 def evaluations_of(run: Job) -> list[Job]:
     """The evaluations of a run, newest first."""
-    return [job for job in all_jobs("evaluate") if not job.damage and asked_of(job).run == run.id]
+    return [job for job in all_jobs("evaluate") if not job.damage and _is_about(job, run)]
+
+
+def _is_about(job: Job, run: Job) -> bool:
+    try:
+        return asked_of(job).run == run.id
+    except JobError:
+        return False

@@ -1,7 +1,7 @@
 """Base against tuned on the same rows: loss, perplexity, and how sure the difference is. Paired bootstrap, no torch."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,6 @@ class Compared:
         if self.difference.high < 0:
             return "better"
         return "worse" if self.difference.low > 0 else "no difference"
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def compared(name: str, base: np.ndarray, tuned: np.ndarray, general: bool = False) -> Compared:

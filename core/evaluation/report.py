@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from core.evaluation.compare import LEAST_ROWS, Compared, from_dict
 from core.files import read_json, write_whole
@@ -55,6 +56,10 @@ class Findings:
         )
         return held_out + ([_forgotten(self.general)] if self.general else [])
 
+    def as_dict(self) -> dict[str, Any]:
+        """`sets`, `answers` and `tasks` in plain values."""
+        return asdict(self)
+
     def csv(self) -> str:
         """The answers as a table for any other program."""
         text = io.StringIO()
@@ -65,12 +70,7 @@ class Findings:
 
 
 def write(files: JobFiles, findings: Findings) -> None:
-    values = {
-        "sets": [found.as_dict() for found in findings.sets],
-        "answers": [asdict(answer) for answer in findings.answers],
-        "tasks": [asdict(task) for task in findings.tasks],
-    }
-    write_whole(files.evaluation, json.dumps(values, indent=1, ensure_ascii=False))
+    write_whole(files.evaluation, json.dumps(findings.as_dict(), indent=1, ensure_ascii=False))
 
 
 def read(files: JobFiles) -> Findings | None:

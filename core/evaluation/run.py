@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from core import home
 from core.data.prepare import find_model, prepare
 from core.data.preview import Prepared
-from core.errors import DataError
+from core.errors import DataError, ModelError
 from core.evaluation import contenders, prompts, report, sets, tasks
 from core.evaluation.answers import answers
 from core.evaluation.asked import Evaluation, asked_of, folder_of, run_of
@@ -22,6 +22,7 @@ from core.jobs.worker import Worker
 from core.models.load import Found, load_tokenizer
 from core.training import resume
 from core.training.device import choose_device, set_up
+from core.training.memory import is_too_small
 from core.training.model import base_of
 
 ROWS_AT_ONCE = 8
@@ -36,7 +37,15 @@ def run(worker: Worker) -> None:
     found = find_model(worker, resume.model_revision(tried))
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
     trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried))
-    base, tuned = contenders.each(recipe, found, folder_of(tried, asked.step), device, trial.of)
+    try:
+        base, tuned = contenders.each(recipe, found, folder_of(tried, asked.step), device, trial.of)
+    except RuntimeError as error:
+        if not is_too_small(error):
+            raise
+        raise ModelError(
+            f"The memory of {device.name} is too small to compare {tried.name} with its base. Close what else uses it, or ask "
+            "for shorter answers."
+        ) from None
     findings = trial.findings(base, tuned)
     report.write(worker.files, findings)
     worker.finish("finished", " ".join(findings.sentences()))

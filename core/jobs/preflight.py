@@ -5,6 +5,7 @@ from pathlib import Path
 from core import home
 from core.data.formats.misfit import template_problem
 from core.data.local_files import local_files
+from core.data.named_file import named_file
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
@@ -98,7 +99,16 @@ def _problems_of_data(sources: list[Source]) -> list[StudioError]:
 
 def _source_problems(asked: Source) -> list[str]:
     unfit = template_problem(asked)
-    return _place_problems(asked.source) + ([unfit] if unfit else [])
+    return _place_problems(asked.source) + _named_problems(asked) + ([unfit] if unfit else [])
+
+
+def _named_problems(asked: Source) -> list[str]:
+    try:
+        if asked.file:
+            named_file(asked)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _place_problems(source: str) -> list[str]:

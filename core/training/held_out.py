@@ -22,7 +22,8 @@ def measure(trainer: "Trainer", after_batch: Callable[[], None]) -> tuple[float,
     """The mean loss over all supervised tokens, and that of each data set by its name."""
     session, model = trainer.session, trainer.accelerator.unwrap_model(trainer.model)
     model.eval()
-    with trainer.compute_loss_context_manager():
+    # The number format of the training: the model is asked past the call that would set it.
+    with trainer.accelerator.autocast():
         sums = _sums(trainer, model, after_batch)
     model.train()
     names = session.source_names

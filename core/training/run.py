@@ -1,5 +1,6 @@
 """The train job: find where to begin, train there, go on with less memory if it has to, write the result."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.data.prepare import find_model
 from core.errors import ModelError
+from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
 from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
+from core.training.held_out_events import ALL, before_and_after
 from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
 from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
@@ -154,4 +157,13 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
     if best:
         loss = job.metrics.held_out_at[best.step]
         said.append(f"The result is that of step {best.step:,}, the best by held-out loss ({loss:.3f}).")
-    worker.finish("finished", " ".join(said), step=step)
+    worker.finish("finished", " ".join([*said, *_measured(job)]), step=step)
+
+
+def _measured(job: Job) -> list[str]:
+    """How the held-out loss went from the base to the result."""
+    before, after = before_and_after(job).get(ALL, (None, None))
+    if before is None:
+        return []
+    perplexities = f"perplexity {math.exp(min(before, 99)):,.2f} to {math.exp(min(after, 99)):,.2f}"
+    return [f"The held-out loss went from {before:.3f} to {after:.3f} ({perplexities})."]

@@ -102,9 +102,10 @@ def _attention(recipe: Recipe, place: Place) -> Choice:
         return Choice("sdpa", "PyTorch's own: with data.packing off, rows are padded.")
     if place.kind == "cpu":
         return Choice("by conversation", "On a CPU each conversation attends by itself, the same products and no mask.")
-    if place.kind == "cuda" and (place.capability or (0, 0)) >= AMPERE and find_spec("flash_attn"):
+    able = place.kind == "cuda" and (place.capability or (0, 0)) >= AMPERE and recipe.training.precision != "fp32"
+    if able and find_spec("flash_attn"):
         return Choice("flash_attention_2", "It is installed, and the GPU supports it.")
-    return Choice("sdpa", "PyTorch's own: FlashAttention 2 is not installed, or not for this device.")
+    return Choice("sdpa", "PyTorch's own: FlashAttention 2 is not installed, or not for this device and precision.")
 
 
 def _rows(attention: Choice) -> Choice:

@@ -164,7 +164,7 @@ def _speed(session: Session, base: PreTrainedModel) -> Speed:
     chosen = choose(recipe, device.place(int(os.environ.get("WORLD_SIZE", "1"))))
     if chosen.at_labels and not cpu_loss.applies_to(base):
         chosen = chosen.without("loss", "The model changes its logits after the output layer.")
-    if chosen.attention.name == documents.CHOICE and (why := documents.use_in(base, recipe.data.max_length)):
+    if why := _without_side_by_side(base, chosen, recipe.data.max_length):
         chosen = chosen.without("rows", f"Conversations cannot lie side by side in this model: {why}.")
         if not recipe.data.packs:
             worker.warning(f"{chosen.rows.reason} They are padded to the longest of their batch, which is slower.")
@@ -173,6 +173,18 @@ def _speed(session: Session, base: PreTrainedModel) -> Speed:
         chosen = chosen.without("adapter", f"PEFT's own: {method} on this model has no plain LoRA on a plain layer.")
     worker.resolve(speed=chosen.as_dict())
     return chosen
+
+
+def _without_side_by_side(base: PreTrainedModel, chosen: Speed, longest: int) -> str | None:
+    """Give the model the attention that was chosen; or say why it cannot have it."""
+    if chosen.attention.name == documents.CHOICE:
+        return documents.use_in(base, longest)
+    if chosen.side_by_side:
+        try:
+            base.set_attn_implementation(chosen.attention.name)
+        except (ImportError, ValueError) as error:
+            return str(error).split("\n")[0][:200]
+    return None
 
 
 def _settings(session: Session, chosen: Speed) -> SFTConfig:
