@@ -27,7 +27,7 @@ pytestmark = [
 def app(studio_home, tmp_path):
     """A studio whose draft has a toy model, so that a probe takes seconds."""
     toy = make_toy_model(tmp_path / "toy")
-    data = {"sources": [{"source": "starter", "limit": 40}], "max_length": 512}
+    data = {"sources": [{"source": "starter", "limit": 40}], "max_length": 512, "eval_fraction": 0}
     training = {"batch": 64, "accumulation": 1, "max_steps": 3}
     write_whole(
         home.draft_file(),

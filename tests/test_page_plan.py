@@ -1,10 +1,12 @@
 """The plan on the LoRA page, in a process that cannot import torch: it moves, says where it comes from, and can be measured."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
-from core import home
+from core import home, said_plan
 from core.files import append_line, write_whole
 from core.hardware import Machine, machine
 from core.jobs import launcher
@@ -161,3 +163,23 @@ def test_what_a_training_holds_will_be_free(never_started, laptop):
 def test_measurements_of_a_broken_file_change_nothing(laptop):
     write_whole(home.measured_file(), json.dumps({"device": "CPU, 2 cores", "recipe": None}) + "\n{")
     assert "Computed" in text_of(opened("lora"))
+
+
+def test_the_command_line_says_the_same_plan(laptop, monkeypatch):
+    monkeypatch.setattr("core.said_plan.machine", lambda folder: laptop)
+    recipe = edit({"training.batch": 64})
+    said, found = said_plan.figures(recipe), forecast(recipe, laptop)
+    assert said["memory_bytes"] == sum(said["memory_parts"].values()) == found.memory.peak_bytes
+    assert said["fit"] == "too big" and said["fix"]["training.batch"] < 64
+    assert json.loads(json.dumps(said)) == said
+    page = said_plan.page(said)
+    assert "too big (computed, about)" in page and "Fits with     training.batch=" in page and "not known yet" in page
+
+
+def test_the_command_line_prints_a_plan(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("training: {batch: 2}\n")
+    printed = subprocess.run(
+        [sys.executable, "-m", "core", "plan", str(file), "--json"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(printed.stdout)["trainable"] == 4_884_480
