@@ -102,7 +102,7 @@ def long_rows() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             for number in range(64):
-                ask = " ".join(f"question {number} word {word}" for word in range(40))
+                ask = " ".join(f"question {number} word {word}" for word in range(8))
                 answer = " ".join(f"answer {number} word {word}" for word in range(1500))
                 file.write(json.dumps({"question": ask, "answer": answer}) + "\n")
     return path

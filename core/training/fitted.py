@@ -20,7 +20,7 @@ MOMENTARY_WIDTHS = 4
 FREED_AND_LOST = 0.55
 
 # Multiplications and additions a second in matrix products, where none were measured on the machine; with bf16 and without.
-CPU_CORE_FLOPS = {True: 140e9, False: 50e9}
+CPU_CORE_FLOPS = {True: 190e9, False: 50e9}
 GPU_FLOPS: dict[tuple[int, int], float] = {(7, 5): 22e12, (8, 0): 130e12, (8, 6): 45e12, (8, 9): 80e12, (9, 0): 300e12}
 OTHER_FLOPS = 5e12
 # Bytes a second that go through memory, where none were measured.
