@@ -9,6 +9,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from core.evaluation.report import read as read_findings
 from core.jobs import ending, queue
 from core.jobs.folder import Job
 from core.jobs.status import Status
@@ -35,19 +36,31 @@ def summary(job: Job) -> dict[str, Any]:
 
 def details(job: Job) -> dict[str, Any]:
     """Everything about a job in plain values."""
-    return summary(job) | {
-        "folder": str(job.folder),
-        "why": ending.why(job) or None,
-        "recipe": None if job.damage else job.recipe.model_dump(mode="json"),
-        "resolved": job.resolved,
-        "broken_checkpoints": [{"step": broken.step, "why": broken.why} for broken in job.broken_checkpoints],
-        "checkpoints": [{"step": c.step, "size_bytes": c.size_bytes, "folder": str(c.folder)} for c in job.checkpoints],
-        "losses": list(zip(map(int, job.metrics["step"]), map(_finite, job.metrics["loss"]), strict=True)),
-        "held_out_losses": [
-            (int(step), _finite(loss))
-            for step, loss in zip(job.metrics.held_out_step, job.metrics.held_out_loss, strict=True)
-        ],
-    }
+    return (
+        summary(job)
+        | {
+            "folder": str(job.folder),
+            "why": ending.why(job) or None,
+            "recipe": None if job.damage else job.recipe.model_dump(mode="json"),
+            "resolved": job.resolved,
+            "broken_checkpoints": [{"step": broken.step, "why": broken.why} for broken in job.broken_checkpoints],
+            "checkpoints": [
+                {"step": c.step, "size_bytes": c.size_bytes, "folder": str(c.folder)} for c in job.checkpoints
+            ],
+            "losses": list(zip(map(int, job.metrics["step"]), map(_finite, job.metrics["loss"]), strict=True)),
+            "held_out_losses": [
+                (int(step), _finite(loss))
+                for step, loss in zip(job.metrics.held_out_step, job.metrics.held_out_loss, strict=True)
+            ],
+        }
+        | _findings(job)
+    )
+
+
+def _findings(job: Job) -> dict[str, Any]:
+    """What an evaluation found, where the job is one."""
+    found = read_findings(job.files) if job.kind == "evaluate" else None
+    return {"findings": found.as_dict()} if found else {}
 
 
 def page(job: Job) -> str:

@@ -47,6 +47,7 @@ class Machine:
     disk_free_bytes: int
     gpus: tuple[Gpu, ...] = ()
     apple_gpu: bool = False
+    cpu_bf16: bool = False
 
     @property
     def device(self) -> Device:
@@ -73,14 +74,18 @@ class Machine:
     @property
     def precision(self) -> Precision:
         """What `precision: auto` means here."""
-        return precision(self.device, self.gpus[0].capability if self.gpus else None, self.device_name)
+        return precision(self.device, self.gpus[0].capability if self.gpus else None, self.device_name, self.cpu_bf16)
 
 
-def precision(device: Device, capability: tuple[int, int] | None = None, name: str = "GPU") -> Precision:
+def precision(
+    device: Device, capability: tuple[int, int] | None = None, name: str = "GPU", cpu_bf16: bool = False
+) -> Precision:
     """The format for a device; bf16 needs compute capability 8.0 (CUDA C++ Programming Guide, arithmetic instructions).
 
     Raises ValueError for "cuda" without a capability.
     """
+    if device == "cpu" and cpu_bf16:
+        return Precision("fp32", "Training runs on the CPU, so fp32, multiplied in bf16, for which it has instructions")
     if device == "cpu":
         return Precision("fp32", "Training runs on the CPU, so fp32")
     if device == "mps":
@@ -104,8 +109,17 @@ def machine(folder: Path, root: Path = Path("/")) -> Machine:
         disk_bytes=disk.total,
         disk_free_bytes=disk.free,
         gpus=_gpus(),
+        cpu_bf16=cpu_has_bf16(root),
         apple_gpu=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
     )
+
+
+def cpu_has_bf16(root: Path = Path("/")) -> bool:
+    """Whether this CPU multiplies in bf16 (AVX-512 BF16 or AMX); without, it would only be imitated, and slower."""
+    facts = root / "proc/cpuinfo"
+    text = facts.read_text() if facts.exists() else ""
+    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
 def memory_use_of(pid: int) -> int:

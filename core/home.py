@@ -8,6 +8,7 @@ from pathlib import Path
 from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
+EVALUATION_ASKED = "evaluation.yaml"
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
 SOURCE_FOLDERS = ("uploads", "feedback")
@@ -35,6 +36,16 @@ def queue_file() -> Path:
 def device_lock(device: str) -> Path:
     """Held by the training that uses a device, such as `cpu` or `gpu-0`."""
     return jobs_folder() / f".device-{device}.lock"
+
+
+def measured_file() -> Path:
+    """What probes and runs have measured on this machine, a line each."""
+    return home() / "measured.jsonl"
+
+
+def paces_file() -> Path:
+    """How fast the devices of this machine multiply."""
+    return home() / "paces.json"
 
 
 def uploads_folder() -> Path:
@@ -159,6 +170,16 @@ class JobFiles:
         return self.folder / "about.json"
 
     @cached_property
+    def evaluation_asked(self) -> Path:
+        """What an evaluate job was asked, beside the recipe of the run it is about."""
+        return self.folder / EVALUATION_ASKED
+
+    @cached_property
+    def evaluation(self) -> Path:
+        """What an evaluate job found."""
+        return self.folder / "findings.json"
+
+    @cached_property
     def ballast(self) -> Path:
         """A little room kept for the last words on a full disk."""
         return self.folder / ".ballast"
@@ -178,9 +199,24 @@ class JobFiles:
         return self.folder / "adapter"
 
     @cached_property
-    def adapter_aside(self) -> Path:
-        """Where the final adapter is written before it is renamed."""
-        return self.scratch / "adapter"
+    def model(self) -> Path:
+        """The final model with its card, where the whole model was trained."""
+        return self.folder / "model"
+
+    @cached_property
+    def finals(self) -> tuple[Path, Path]:
+        """Where the result of a training lies: one of the two."""
+        return self.adapter, self.model
+
+    @cached_property
+    def final_aside(self) -> Path:
+        """Where the result is written before it is renamed."""
+        return self.scratch / "final"
+
+    @cached_property
+    def tensorboard(self) -> Path:
+        """What TensorBoard shows of the run, where the recipe names it."""
+        return self.folder / "tensorboard"
 
     @cached_property
     def scratch(self) -> Path:

@@ -67,9 +67,15 @@ class Recipe(Section):
         lora, method = self.lora, METHODS[self.lora.method]
         if self.model.start_from and method.no_start_from:
             yield (
-                f"lora.method: {lora.method} cannot go on from model.start_from, for {method.no_start_from}; choose lora, or "
+                f"lora.method: {lora.method} cannot go on from model.start_from, for {method.no_start_from}. Choose lora, or "
                 "leave start_from empty."
             )
+        if method.whole:
+            yield from (f"lora.{key}: full fine-tuning trains every weight, so leave it out." for key in lora.partial())
+        if lora.bias and method.no_bias:
+            yield f"lora.bias: {lora.method} cannot have one, for {method.no_bias}. Turn it off, or choose lora."
+        if lora.template_tokens and method.no_tokens:
+            yield f"lora.template_tokens: {lora.method} cannot train them, for {method.no_tokens}. Turn it off, or choose lora."
         if lora.targets == []:
             yield "lora.targets: the list is empty; name modules such as q_proj, or write all-linear."
         if lora.last_layer is not None and (lora.first_layer or 0) > lora.last_layer:

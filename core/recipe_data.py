@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.data.formats.table import FORMATS
-from core.recipe_sections import Line, Section
+from core.recipe_sections import AutoOnOff, Line, Section
 
 Layout = Literal["auto", *FORMATS]
 # Fields of a source that say nothing of how its rows are read.
@@ -30,6 +30,12 @@ class Source(Section):
     )
     revision: Line | None = Field(
         None, title="Revision", description="A commit on the Hub. Empty: the newest, pinned at the start."
+    )
+    file: Line | None = Field(
+        None,
+        title="File",
+        description="A file in the Hub repository that is read as it lies, such as `data/{config}/{split}.tsv`, where the "
+        "repository needs a program of its own to be read. Empty: what the Hub says its data is.",
     )
     use: Literal["train", "held_out"] = Field(
         "train",
@@ -112,6 +118,12 @@ class CleaningSection(Section):
         description="Rows to train on that are nearly the same as a held-out row are left out, so that the held-out loss "
         "can be trusted.",
     )
+    broken_turns: bool = Field(
+        True,
+        title="Drop broken turns",
+        description="A conversation with two questions or two answers in a row, an answer first, a question last, or a system "
+        "turn in the middle is left out.",
+    )
     too_long: Literal["cut", "drop"] = Field(
         "cut",
         title="Too long",
@@ -164,9 +176,15 @@ class DataSection(Section):
         title="Train on",
         description="`assistant` learns the answers only, which is nearly always right; `all` learns every token.",
     )
-    packing: bool = Field(
-        False,
+    packing: AutoOnOff = Field(
+        "auto",
         title="Packing",
-        description="Puts short conversations together into rows of max tokens, each seeing only itself. Fewer, fuller "
-        "steps; lower the batch with it.",
+        description="How conversations share a row, each seeing only itself. `auto` lays those of a batch side by side, with "
+        "nothing computed for padding, where device and model can. `on` fills rows up to max tokens: fewer, fuller steps; "
+        "lower the batch with it. `off` pads each to the longest of its batch: slower, and the plain way to compare with.",
     )
+
+    @property
+    def packs(self) -> bool:
+        """Whether a row to train on holds several conversations."""
+        return self.packing == "on"

@@ -9,19 +9,20 @@ from studio.layout import row, section, split
 from studio.markdown import plain
 from studio.new_run import continue_from
 from studio.resume_button import resume_button
+from studio.run_facts import final_word
 from studio.run_header import chat_with
 
 A_PAGE = 6
 
 
 def checkpoint_actions(job: Job) -> None:
-    """A card's content, newest first: the final adapter, the checkpoints, and those that cannot be used."""
+    """A card's content, newest first: the final adapter or model, the checkpoints, and those that cannot be used."""
     with split():
         section("Checkpoints")
         st.caption(f"the newest {job.recipe.checkpoints.keep} and the best are kept", width="content")
     checkpoints = job.checkpoints[::-1]
-    if job.files.adapter.is_dir():
-        _line(job, "**Final adapter**")
+    if job.final:
+        _line(job, f"**Final {final_word(job)}**")
     elif not checkpoints:
         st.caption("None has been saved.")
     measured, best = job.metrics.held_out_at, job.best_step
@@ -38,7 +39,7 @@ def _on_this_page(job: Job, checkpoints: list[Checkpoint]) -> list[Checkpoint]:
 
 
 def _line(job: Job, text: str, step: int | None = None) -> None:
-    """One adapter; without a step, the final one."""
+    """One result; without a step, the final one."""
     name = "final" if step is None else str(step)
     with split():
         st.markdown(text, width="content")

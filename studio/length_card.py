@@ -19,7 +19,7 @@ def length_card(report: dict[str, Any]) -> None:
     st.caption(f"median {report['median']:,} · p95 {report['p95']:,} · longest {report['longest']:,} tokens")
     with st.container(gap="xxsmall"):
         st.markdown(f":small[{cut_words(report)}]")
-        st.markdown(f":small[{packing_words(report, session.draft().data.packing)}]")
+        st.markdown(f":small[{packing_words(report, session.draft().data.packs)}]")
 
 
 def cut_words(report: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def packing_words(report: dict[str, Any], on: bool) -> str:
     made = f"{rows} out of {report['rows']:,}, {words.percent(packing['filled'])} filled"
     if on:
         return f":blue[:material/view_module:] Packing is on and makes {made}."
-    return f":gray[:material/view_module:] Packing is off; it would make {made}. :gray[It is switched on under LoRA.]"
+    return f":gray[:material/view_module:] Packing would make {made}. :gray[It is switched on under LoRA.]"
 
 
 def _cut_badge(report: dict[str, Any]) -> None:

@@ -2,15 +2,17 @@
 
 import streamlit as st
 
+from core.models.modules import linear_names
 from core.recipe import Recipe
 from core.training.methods import METHODS
-from studio import recipe_form, words
+from core.training.trackers import TRACKERS as KNOWN_TRACKERS
+from studio import draft, recipe_form, words
 from studio.layout import section
 from studio.markdown import plain
 from studio.schedule_chart import schedule_chart
 
 RANKS = [2, 4, 8, 16, 32, 64, 128, 256]
-RATES = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3]
+RATES = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3]
 DROPOUTS = [0, 0.05, 0.1, 0.15, 0.2, 0.3]
 TARGETS = {"all-linear": "All linear layers", "attention": "Attention", "mlp": "MLP"}
 SCHEDULES = {
@@ -25,6 +27,7 @@ OPTIMIZERS = {
     "paged_adamw_8bit": "Paged AdamW 8-bit",
     "sgd": "SGD",
 }
+TRACKERS = {name: tracker.title for name, tracker in KNOWN_TRACKERS.items()}
 AUTOMATIC = {"auto": "Automatic", "on": "On", "off": "Off"}
 PRECISIONS = {"auto": "Automatic", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
@@ -33,7 +36,10 @@ def essentials(recipe: Recipe, steps: int | None) -> None:
     """What nearly every run sets."""
     section("Essentials")
     _pair(_method, _run_name, recipe)
-    _pair(_rank, _alpha_and_epochs, recipe)
+    if METHODS[recipe.lora.method].whole:
+        recipe_form.number("training.epochs", step=1, write="%g")
+    else:
+        _pair(_rank, _alpha_and_epochs, recipe)
     left, right = st.columns([1.2, 1], gap="medium")
     with left:
         recipe_form.slider("training.learning_rate", RATES, words.rate)
@@ -88,22 +94,27 @@ def _batch(recipe: Recipe) -> None:
 
 
 def _precision_and_measuring() -> None:
-    one, two = st.columns(2, gap="xsmall")
+    one, two, three = st.columns(3, gap="xsmall")
     with one:
         recipe_form.select("training.precision", PRECISIONS)
     with two:
+        recipe_form.number("data.max_length", step=128)
+    with three:
         recipe_form.number("training.eval_every", step=10, empty="automatic")
 
 
 def adapter(recipe: Recipe) -> None:
+    """Nothing where the model itself is trained."""
     lora = recipe.lora
+    if METHODS[lora.method].whole:
+        return
     begin = f" · goes on from {plain(recipe.model.start_from)}" if recipe.model.start_from else ""
     with _folded("account_tree", "Adapter", f"dropout {lora.dropout:g} · {_targets(lora.targets)}{begin}"):
         one, two = st.columns([1, 1.4], gap="medium")
         with one:
             recipe_form.slider("lora.dropout", DROPOUTS, "{:g}".format)
         with two:
-            _where(lora.targets)
+            _where(recipe)
         one, two, three = st.columns(3, gap="medium")
         with one:
             recipe_form.number("lora.first_layer", empty="from the bottom")
@@ -112,15 +123,29 @@ def adapter(recipe: Recipe) -> None:
         with three:
             if METHODS[lora.method].faster_b:
                 recipe_form.number("lora.plus_ratio", step=1, write="%g")
-        recipe_form.text("model.start_from", empty="a fresh adapter")
+        one, two, three = st.columns(3, gap="medium", vertical_alignment="bottom")
+        with one:
+            recipe_form.switch("lora.bias")
+        with two:
+            recipe_form.switch("lora.template_tokens")
+        with three:
+            recipe_form.text("model.start_from", empty="a fresh adapter")
 
 
-def _where(targets: str | list[str]) -> None:
-    """Three kinds of layers to choose from; a list of names, which a file has brought, is shown as it is."""
-    if isinstance(targets, str):
-        recipe_form.choice("lora.targets", TARGETS)
-    else:
-        st.caption(f"Targets, from the recipe file: {_targets(targets)}")
+def _where(recipe: Recipe) -> None:
+    """Three kinds of layers to choose from, or the model's own modules one by one."""
+    targets, known = recipe.lora.targets, linear_names(recipe.model.source)
+    if isinstance(targets, list):
+        recipe_form.several("lora.targets", dict.fromkeys([*known, *targets]))
+        st.button("By kind of layer", type="tertiary", key="targets:kinds", on_click=_aim, args=("all-linear",))
+        return
+    recipe_form.choice("lora.targets", TARGETS)
+    if known:
+        st.button("Choose modules", type="tertiary", key="targets:modules", on_click=_aim, args=(known,))
+
+
+def _aim(targets: str | list[str]) -> None:
+    draft.change({"lora.targets": targets})
 
 
 def _targets(targets: str | list[str]) -> str:
@@ -145,6 +170,9 @@ def optimizer(recipe: Recipe) -> None:
         with two:
             recipe_form.number("training.neftune", step=1, write="%g", empty="none")
         with three:
+            recipe_form.number("training.label_smoothing", step=0.05, write="%g")
+        one, two, three = st.columns(3, gap="medium")
+        with one:
             if training.schedule == "cosine_with_min_lr":
                 recipe_form.number("training.min_rate", step=0.05, write="%g")
             if training.schedule == "warmup_stable_decay":
@@ -170,6 +198,7 @@ def keeping(recipe: Recipe) -> None:
             recipe_form.number("training.early_stopping", empty="never")
         with two:
             recipe_form.switch("training.load_best")
+        recipe_form.several("training.trackers", TRACKERS)
 
 
 def cadence(recipe: Recipe) -> str:
@@ -184,13 +213,13 @@ def memory(recipe: Recipe) -> None:
     training = recipe.training
     again = AUTOMATIC[training.activation_checkpointing].lower()
     limit = f"max {training.max_steps:,} steps" if training.max_steps else "no step limit"
-    packed = "packing on" if recipe.data.packing else "packing off"
+    packed = f"packing {AUTOMATIC[recipe.data.packing].lower()}"
     with _folded("memory", "Memory and length", f"activation checkpointing {again} · {packed} · {limit}"):
-        one, two, three, four = st.columns([1.6, 0.8, 1, 1], gap="medium")
+        one, two, three, four = st.columns([1.7, 1.7, 1, 1], gap="small")
         with one:
             recipe_form.choice("training.activation_checkpointing", AUTOMATIC)
         with two:
-            recipe_form.switch("data.packing")
+            recipe_form.choice("data.packing", AUTOMATIC)
         with three:
             recipe_form.number("training.max_steps", step=10, empty="epochs decide")
         with four:

@@ -4,6 +4,7 @@ import re
 
 from core.jobs.folder import Job
 from core.recipe import Recipe
+from core.training.methods import METHODS
 from studio.navigation import go_to
 from studio.session import save_draft
 
@@ -19,15 +20,18 @@ def new_run_from(job: Job) -> None:
 
 
 def continue_from(job: Job, step: int | None = None) -> None:
-    """A new run that begins with the final adapter, or with that of a checkpoint."""
+    """A new run that begins with the final adapter or model, or with that of a checkpoint."""
     save_draft(continued(job, step))
     go_to("lora")
 
 
 def continued(job: Job, step: int | None = None) -> Recipe:
     """The recipe of a run that goes on from this one."""
-    start = job.id if step is None else f"{job.id}@{step}"
-    model = job.recipe.model.model_copy(update={"start_from": start})
+    if METHODS[job.recipe.lora.method].whole:
+        begin = {"source": str(job.files.model if step is None else job.files.checkpoint(step)), "revision": None}
+    else:
+        begin = {"start_from": job.id if step is None else f"{job.id}@{step}"}
+    model = job.recipe.model.model_copy(update=begin)
     return job.recipe.model_copy(update={"name": continued_name(job.name), "model": model})
 
 

@@ -87,6 +87,19 @@ def select(path: str, names: dict[Any, str] | None = None, values: list[Any] | N
     st.selectbox(field(path).title, known, format_func=_name(names), **_bound(path, none="" if values else None))
 
 
+def several(path: str, names: Iterable[Any]) -> None:
+    """Any number of values; `names` are all there are, or a dictionary with what each is called."""
+    called = names if isinstance(names, dict) else {}
+    st.pills(
+        field(path).title,
+        list(names),
+        selection_mode="multi",
+        format_func=lambda value: called.get(value) or str(value),
+        wrap=True,
+        **_bound(path),
+    )
+
+
 def slider(path: str, sensible: Iterable[Any], write: Write = str) -> None:
     """Sensible values on a line; whatever else the draft holds takes its place among them."""
     values = sorted({*sensible, value_at(session.draft(), path)})

@@ -10,11 +10,13 @@ from core.jobs.folder import Job
 from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
+from core.training.methods import METHODS
 from core.training.start import parent_of
 from studio import words
 from studio.about_form import about_button, about_text
 from studio.checkpoint_actions import checkpoint_actions
 from studio.delete_button import delete_button
+from studio.evaluation_card import evaluation_card
 from studio.event_list import event_list
 from studio.layout import kv, row, section, split
 from studio.live_part import live_part
@@ -30,7 +32,7 @@ from studio.run_header import can_chat, chat_with, show_outcome
 from studio.run_title import run_title
 from studio.session import select_job
 
-CONTINUE_HELP = "A new run that begins with this adapter, for more epochs or other data."
+CONTINUE_HELP = "A new run that begins where this one ended, for more epochs or other data."
 
 
 def run_details(job: Job, known_tags: Iterable[str]) -> None:
@@ -44,6 +46,7 @@ def run_details(job: Job, known_tags: Iterable[str]) -> None:
     show_outcome(job)
     if not job.damage:
         _charts(job)
+        evaluation_card(job)
         _what_happened(job)
         _resolved(job)
     log_view(job)
@@ -54,7 +57,10 @@ def recipe_facts(recipe: Recipe) -> None:
     training = recipe.training
     kv("Model", plain(model_name(recipe)))
     kv("Data", plain(data_names(recipe)))
-    kv("Method", f"{method(recipe)}, alpha {recipe.lora.alpha}")
+    kv(
+        "Method",
+        method(recipe) if METHODS[recipe.lora.method].whole else f"{method(recipe)}, alpha {recipe.lora.alpha}",
+    )
     kv("Learning rate", f"{words.rate(training.learning_rate)}, {training.schedule}")
     kv("Batch", f"{training.batch} × {training.accumulation}")
 
@@ -87,9 +93,7 @@ def _actions(job: Job, known_tags: Iterable[str]) -> None:
             new_run_from(job)
         if job.status.live and st.button("Open in Train", icon=":material/monitoring:", type="primary", key="open"):
             go_to("train")
-        if job.files.adapter.is_dir() and st.button(
-            "Continue", icon=":material/start:", help=CONTINUE_HELP, key="continue"
-        ):
+        if job.final and st.button("Continue", icon=":material/start:", help=CONTINUE_HELP, key="continue"):
             continue_from(job)
         _chat_or_resume(job)
 

@@ -17,7 +17,13 @@ def model_name(recipe: Recipe) -> str:
 
 def method(recipe: Recipe) -> str:
     """LoRA r16"""
-    return f"{METHODS[recipe.lora.method].title} r{recipe.lora.rank}"
+    chosen = METHODS[recipe.lora.method]
+    return "Full" if chosen.whole else f"{chosen.title} r{recipe.lora.rank}"
+
+
+def final_word(job: Job) -> str:
+    """What the run's result is called."""
+    return "model" if METHODS[job.recipe.lora.method].whole else "adapter"
 
 
 def data_names(recipe: Recipe) -> str:

@@ -61,13 +61,13 @@ def _kind(first: bool) -> Any:
 
 
 def can_chat(job: Job) -> bool:
-    """Whether there is anything to talk with: the final adapter, or a checkpoint."""
-    return not job.damage and (job.files.adapter.is_dir() or bool(job.checkpoints))
+    """Whether there is anything to talk with: the final adapter or model, or a checkpoint."""
+    return not job.damage and (job.final is not None or bool(job.checkpoints))
 
 
 def chat_with(job: Job, step: int | None = None) -> None:
-    """Open Chat with the final adapter, a checkpoint, or the newest checkpoint where there is no final adapter."""
-    if step is None and not job.files.adapter.is_dir():
+    """Open Chat with what the run became, a checkpoint, or the newest checkpoint where it has not come to its end."""
+    if step is None and not job.final:
         step = job.checkpoints[-1].step
     choose_chat_model(job.id if step is None else f"{job.id}@{step}")
     go_to("chat")

@@ -6,7 +6,7 @@ import torch
 from core.errors import ModelError, RecipeError
 from core.recipe import parse
 from core.recipe_sections import TrainingSection
-from core.training import device, run
+from core.training import device, held_out, run
 from core.training.trainer import OPTIMIZERS, Trainer
 from tests.toy_model import make_toy_model
 from tests.toy_training import adapter_bytes, curve, new_folder, resume, toy_recipe, train
@@ -31,13 +31,13 @@ def toy(tmp_path_factory):
 @pytest.fixture
 def best_at_step_4(monkeypatch):
     """The held-out loss falls to step 4 and rises from there, whatever is learned."""
-    real = Trainer.prediction_step
+    real = held_out.measure
 
-    def graded(self, *args, **named):
-        loss, *rest = real(self, *args, **named)
-        return (loss * 0 + 1 + abs(self.state.global_step - 4), *rest)
+    def graded(trainer, after_batch):
+        real(trainer, after_batch)
+        return 1.0 + abs(trainer.state.global_step - 4), {}
 
-    monkeypatch.setattr(Trainer, "prediction_step", graded)
+    monkeypatch.setattr(held_out, "measure", graded)
 
 
 def recipe_for(toy, **training):
@@ -51,7 +51,7 @@ def test_a_run_ends_early_and_its_result_is_the_best_checkpoint(toy):
     assert job.result["status"] == "finished"
     assert job.result["step"] == 10
     assert "no new best for 3 measurements" in job.result["why"]
-    assert "The adapter is that of step 4, the best by held-out loss (1.000)" in job.result["why"]
+    assert "The result is that of step 4, the best by held-out loss (1.000)" in job.result["why"]
     assert [checkpoint.step for checkpoint in job.checkpoints] == [4, 10]
     assert adapter_bytes(job) == (job.checkpoints[0].folder / WEIGHTS).read_bytes()
     assert adapter_bytes(job) != (job.checkpoints[1].folder / WEIGHTS).read_bytes()
@@ -107,7 +107,7 @@ def test_what_goes_by_held_out_rows_needs_some(key):
 def built(toy, monkeypatch, **training) -> Trainer:
     """The trainer of a run of one step, as it was at the end."""
     seen = {}
-    monkeypatch.setattr(run, "_finish", lambda session, trainer, tokenizer: seen.update(trainer=trainer))
+    monkeypatch.setattr(run, "_finish", lambda session, found, trainer, *more: seen.update(trainer=trainer))
     train(new_folder(toy_recipe(toy, training={"max_steps": 1} | training)))
     return seen["trainer"]
 

@@ -1,12 +1,13 @@
 """Broken and hand-edited files: the job they belong to is shown for what it is, and every other job works."""
 
 import json
+import socket
 
 import pytest
 
 from core import follow, home
 from core.errors import JobError
-from core.jobs import ending
+from core.jobs import ending, process
 from core.jobs.about import LONGEST_NOTE, About, write_about
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
@@ -94,3 +95,10 @@ def test_a_name_tags_and_a_note_are_kept_beside_the_recipe():
         with pytest.raises(JobError, match="at most"):
             write_about(found.files.about, wrong)
     assert found.name == "Better name"
+
+
+@pytest.mark.parametrize("pid", [1, 0, -1])
+def test_a_process_file_that_names_no_worker_names_nobody_to_end(tmp_path, pid):
+    file = tmp_path / "process.json"
+    file.write_text(json.dumps({"pid": pid, "birth": 0.0, "host": socket.gethostname()}))
+    assert process.read(file) is None

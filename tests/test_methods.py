@@ -7,17 +7,20 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, set_seed
 
 from core import catalog
 from core.errors import ModelError, RecipeError
+from core.models.load import fetch, load_base
 from core.recipe import parse
 from core.training import run as training
-from core.training import start
+from core.training import start, template_tokens
+from core.training.device import choose_device
 from core.training.methods import METHODS
-from core.training.model import with_adapter
-from core.training.plan import trainable_parameters
-from tests.toy_model import make_toy_adapter, make_toy_model
+from core.training.model import quantization, with_adapter
+from core.training.trainable import trainable_parameters
+from tests.toy_model import make_toy_adapter, make_toy_model, toy_tokenizer
 from tests.toy_training import new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.process
@@ -53,17 +56,17 @@ def ranks(model: PeftModel) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.whole])
 def test_the_published_adapter_on_the_plain_base_is_what_was_trained(toy, method, monkeypatch):
     seen = {}
     real = training._finish
 
-    def look(session, trainer, tokenizer):
+    def look(session, found, trainer, tokenizer):
         seen["model"] = trainer.model.eval()
-        real(session, trainer, tokenizer)
+        real(session, found, trainer, tokenizer)
 
     monkeypatch.setattr(training, "_finish", look)
-    job = train(new_folder(toy_recipe(toy, lora={"method": method}, training={"max_steps": 4})))
+    job = train(new_folder(toy_recipe(toy, lora={"method": method}, training={"max_steps": 4, "precision": "fp32"})))
     torch.set_float32_matmul_precision("highest")
     plain = base(toy) if METHODS[method].bits == 16 else seen["model"].unload()
     ids = torch.arange(1, 60).unsqueeze(0)
@@ -77,6 +80,27 @@ def test_the_published_adapter_on_the_plain_base_is_what_was_trained(toy, method
             assert (found - untuned).abs().max() > 0.01
             if trained is not None:
                 assert torch.allclose(found, trained, atol=2e-4)
+
+
+@pytest.mark.parametrize("method", ["qlora", "qlora8"])
+def test_a_measurement_leaves_the_gradients_of_a_quantised_base_alone(toy, method):
+    recipe = toy_recipe(toy, lora={"method": method})
+    device = choose_device(recipe.training)
+    model = with_adapter(load_base(fetch(str(toy)), torch.float32, "cpu", quantization(recipe, device)), recipe)
+    ids = torch.arange(1, 60).unsqueeze(0)
+
+    def first_gradient() -> torch.Tensor:
+        set_seed(7)
+        model.train()(input_ids=ids, labels=ids).loss.backward()
+        found = model.get_submodule("base_model.model.model.layers.0.self_attn.q_proj").lora_B["default"].weight.grad
+        model.zero_grad()
+        return found.clone()
+
+    before = first_gradient()
+    with torch.no_grad():
+        model.eval()(input_ids=ids)
+    assert before.abs().max() > 0
+    assert torch.equal(first_gradient(), before)
 
 
 @pytest.mark.parametrize("method", ["pissa", "eva"])
@@ -96,7 +120,7 @@ def test_another_beginning_is_another_adapter_and_leaves_the_answers_alone(toy, 
 
 def test_the_second_matrices_of_lora_plus_learn_faster(toy, monkeypatch):
     seen = {}
-    monkeypatch.setattr(training, "_finish", lambda session, trainer, tokenizer: seen.update(made=trainer.optimizer))
+    monkeypatch.setattr(training, "_finish", lambda session, found, trainer, *more: seen.update(made=trainer.optimizer))
     train(new_folder(toy_recipe(toy, lora={"method": "lora+", "plus_ratio": 8}, training={"max_steps": 2})))
     rates = {group["initial_lr"] for group in seen["made"].param_groups if group["params"]}
     assert rates == {1e-3, 8e-3}
@@ -118,6 +142,50 @@ def test_the_targets_get_an_adapter_and_nothing_else(toy, lora, names):
 def test_only_the_layers_asked_for_get_an_adapter(toy, lora):
     assert {name.split(".")[0] for name in ranks(built(toy, **lora))} == {"1"}
     assert {name.split(".")[0] for name in ranks(built(toy, last_layer=0))} == {"0"}
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora", "rslora", "lora+", "pissa"])
+def test_a_bias_and_the_templates_tokens_learn_and_are_published(toy, method):
+    lora = {"method": method, "bias": True, "template_tokens": True}
+    job = train(new_folder(toy_recipe(toy, lora=lora, training={"max_steps": 6, "learning_rate": 1e-2})))
+    published = load_file(job.files.adapter / "adapter_model.safetensors")
+    biases = [weights for name, weights in published.items() if name.endswith("lora_B.bias")]
+    assert len(biases) == 14
+    assert all(bias.abs().max() > 0 for bias in biases)
+    plain = base(toy)
+    tuned = PeftModel.from_pretrained(plain, job.files.adapter)
+    embedded, known = tuned.get_input_embeddings(), torch.arange(plain.config.vocab_size)
+    marks = toy_tokenizer().convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    with torch.no_grad():
+        changed = (embedded(known) - base(toy).get_input_embeddings()(known)).abs().amax(dim=1) > 0
+    assert changed.nonzero().flatten().tolist() == marks
+    with tuned.disable_adapter(), torch.no_grad():
+        ids = torch.arange(1, 60).unsqueeze(0)
+        assert torch.equal(tuned(input_ids=ids).logits, base(toy)(input_ids=ids).logits)
+
+
+def test_tokens_that_were_never_learned_are_noticed(toy):
+    model = base(toy)
+    assert template_tokens.unlearned(model, [1, 2]) == []
+    with torch.no_grad():
+        model.get_input_embeddings().weight[2] *= 1e-3
+    assert template_tokens.unlearned(model, [1, 2]) == [2]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[2] = model.get_input_embeddings().weight[1]
+    assert template_tokens.unlearned(model, [1, 2]) == [1, 2]
+
+
+def test_a_run_says_that_the_template_writes_tokens_the_model_does_not_know(toy, tmp_path):
+    model = base(toy)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[2] *= 1e-3
+    model.save_pretrained(tmp_path / "new")
+    toy_tokenizer().save_pretrained(tmp_path / "new")
+    for tokens, said in ((False, 1), (True, 0)):
+        recipe = toy_recipe(tmp_path / "new", lora={"template_tokens": tokens}, training={"max_steps": 1})
+        job = train(new_folder(recipe, f"20260101-00000{said}-new"))
+        warnings = [event["text"] for event in job.events if event["event"] == "warning"]
+        assert len([text for text in warnings if "never learned <|im_end|>" in text]) == said
 
 
 def test_modules_have_ranks_and_alphas_of_their_own(toy):
@@ -154,6 +222,12 @@ def test_too_little_data_for_eva_is_said(toy):
     [
         ({"lora": {"method": "pissa"}, "model": {"start_from": "x"}}, "lora.method: pissa cannot go on from"),
         ({"lora": {"method": "eva"}, "model": {"start_from": "x"}}, "lora.method: eva cannot go on from"),
+        ({"lora": {"method": "full"}, "model": {"start_from": "x"}}, "give the folder of the model to go on from"),
+        ({"lora": {"method": "full", "targets": "mlp"}}, "lora.targets: full fine-tuning trains every weight"),
+        ({"lora": {"method": "full", "first_layer": 1}}, "lora.first_layer: full fine-tuning trains every weight"),
+        ({"lora": {"method": "dora", "bias": True}}, "lora.bias: dora cannot have one"),
+        ({"lora": {"method": "eva", "template_tokens": True}}, "lora.template_tokens: eva cannot train them, for PEFT"),
+        ({"lora": {"method": "full", "template_tokens": True}}, "lora.template_tokens: full fine-tuning trains"),
         ({"lora": {"targets": []}}, "lora.targets: the list is empty"),
         ({"lora": {"targets": "some"}}, "'some' is not one of 'all-linear', 'attention' or 'mlp'"),
         ({"lora": {"targets": ["a b"]}}, r"lora.targets\[0\]: 'a b' is not usable here"),
@@ -192,6 +266,7 @@ def test_an_adapter_of_all_linear_layers_of_an_unknown_model_can_be_gone_on_from
         {"method": "dora", "targets": "mlp"},
         {"targets": ["q_proj"], "first_layer": 1},
         {"rank_pattern": {"down_proj": 9}},
+        {"bias": True},
     ],
 )
 def test_the_plan_counts_what_peft_makes(toy, lora, monkeypatch):

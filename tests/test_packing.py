@@ -1,12 +1,13 @@
-"""Packed conversations learn what they would learn alone: same loss, same gradient, none sees another (fp32, SDPA)."""
+"""Conversations in one row, packed or side by side, learn what they would learn alone: same loss, same gradient (fp32)."""
 
 import json
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from core import home
@@ -15,13 +16,15 @@ from core.data.tokens import IGNORED
 from core.errors import ModelError
 from core.jobs.worker import Worker
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import cpu_loss, packing
+from core.recipe import parse
+from core.training import cpu_loss, documents, packing
 from core.training.device import Device
 from core.training.micro_batch import MicroBatch
 from core.training.model import with_adapter
 from core.training.resume import Point
 from core.training.session import Session, rows_of
-from core.training.trainer import Trainer, build
+from core.training.speed import Choice, Place, choose
+from core.training.trainer import Trainer, _without_side_by_side, build
 from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
@@ -30,6 +33,7 @@ pytestmark = pytest.mark.process
 # Two rows of three and two conversations, one of them of a single token: its position is 0 like that of the next.
 LENGTHS = (30, 20, 13, 40, 1)
 MAX_LENGTH = 64
+NUMBERS = count()
 LOSSES = {"at labels only": True, "TRL's": False}
 
 
@@ -71,6 +75,20 @@ def with_loss(request, monkeypatch):
         monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
 
 
+@pytest.fixture(params=[True, False], ids=["packed", "side by side"])
+def packed(request) -> bool:
+    return request.param
+
+
+@pytest.fixture(params=[True, False], ids=["by conversation", "with a mask"])
+def with_attention(request, packed, monkeypatch):
+    """Each test for the attention of a CPU and for the one that packed rows fall back to."""
+    if not request.param and not packed:
+        pytest.skip("only packed rows are put together with a mask")
+    if not request.param:
+        monkeypatch.setattr(documents, "use_in", lambda base, longest: "a test")
+
+
 def samples(seed: int = 3) -> list[Sample]:
     drawn = torch.Generator().manual_seed(seed)
     return [Sample(torch.randint(3, 250, (length,), generator=drawn).tolist()) for length in LENGTHS]
@@ -78,9 +96,12 @@ def samples(seed: int = 3) -> list[Sample]:
 
 def trainer_of(toy, rows: list[Sample], packed: bool) -> Trainer:
     """The trainer as a job builds it, all rows in one batch; its adapter is random, so that both halves get a gradient."""
-    everything = {"data": {"packing": packed, "max_length": MAX_LENGTH, "eval_fraction": 0.0}, "lora": {"dropout": 0}}
-    recipe = toy_recipe(toy, **everything, training={"eval_every": None})
-    files = prepared(rows, f"{packed}-{hash(tuple(map(tuple, (row.ids for row in rows))))}")
+    everything = {
+        "data": {"packing": "on" if packed else "auto", "max_length": MAX_LENGTH, "eval_fraction": 0.0},
+        "lora": {"dropout": 0},
+    }
+    recipe = toy_recipe(toy, **everything, training={"eval_every": None, "precision": "fp32"})
+    files = prepared(rows, f"set-{next(NUMBERS)}")
     device = Device("cpu", "CPU", "fp32", "a test")
     train, held_out = rows_of(files, recipe)
     worker = Worker(new_folder(recipe, f"20260101-000000-{files.folder.name}"))
@@ -136,6 +157,8 @@ def places_of(batch: dict, sample: Sample) -> list[slice]:
 
 
 def alone_loss(trainer: Trainer, sample: Sample) -> torch.Tensor:
+    """The loss of one conversation in a row of its own, with the attention that every model has."""
+    trainer.model.get_base_model().set_attn_implementation("sdpa")
     batch = trainer.data_collator([{"input_ids": sample.ids, "labels": sample.labels}])
     return trainer.compute_loss(trainer.model, batch, num_items_in_batch=sample.learned)
 
@@ -154,31 +177,35 @@ def test_the_rows_are_packed_at_all(toy):
     assert all(len(places_of(batch, sample)) == 1 for sample in samples())
 
 
-@pytest.mark.usefixtures("with_loss")
-def test_a_packed_conversation_has_the_loss_it_has_alone(toy):
-    packed, plain = trainer_of(toy, samples(), packed=True), trainer_of(toy, samples(), packed=False)
-    batch = batch_of(packed)
+def test_side_by_side_nothing_is_padded(toy):
+    assert batch_of(trainer_of(toy, samples(), packed=False))["input_ids"].shape == (1, sum(LENGTHS))
+
+
+@pytest.mark.usefixtures("with_loss", "with_attention")
+def test_a_conversation_in_a_row_has_the_loss_it_has_alone(toy, packed):
+    together, plain = trainer_of(toy, samples(), packed), trainer_of(toy, samples(), packed=False)
+    batch = batch_of(together)
     for sample in [sample for sample in samples() if sample.learned]:
-        found, expected = packed_loss(packed, batch, sample), alone_loss(plain, sample)
+        found, expected = packed_loss(together, batch, sample), alone_loss(plain, sample)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.usefixtures("with_loss")
-def test_a_packed_batch_gives_the_gradient_of_its_conversations_together(toy):
-    packed, plain = trainer_of(toy, samples(), packed=True), trainer_of(toy, samples(), packed=False)
+@pytest.mark.usefixtures("with_loss", "with_attention")
+def test_a_batch_in_a_row_gives_the_gradient_of_its_conversations_together(toy, packed):
+    trainer, plain = trainer_of(toy, samples(), packed), trainer_of(toy, samples(), packed=False)
     learned = sum(sample.learned for sample in samples())
-    together = packed.compute_loss(packed.model, batch_of(packed), num_items_in_batch=learned)
+    together = trainer.compute_loss(trainer.model, batch_of(trainer), num_items_in_batch=learned)
     apart = sum(alone_loss(plain, sample) * sample.learned / learned for sample in samples() if sample.learned)
     torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
-    found, expected = gradient_of(packed, together), gradient_of(plain, apart)
+    found, expected = gradient_of(trainer, together), gradient_of(plain, apart)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.usefixtures("with_loss")
+@pytest.mark.usefixtures("with_loss", "with_attention")
 @pytest.mark.parametrize("number", [number for number, length in enumerate(LENGTHS) if length > 1])
-def test_a_packed_conversation_does_not_see_the_others(toy, number):
-    trainer, watched = trainer_of(toy, samples(), packed=True), samples()[number]
+def test_a_conversation_in_a_row_does_not_see_the_others(toy, number, packed):
+    trainer, watched = trainer_of(toy, samples(), packed), samples()[number]
     batch = batch_of(trainer)
     (own,) = places_of(batch, watched)
     others = torch.full_like(batch["input_ids"], 7)
@@ -223,6 +250,74 @@ APART = {
 @pytest.mark.parametrize("kind", APART)
 def test_most_models_keep_packed_conversations_apart(kind, dtype):
     assert packing.keeps_apart(tiny(kind, dtype, **APART[kind]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "phi3", "gemma", "granite", "gpt_neox", "mixtral"])
+def test_models_attend_by_conversation(kind, dtype):
+    base = tiny(kind, dtype, **APART.get(kind, HEADS))
+    before = [documents._logits(base, ids, None) for ids in documents._conversations(base)]
+    assert documents.use_in(base, MAX_LENGTH) is None
+    assert base.config._attn_implementation == documents.NAME
+    for ids, expected in zip(documents._conversations(base), before, strict=True):
+        torch.testing.assert_close(documents._logits(base, ids, None), expected, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "why"),
+    [
+        ("mistral", HEADS | {"sliding_window": 4}, "within 4 tokens only"),
+        ("gemma3_text", HEADS | {"sliding_window": 4}, "within 4 tokens only"),
+        ("llama", HEADS | {"attn_logit_softcapping": 30.0}, "caps its attention"),
+        ("falcon", {}, "attention of its own"),
+    ],
+)
+def test_a_model_that_cannot_attend_by_conversation_is_left_as_it_is(kind, settings, why):
+    base = tiny(kind, torch.float32, **settings)
+    before = base.config._attn_implementation
+    assert why in documents.use_in(base, MAX_LENGTH)
+    assert base.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_attention_by_conversation_is_that_of_pytorch_in_whatever_blocks(monkeypatch, block):
+    monkeypatch.setattr(documents, "BLOCK", block)
+    drawn = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(1, heads, 40, 16, generator=drawn).requires_grad_() for heads in (6, 2, 2))
+    ends, slope = [0, 1, 18, 40], torch.randn(1, 40, 6, 16, generator=drawn)
+    found, _ = documents.attention(torch.nn.Module(), q, k, v, None, cu_seq_lens_q=torch.tensor(ends))
+    alone = [
+        F.scaled_dot_product_attention(*(one[:, :, a:b] for one in (q, k, v)), is_causal=True, enable_gqa=True)
+        for a, b in pairwise(ends)
+    ]
+    expected = torch.cat(alone, dim=2).transpose(1, 2)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad(found, (q, k, v), slope), torch.autograd.grad(expected, (q, k, v), slope), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_an_attention_that_is_not_there_is_said():
+    """FlashAttention, on a machine without."""
+    base = tiny("llama", torch.float32, **HEADS)
+    chosen = choose(parse({}), Place("cpu"))
+    flash = replace(chosen, attention=Choice("flash_attention_2", "A test."))
+    assert "FlashAttention" in _without_side_by_side(base, flash, MAX_LENGTH)
+    assert base.config._attn_implementation == "sdpa"
+
+
+def test_a_window_that_no_conversation_exceeds_changes_nothing():
+    assert documents.use_in(tiny("mistral", torch.float32, **HEADS, sliding_window=MAX_LENGTH), MAX_LENGTH) is None
+
+
+def test_rows_that_cannot_lie_side_by_side_are_padded_and_a_warning_says_so(toy, monkeypatch):
+    monkeypatch.setattr(documents, "use_in", lambda base, longest: "it caps its attention scores")
+    job = train(new_folder(toy_recipe(toy, training={"max_steps": 1})))
+    assert job.result["status"] == "finished"
+    assert job.resolved["speed"]["rows"]["choice"] == "padded"
+    (warning,) = [event["text"] for event in job.events if event["event"] == "warning"]
+    assert "it caps its attention scores. They are padded" in warning
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

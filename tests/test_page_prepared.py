@@ -122,6 +122,7 @@ def test_the_table_has_a_line_for_each_data_set_and_their_sum():
     assert table.value["Read"].tolist() == [5, 5, 10]
     assert table.value["Rows / epoch"].tolist() == [3, 4, 7]
     assert table.value["Mean"].tolist() == [7, 7, 7]
+    assert table.value["Fit"].tolist()[:2] == [100, 100]
 
 
 def test_every_line_of_the_table_adds_up():
@@ -203,6 +204,7 @@ def test_the_cleaning_rules_go_into_the_draft():
     app.toggle(key="field:data.cleaning.exact_duplicates").set_value(False).run()
     app.toggle(key="field:data.cleaning.near_duplicates").set_value(True).run()
     app.toggle(key="field:data.cleaning.leaks").set_value(False).run()
+    app.toggle(key="field:data.cleaning.broken_turns").set_value(False).run()
     app.button_group(key="field:data.cleaning.too_long").set_value("drop").run()
     app.number_input(key="field:data.cleaning.shortest_answer").set_value(5).run()
     rules = load(home.draft_file()).data.cleaning
@@ -210,6 +212,7 @@ def test_the_cleaning_rules_go_into_the_draft():
         "exact_duplicates": False,
         "near_duplicates": True,
         "leaks": False,
+        "broken_turns": False,
         "too_long": "drop",
         "shortest_answer": 5,
     }
@@ -337,7 +340,7 @@ def test_of_a_very_long_row_the_first_tokens_are_drawn_until_all_are_asked_for(m
 
 def test_what_the_cut_costs_and_what_packing_would_make_is_said(four_rows):
     assert "**1 row** of 4 cut at 16 tokens: **4 tokens of answers** lost." in text_of(four_rows)
-    assert "Packing is off; it would make 1 row of 16 tokens out of 3, 50% filled." in text_of(four_rows)
+    assert "Packing would make 1 row of 16 tokens out of 3, 50% filled." in text_of(four_rows)
     assert "Packing is on and makes" in packing_words(report(), on=True)
 
 

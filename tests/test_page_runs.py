@@ -25,7 +25,7 @@ ALPACA = {"sources": [{"source": "tatsu-lab/alpaca"}]}
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is resumed is a process that does nothing."""
 
-    def sleep(module: str, folder: Path) -> subprocess.Popen:
+    def sleep(module: str, folder: Path, *extra: object) -> subprocess.Popen:
         return subprocess.Popen(["sleep", "600"], start_new_session=True)
 
     monkeypatch.setattr(launcher, "_detached", sleep)

@@ -1,5 +1,8 @@
 """The recipe: one default per field, everything wrong named at once, YAML in and out without loss."""
 
+import re
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +45,7 @@ def test_every_field_explains_itself():
 
 @given(
     rank=st.integers(1, 512),
-    rate=st.floats(1e-8, 0.1),
+    rate=st.floats(1e-8, 10),
     dropout=st.floats(0, 0.99),
     template=st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
     source=st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=50),
@@ -64,7 +67,7 @@ def test_all_problems_come_at_once_each_with_its_key_path():
         {
             "nmae": "x",
             "lora": {"rank": 0, "rnak": 4},
-            "training": {"learning_rate": 5, "schedule": "cos", "batch": "many"},
+            "training": {"learning_rate": 50, "schedule": "cos", "batch": "many"},
             "data": {"sources": [{"source": "starter"}, {"source": ""}]},
         }
     )
@@ -84,7 +87,7 @@ def test_all_problems_come_at_once_each_with_its_key_path():
     ("values", "said"),
     [
         ({"lora": {"rank": 0}}, "lora.rank: 0 is too small, it must be at least 1."),
-        ({"training": {"learning_rate": 5}}, "training.learning_rate: 5 is too large, it must be at most 0.1."),
+        ({"training": {"learning_rate": 50}}, "training.learning_rate: 50 is too large, it must be at most 10."),
         (
             {"lora": {"rnak": 8}},
             "lora.rnak: unknown key; known here: method, rank, alpha, dropout, targets, first_layer, ",
@@ -170,3 +173,17 @@ def test_diff_names_every_field_that_differs_and_no_other():
     assert found["data.sources[1].source"] == (None, "me/rows")
     assert not [key for key in found if not key.startswith(("lora.rank", "data.sources[1]"))]
     assert diff(a, a) == {}
+
+
+NUMBERS = [
+    (f"{section}.{name}", field.description)
+    for section in ("lora", "training", "checkpoints", "launcher")
+    for name, field in Recipe.model_fields[section].default_factory().__class__.model_fields.items()
+    if {int, float} & {field.annotation, *get_args(field.annotation)} and name != "seed"
+]
+
+
+@pytest.mark.parametrize(("path", "text"), NUMBERS, ids=[path for path, _ in NUMBERS])
+def test_the_help_of_a_number_says_when_to_raise_and_when_to_lower_it(path, text):
+    assert re.search(r"\b[Rr]aise\b", text), path
+    assert re.search(r"\b[Ll]ower\b", text), path

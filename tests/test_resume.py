@@ -8,10 +8,12 @@ import torch
 
 from core import home
 from core.errors import DataError, JobError, ModelError
+from core.files import append_line
 from core.jobs import preflight
 from core.jobs.folder import Job
 from core.training import callbacks, cpu_loss, memory, start
 from core.training import run as training
+from core.training.divergence import Divergence
 from core.training.resume import differences
 from core.training.trainer import Trainer
 from tests.toy_model import make_toy_model
@@ -48,6 +50,7 @@ def events(job: Job, name: str) -> list[dict]:
         {"training": {"log_every": 5}},
         {"data": {"packing": True}, "training": {"batch": 1}},
         {"lora": {"method": "qlora"}},
+        {"lora": {"method": "qlora8"}, "training": {"label_smoothing": 0.1}},
         {"lora": {"method": "dora"}, "training": {"schedule": "linear", "epochs": 3, "max_steps": None}},
         {"lora": {"method": "pissa", "rank_pattern": {"v_proj": 2}}},
         {"lora": {"method": "eva"}},
@@ -58,10 +61,11 @@ def events(job: Job, name: str) -> list[dict]:
         {"training": {"optimizer": "sgd", "schedule": "inverse_sqrt", "learning_rate": 0.1}},
         {"training": {"load_best": True, "early_stopping": 50, "eval_every": 2, "schedule": "cosine_with_min_lr"}},
         {"lora": {"method": "rslora", "first_layer": 1, "rank_pattern": {"down_proj": 8}}},
+        {"lora": {"bias": True, "template_tokens": True}},
     ],
     ids=[
-        *("plain", "reports every 5 steps", "packing", "qlora", "dora over epochs", "pissa", "eva", "lora+"),
-        *("neftune and adafactor", "8-bit adamw", "sgd", "best", "layers"),
+        *("plain", "reports every 5 steps", "packing", "qlora", "8 bits", "dora over epochs", "pissa", "eva", "lora+"),
+        *("neftune and adafactor", "8-bit adamw", "sgd", "best", "layers", "bias and tokens"),
     ],
 )
 def test_a_resumed_run_is_the_same_run_bit_for_bit(toy, sections):
@@ -253,7 +257,7 @@ def out_of_memory_above(batch: int, from_step: int, monkeypatch, recomputes: boo
     real = Trainer.training_step
 
     def step(self, model, inputs, *args, **named):
-        big = len(inputs["input_ids"]) > batch or (recomputes and not self.args.activation_checkpointing)
+        big = self.args.per_device_train_batch_size > batch or (recomputes and not self.args.activation_checkpointing)
         if big and self.state.global_step >= from_step - 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, model, inputs, *args, **named)
@@ -306,14 +310,40 @@ def test_a_model_that_does_not_fit_is_said_at_once(toy, monkeypatch):
 def test_a_loss_that_is_no_number_stops_the_run_and_names_where_it_began(toy, monkeypatch):
     job = new_folder(toy_recipe(toy, checkpoints={"every_steps": 1}))
     real = cpu_loss.loss_at_labels
-    # One held-out batch before the start, then two a step: the tenth is the second of step 5.
+    # Two a step: the tenth is the second of step 5.
     count = iter(range(1, 1000))
     monkeypatch.setattr(cpu_loss, "loss_at_labels", lambda *args: real(*args) * (math.nan if next(count) > 9 else 1))
-    with pytest.raises(JobError, match=r"broke at step 5\b.*checkpoint of step 4 is from before.*lower learning rate"):
+    with pytest.raises(
+        JobError, match=r"diverged at step 5\b.*checkpoint of step 4 is from before.*learning_rate 0.0002"
+    ):
         train(job)
     assert job.checkpoints[-1].step == 4
     bad = [math.isnan(loss) for loss in job.metrics["loss"]]
     assert bad == [False] * 4 + [True] * 3
+
+
+@pytest.mark.parametrize(("rate", "method", "better"), [(10, "full", "2e-05"), (1, "full", "2e-05")])
+def test_a_rate_far_too_high_ends_in_a_sentence(toy, rate, method, better):
+    settings = {"learning_rate": rate, "max_steps": 60, "schedule": "constant"}
+    job = new_folder(toy_recipe(toy, training=settings, checkpoints={"every_steps": 1}, lora={"method": method}))
+    with pytest.raises(JobError, match=f"The loss diverged at step .*with training.learning_rate {better}"):
+        train(job)
+    assert job.metrics.step < 20
+    assert not any(math.isnan(loss) for loss in list(job.metrics["loss"])[:-3])
+
+
+def test_a_hard_batch_is_no_divergence_and_a_resume_knows_the_beginning(toy):
+    job = new_folder(toy_recipe(toy))
+    seen = Divergence(job)
+    assert [seen.hopeless(step, loss) for step, loss in enumerate([2.0, 5.0, 5.0, 1.0, *[5.0] * 5], 1)] == [
+        False
+    ] * 8 + [True]
+    assert "at step 5: it went from 2.00 to 5.00" in seen.sentence()
+    append_line(job.files.metrics, {"step": 1, "loss": 2.0})
+    append_line(job.files.metrics, {"step": 0, "held_out_loss": 3.0})
+    resumed = Divergence(job)
+    assert resumed.beginning == 3.0
+    assert not any(resumed.hopeless(step, 4.9) for step in range(5, 20))
 
 
 def test_weights_that_are_no_numbers_are_never_a_checkpoint(toy, monkeypatch):
@@ -329,7 +359,7 @@ def test_weights_that_are_no_numbers_are_never_a_checkpoint(toy, monkeypatch):
 
     monkeypatch.setattr(Trainer, "training_step", breaks_at_step_8)
     job = new_folder(toy_recipe(toy))
-    with pytest.raises(JobError, match=r"broke at step 8\b.*checkpoint of step 4 is from before that, and good"):
+    with pytest.raises(JobError, match=r"diverged at step 8\b.*checkpoint of step 4 is from before that, and good"):
         train(job)
     assert [checkpoint.step for checkpoint in job.checkpoints] == [4]
 

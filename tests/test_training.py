@@ -14,9 +14,10 @@ from core.inference.choices import choices
 from core.jobs.worker import Worker
 from core.recipe import Recipe, parse
 from core.recipe_sections import TrainingSection
-from core.training import cpu_loss, device
+from core.training import card, cpu_loss, device
 from core.training import run as training
-from core.training.plan import plan, trainable_parameters
+from core.training.plan import plan
+from core.training.trainable import trainable_parameters
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model
 
@@ -64,6 +65,8 @@ def test_a_training_reports_saves_and_leaves_a_whole_adapter(toy):
     assert job.result["status"] == "finished"
     assert list(job.metrics["step"]) == [1, 2, 3, 4]
     assert list(job.metrics.held_out_step) == [0, 2, 4]
+    first, last = job.metrics.held_out_at[0], job.metrics.held_out_at[4]
+    assert f"The held-out loss went from {first:.3f} to {last:.3f} (perplexity" in job.result["why"]
     assert all(math.isfinite(value) for column in job.metrics.columns.values() for value in column)
     assert job.metrics["left_s"][-1] == 0
     assert [checkpoint.step for checkpoint in job.checkpoints] == [4]  # `keep` is 1
@@ -89,12 +92,36 @@ def test_the_same_recipe_gives_the_same_losses_and_another_seed_others(toy):
 
 
 def test_the_loss_at_labels_is_the_loss_of_every_position(toy, monkeypatch):
-    lazy = trained(recipe_for(toy), "20260101-000001-a")
+    lazy = trained(recipe_for(toy, precision="fp32"), "20260101-000001-a")
     monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
-    full = trained(recipe_for(toy), "20260101-000002-b")
-    assert lazy.job.resolved["loss"] != full.job.resolved["loss"]
+    full = trained(recipe_for(toy, precision="fp32"), "20260101-000002-b")
+    assert lazy.job.resolved["speed"]["loss"] != full.job.resolved["speed"]["loss"]
     assert losses(lazy) == pytest.approx(losses(full), rel=1e-4)
     assert list(lazy.job.metrics.held_out_loss) == pytest.approx(list(full.job.metrics.held_out_loss), rel=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_gradient_made_on_the_way_is_torchs_own(smoothing):
+    torch.set_float32_matmul_precision("highest")
+    hidden, weight = torch.randn(7, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
+    targets = torch.arange(7)
+    expected = torch.nn.functional.cross_entropy(hidden @ weight.T, targets, reduction="sum", label_smoothing=smoothing)
+    wanted = torch.autograd.grad(expected, (hidden, weight))
+    found = cpu_loss.CrossEntropy.apply(hidden, weight, None, targets, True, smoothing)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+    for ours, theirs in zip(torch.autograd.grad(found, (hidden, weight)), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_label_smoothing_is_in_the_training_loss_alone_whoever_computes_it(toy, monkeypatch):
+    plain = trained(recipe_for(toy), "20260101-000001-a")
+    lazy = trained(recipe_for(toy, label_smoothing=0.3), "20260101-000002-b")
+    monkeypatch.setattr(cpu_loss, "applies_to", lambda base: False)
+    full = trained(recipe_for(toy, label_smoothing=0.3), "20260101-000003-c")
+    assert losses(lazy) == pytest.approx(losses(full), rel=1e-3)
+    assert losses(lazy)[0] != pytest.approx(losses(plain)[0], rel=1e-3)
+    assert lazy.job.metrics.held_out_loss[0] == pytest.approx(plain.job.metrics.held_out_loss[0], rel=1e-6)
+    assert full.job.metrics.held_out_loss[0] == pytest.approx(plain.job.metrics.held_out_loss[0], rel=1e-4)
 
 
 def test_a_model_that_changes_its_logits_keeps_the_full_loss(toy):
@@ -104,7 +131,7 @@ def test_a_model_that_changes_its_logits_keeps_the_full_loss(toy):
     assert not cpu_loss.applies_to(base)
 
 
-@pytest.mark.parametrize("method", ["rslora", "dora", "lora+", "pissa", "eva"])
+@pytest.mark.parametrize("method", ["rslora", "dora", "lora+", "pissa", "eva", "qlora8"])
 def test_every_method_trains(toy, method):
     recipe = recipe_for(toy, max_steps=1)
     recipe = recipe.model_copy(
@@ -116,11 +143,11 @@ def test_every_method_trains(toy, method):
 def test_the_adapter_names_its_base_as_others_know_it_and_has_a_valid_card(toy):
     recipe = recipe_for(toy, max_steps=1)
     job = trained(recipe).job
-    card = ModelCard.load(job.files.adapter / "README.md")
-    assert card.data.library_name == "peft"
-    assert "learning_rate: 0.001" in card.text
+    written = ModelCard.load(job.files.adapter / "README.md")
+    assert written.data.library_name == "peft"
+    assert "learning_rate: 0.001" in written.text
     starter = parse({})
-    assert training.card._metadata(starter).to_dict()["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert card._metadata(starter).to_dict()["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert str(home.home()) not in (job.files.adapter / "adapter_config.json").read_text()
 
 

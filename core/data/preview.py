@@ -198,4 +198,4 @@ def _with_same_data(recipe: Recipe, kind: str | None = None) -> Iterator[Job]:
 
 def _data_of(recipe: Recipe) -> tuple:
     model = recipe.model.model_copy(update={"start_from": None})
-    return model, recipe.data.model_copy(update={"packing": False}), recipe.training.seed
+    return model, recipe.data.model_copy(update={"packing": "auto"}), recipe.training.seed

@@ -140,6 +140,12 @@ class Report:
         }
 
 
+def source_names(report: dict[str, Any]) -> list[str]:
+    """What the data sets of a prepared set are called: a configuration after its data set, a number where two are alike."""
+    plain = [" ".join(filter(None, (found["source"], found.get("config")))) for found in report["sources"]]
+    return [f"{name} ({number})" if plain.count(name) > 1 else name for number, name in enumerate(plain, 1)]
+
+
 def _sum(column: np.ndarray, rows: np.ndarray) -> int:
     return int(column[rows].sum(dtype=np.int64))
 

@@ -31,7 +31,7 @@ class Target:
     """What has to be loaded for a model id: a base, the template it is asked with, perhaps an adapter on it."""
 
     source: str
-    revision: str | None = None
+    revision: str | None = None  # of a run's own model, when it was written
     chat_template: str | None = None
     spare_template: str | None = None  # for a base without a template of its own
     adapter: Path | None = None
@@ -50,7 +50,7 @@ def target_of(model_id: str) -> Target | None:
     """What a model id stands for; None if nothing here has that id."""
     job_id, _, step = model_id.rpartition("@")
     if job := known_job(model_id):
-        return _tuned_target(job, job.files.adapter)
+        return _tuned_target(job, job.final) if job.final else None
     if step.isdecimal() and (job := known_job(job_id)):
         checkpoint = job.checkpoint_of(int(step))
         return _tuned_target(job, checkpoint.folder) if checkpoint else None
@@ -69,21 +69,24 @@ def _readable_runs() -> list[Job]:
 
 
 def _models_of(job: Job, ambiguous: bool) -> Iterator[ChatModel]:
-    """The final adapter, then the checkpoints, newest first."""
+    """The final adapter or model, then the checkpoints, newest first."""
     name = f"{job.name} ({datetime.fromtimestamp(job.created):%d %b %H:%M})" if ambiguous else job.name
     base = job.recipe.model.source
-    if _is_adapter(job.files.adapter):
+    if job.final and (_is_adapter(job.final) or _is_model(job.final)):
         yield ChatModel(job.id, name, tuned=True, base=base, job_id=job.id)
     for checkpoint in reversed(job.checkpoints):
         label = f"{name} · step {checkpoint.step:,}"
         yield ChatModel(f"{job.id}@{checkpoint.step}", label, True, base, job.id, checkpoint.step)
 
 
-def _tuned_target(job: Job, adapter: Path) -> Target | None:
-    if job.damage or not _is_adapter(adapter):
+def _tuned_target(job: Job, folder: Path) -> Target | None:
+    """An adapter on the run's base; a model that was trained as a whole is a base of its own."""
+    if job.damage:
         return None
     model = job.recipe.model
-    return Target(model.source, _revision(job), model.chat_template, adapter=adapter)
+    if _is_adapter(folder):
+        return Target(model.source, _revision(job), model.chat_template, adapter=folder)
+    return Target(str(folder), _written(folder), model.chat_template) if _is_model(folder) else None
 
 
 def _base_target(source: str) -> Target | None:
@@ -101,10 +104,22 @@ def _revision(job: Job) -> str | None:
 
 
 def _is_base(source: str) -> bool:
+    """Whether it can be loaded as it is named; a folder or a repository may turn out to be an adapter."""
     place = place_of(source)
-    return place in (Place.STARTER, Place.HUB) or (
-        place is Place.LOCAL and (local_path(source) / "config.json").exists()
-    )
+    return place in (Place.STARTER, Place.HUB) or (place is Place.LOCAL and _is_model(local_path(source)))
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").exists() or _is_adapter(folder)
+
+
+def _written(folder: Path) -> str:
+    """When a run has written its model: one that goes on writes another to the same place."""
+    return str(max(file.stat().st_mtime_ns for file in folder.glob("*.safetensors")))
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").exists() and any(folder.glob("*.safetensors"))
 
 
 def _is_adapter(folder: Path) -> bool:

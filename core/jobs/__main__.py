@@ -13,7 +13,7 @@ from core.errors import StudioError
 from core.jobs import queue
 from core.jobs.ending import stopped_early
 from core.jobs.folder import Job
-from core.jobs.kinds import KINDS
+from core.jobs.kinds import HEAVY, KINDS
 from core.jobs.preflight import check_again
 from core.jobs.worker import StopRequested, Worker
 
@@ -38,7 +38,7 @@ def main(folder: Path) -> int:
 def _work(worker: Worker) -> None:
     job = worker.job
     try:
-        with queue.turn(worker, job.recipe.launcher.processes) if job.kind == "train" else nullcontext():
+        with queue.turn(worker, job.recipe.launcher.processes) if job.kind in HEAVY else nullcontext():
             # It may have waited for hours, and what was there then need not be there now.
             check_again(job)
             worker.phase("preparing")

@@ -27,18 +27,19 @@ def stopped_early(job: Job) -> str:
     """What a stop means that came before its worker had trained anything."""
     if job.kind == "train" and job.checkpoints:
         return f"Stopped before another step. The checkpoint of step {job.checkpoints[-1].step:,} is saved."
-    return (
-        "Stopped before the first step. Nothing was trained."
-        if job.kind == "train"
-        else "Stopped before the data was ready."
-    )
+    return {
+        "train": "Stopped before the first step. Nothing was trained.",
+        "probe": "Stopped before anything was measured.",
+        "evaluate": "Stopped before anything was compared. The run itself is as it was.",
+    }.get(job.kind, "Stopped before the data was ready.")
 
 
 def _interruption(job: Job) -> str:
     if job.phase == "queued":
         return "It waited in the queue when its process ended. Resume puts it back into the queue."
     step, total = job.metrics.step, job.total_steps
-    where = f"at step {step:,} of {total:,}" if step and total else "before its first step"
+    unfinished = "before its first step" if job.kind == "train" else "before it was done"
+    where = f"at step {step:,} of {total:,}" if step and total else unfinished
     saved = [f"Step {job.checkpoints[-1].step:,} is saved."] if job.checkpoints else []
     cause = _cause(job, job.worker)
     if job.kind == "train":

@@ -13,6 +13,7 @@ from core.errors import RecipeError
 from core.jobs import process
 from core.jobs.about import About, about_in
 from core.jobs.checkpoint import Broken, Checkpoint, checkpoints_in
+from core.jobs.kinds import KINDS
 from core.jobs.metrics import Metrics, metrics_of
 from core.jobs.status import Status
 from core.jobs.tail import events_of, latest_of, object_of
@@ -93,9 +94,9 @@ class Job:
 
     @cached_property
     def kind(self) -> str:
-        """`train` or `prepare`."""
-        created = next((event for event in self.events if event["event"] == "created"), {})
-        return "prepare" if created.get("kind") == "prepare" else "train"
+        """One of `KINDS`."""
+        kind = next((event for event in self.events if event["event"] == "created"), {}).get("kind")
+        return kind if kind in KINDS else "train"
 
     @property
     def created(self) -> float:
@@ -169,6 +170,11 @@ class Job:
         last = self.events[-1]["time"] if self.events else begun["time"]
         end = process.now() if self.status.live else _seconds((self.result or {}).get("time"), last)
         return before + max(0.0, end - begun["time"])
+
+    @property
+    def final(self) -> Path | None:
+        """The folder of the final adapter, or of the final model; None before the end."""
+        return next((folder for folder in self.files.finals if folder.is_dir()), None)
 
     @property
     def checkpoints(self) -> list[Checkpoint]:

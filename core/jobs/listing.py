@@ -26,9 +26,14 @@ def training_now() -> Job | None:
     return next((job for job in live_jobs("train") if job.status.at_work), None)
 
 
-def find_job(name: str) -> Job:
+def find_run(name: str) -> Job:
+    """As `find_job`, among the trainings alone: an evaluation has the name of its run."""
+    return find_job(name, "train")
+
+
+def find_job(name: str, kind: str | None = None) -> Job:
     """The job with this id, or the newest whose run has this name; raises JobError."""
-    jobs = all_jobs()
+    jobs = all_jobs(kind)
     matches = [job for job in jobs if job.id == name] or [job for job in jobs if job.name == name]
     if not matches:
         known = ", ".join(job.id for job in jobs[:5]) or "there are none yet"

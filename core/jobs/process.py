@@ -88,9 +88,11 @@ def read(path: Path) -> Birth | None:
     try:
         kills = (values or {}).get("oom_kills")
         known = kills if isinstance(kills, int) else None
-        return Birth(int(values["pid"]), float(values["birth"]), str(values["host"]), known) if values else None
+        found = Birth(int(values["pid"]), float(values["birth"]), str(values["host"]), known) if values else None
     except (KeyError, TypeError, ValueError):
         return None
+    # The first process of a machine is no worker, and to end its group is to end every process there is (kill(2), -1).
+    return found if found and found.pid > 1 else None
 
 
 def now() -> float:

@@ -22,10 +22,14 @@ from core.where import Place, local_path, place_of
 
 @dataclass(frozen=True)
 class Found:
-    """A model's files on this machine, and the commit or package they came from (None for a person's own folder)."""
+    """A model's files on this machine, and the commit or package they came from (None for a person's own folder).
+
+    `changed` is when such a folder's weights were written last, in nanoseconds: other weights are another model.
+    """
 
     folder: Path
     revision: str | None
+    changed: int = 0
 
 
 def fetch(source: str, revision: str | None = None, progress: Progress = silent, weights: bool = True) -> Found:
@@ -36,7 +40,9 @@ def fetch(source: str, revision: str | None = None, progress: Progress = silent,
         origin = starter.origin()
         return Found(folder, origin.get("revision") or origin.get("sha256"))
     if place is Place.LOCAL:
-        return Found(local_path(source), None)
+        folder = local_path(source)
+        written = [file.stat().st_mtime_ns for file in folder.glob("*.safetensors")]
+        return Found(folder, None, max(written, default=0))
     if place is Place.UNKNOWN:
         raise ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")
     folder = hub.download(source, revision, progress, weights)
@@ -70,16 +76,34 @@ def begins_with_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
 def load_base(
     found: Found, dtype: torch.dtype, device: str, quantization: BitsAndBytesConfig | None = None
 ) -> PreTrainedModel:
-    """The base model in a number format on a device, its linear layers in 4 bits if so configured; raises ModelError."""
+    """The base model in a number format on a device, its linear layers in few bits if so configured; raises ModelError.
+
+    Attention is transformers' choice: SDPA, but for families it does not fit, such as Gemma 2 (soft-capped scores).
+    """
     # What is quantised is put on its device while it is loaded: it cannot be moved afterwards.
     how = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa", **how
+            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, **how
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error
+    if quantization:
+        _keep_as_quantised(model)
     return model if quantization else model.to(device)
+
+
+def _keep_as_quantised(model: PreTrainedModel) -> None:
+    """Hold 4-bit weights as they are when a loss is measured.
+
+    On a CPU with bf16 instructions bitsandbytes repacks them then, with other scales, for a product that has no gradient,
+    and never back: a training would go on after a measurement with other weights, and learn nearly nothing from below.
+    """
+    from bitsandbytes.nn import Linear4bit  # a second that only quantised models need
+
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _first_line(error: Exception) -> str:

@@ -12,9 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from core.errors import JobError
 from core.jobs.worker import StopRequested, Worker
 from core.training.device import Device
-
-# So many steps in a row without a finite loss do not recover.
-HOPELESS_STEPS = 3
+from core.training.divergence import Divergence
 
 
 class Reporter(TrainerCallback):
@@ -31,7 +29,7 @@ class Reporter(TrainerCallback):
         self.supervised_tokens = 0
         self.window: list[float] = list(saved.get("window", []))
         self.elapsed_before_s = float(saved.get("elapsed_s", 0.0))
-        self.not_finite_since: int | None = None
+        self.divergence = Divergence(worker.job)
         self.best = worker.job.metrics.best_held_out_loss or math.inf
         self.first_step = self._counted_tokens = 0
         self._counted_s = self._busy_s = self._step_began = 0.0
@@ -50,13 +48,15 @@ class Reporter(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self._began, self.first_step = time.monotonic(), state.global_step
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
+        self._busy_s += time.monotonic() - self._step_began
+        # Whatever the interval: what it became is measured.
+        control.should_evaluate |= state.global_step == state.max_steps and args.eval_strategy != "no"
+
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self._step_began = time.monotonic()
         if self._stepping_since is None:
             self._stepping_since = self._step_began
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
-        self._busy_s += time.monotonic() - self._step_began
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **kw: Any
@@ -68,7 +68,8 @@ class Reporter(TrainerCallback):
         self.window.append(logs["loss"])
         if state.global_step % self.log_every == 0 or state.global_step == state.max_steps:
             self._write(state, logs)
-        self._judge(state.global_step, logs["loss"])
+        if self.divergence.hopeless(state.global_step, logs["loss"]):
+            raise JobError(self.divergence.sentence())
 
     def _write(self, state: TrainerState, logs: dict[str, float]) -> None:
         self.worker.metric(
@@ -96,39 +97,21 @@ class Reporter(TrainerCallback):
         self._counted_tokens, self._counted_s = self.supervised_tokens, self._busy_s
         return round(tokens / seconds, 1) if seconds else None
 
-    def _judge(self, step: int, loss: float) -> None:
-        """Raise JobError once the loss has not been a number for several steps."""
-        if math.isfinite(loss):
-            self.not_finite_since = None
-            return
-        self.not_finite_since = self.not_finite_since or step
-        if step - self.not_finite_since + 1 >= HOPELESS_STEPS:
-            raise JobError(self.hopeless())
-
-    def hopeless(self) -> str:
-        """What a loss that is no number means, and what to do."""
-        saved = self.worker.job.checkpoints
-        good = f"The checkpoint of step {saved[-1].step:,} is from before that, and good. " if saved else ""
-        return (
-            f"The numbers broke at step {self.not_finite_since:,}: loss or weights are infinite or no number, so the run was "
-            f"stopped. {good}"
-            "Usual causes: the learning rate is too high, the warm-up too short, or fp16 overflows. Start a new run from "
-            "this one with a lower learning rate, longer warm-up, or another precision."
-        )
-
     def on_evaluate(
         self,
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        metrics: dict[str, float],
+        metrics: dict[str, Any],
         **kw: Any,
     ) -> None:
         loss = metrics["eval_loss"]
         self.worker.metric(step=state.global_step, held_out_loss=loss)
+        self.divergence.measured(state.global_step, loss)
         best, self.best = loss < self.best, min(loss, self.best)
         shown = loss if math.isfinite(loss) else None
-        self.worker.event("held_out", step=state.global_step, loss=shown, best=best)
+        of_each = {name: value for name, value in metrics.get("sources", {}).items() if math.isfinite(value)}
+        self.worker.event("held_out", step=state.global_step, loss=shown, best=best, sources=of_each)
 
 
 class EvaluationCut(Exception):

@@ -1,33 +1,114 @@
-"""On a CPU: the loss computed only where there are labels; TRL's chunked loss computes it at every position.
+"""On a CPU: the loss computed only where there are labels, its gradient made on the way; TRL's works at every position.
 
 The output layer of a small model with a large vocabulary is a fifth of all its work; positions without a label need none
-of it. `tests/test_training.py` holds it to the same loss as TRL's. Models whose logits are changed after the output layer keep TRL's.
+of it. Its logits never stand in memory whole. `tests/test_training.py` holds it to the same loss as TRL's. Models whose
+logits are changed after the output layer keep TRL's.
 """
 
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch import nn
 
 from core.data.tokens import IGNORED
 
 # Settings with which a model changes its logits after the output layer.
 CHANGES_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier_scale")
+# Positions whose logits stand in memory together: enough for a fast product, 100 MB at a vocabulary of 50,000.
+AT_ONCE = 512
+# What a base model is given of a batch: rows side by side have positions and ends, padded rows have a mask.
+SEEN = (
+    "input_ids",
+    "attention_mask",
+    "position_ids",
+    "cu_seq_lens_q",
+    "cu_seq_lens_k",
+    "max_length_q",
+    "max_length_k",
+)
 
 
 def applies_to(base: Any) -> bool:
     """Whether a base model is a decoder with a plain output layer on top."""
     changed = any(getattr(base.config, name, None) not in (None, 1, 1.0) for name in CHANGES_LOGITS)
-    return hasattr(base, "model") and hasattr(base, "lm_head") and not changed
+    return hasattr(base, "model") and type(getattr(base, "lm_head", None)) is nn.Linear and not changed
 
 
-def loss_at_labels(base: Any, inputs: dict[str, torch.Tensor], items: torch.Tensor | int | None) -> torch.Tensor:
-    """Mean cross entropy over the labelled positions of a padded batch; `items` of them make up the whole step."""
-    # Packed rows have positions instead of a mask: each of their conversations begins at 0 and sees only itself.
-    seen = {name: inputs[name] for name in ("input_ids", "attention_mask", "position_ids") if name in inputs}
+def loss_at_labels(
+    base: Any, inputs: dict[str, Any], items: torch.Tensor | int | None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Mean cross entropy over the labelled positions of a batch; `items` of them make up the whole step.
+
+    `smoothing` is the share of each label that is spread over the vocabulary.
+    """
+    seen = {name: inputs[name] for name in SEEN if name in inputs}
     hidden = base.model(**seen, use_cache=False).last_hidden_state  # (batch, seq, hidden)
     following = inputs["labels"][:, 1:]
     learned = following != IGNORED
-    logits = base.lm_head(hidden[:, :-1][learned])  # (labels, vocabulary)
-    total = F.cross_entropy(logits.float(), following[learned], reduction="sum")
-    return total / (items if items is not None else learned.sum().clamp(min=1))
+    head = base.lm_head
+    found = CrossEntropy.apply(
+        hidden[:, :-1][learned], head.weight, head.bias, following[learned], torch.is_grad_enabled(), smoothing
+    )
+    return found / (items if items is not None else learned.sum().clamp(min=1))
+
+
+class CrossEntropy(torch.autograd.Function):
+    """Sum of the cross entropies of an output layer, and at once its gradient, a few positions at a time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,  # (labels, hidden)
+        weight: torch.Tensor,  # (vocabulary, hidden)
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,  # (labels,)
+        learns: bool,
+        smoothing: float,
+    ) -> torch.Tensor:
+        wanted = [learns and needed for needed in ctx.needs_input_grad[:3]]
+        sources = (hidden, weight, bias)
+        grads = [torch.zeros_like(one) if asked else None for one, asked in zip(sources, wanted, strict=True)]
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for begin in range(0, len(targets), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            loss, slope = _of_part(hidden[part], weight, bias, targets[part], smoothing)
+            total += loss
+            if any(wanted):
+                _add_gradients(grads, slope.to(weight.dtype), hidden[part], weight, part)
+        ctx.grads = grads
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return *(None if found is None else found * grad.to(found.dtype) for found in ctx.grads), None, None, None
+
+
+def _of_part(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, smoothing: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of some positions, and its slope at their logits, (positions, vocabulary): softmax less the target."""
+    logits = nn.functional.linear(hidden, weight, bias).float()
+    # In place from here on: each further copy would be as large as the logits.
+    right = logits.gather(1, targets[:, None])
+    wanted = right if not smoothing else (1 - smoothing) * right + smoothing * logits.mean(1, keepdim=True)
+    highest = logits.amax(1, keepdim=True)
+    slope = logits.sub_(highest).exp_()
+    total = slope.sum(1, keepdim=True)
+    loss = (total.log() + highest - wanted).sum()
+    slope.div_(total)
+    slope.scatter_add_(1, targets[:, None], torch.full_like(right, smoothing - 1.0))
+    if smoothing:
+        slope.sub_(smoothing / slope.shape[1])
+    return loss, slope
+
+
+def _add_gradients(
+    grads: list[torch.Tensor | None], slope: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, part: slice
+) -> None:
+    of_hidden, of_weight, of_bias = grads
+    if of_hidden is not None:
+        torch.mm(slope, weight, out=of_hidden[part])
+    if of_weight is not None:
+        of_weight.addmm_(slope.t(), hidden)
+    if of_bias is not None:
+        of_bias.add_(slope.sum(0))

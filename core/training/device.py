@@ -7,8 +7,10 @@ import psutil
 import torch
 
 from core.errors import ModelError
+from core.hardware import cpu_has_bf16
 from core.hardware import precision as precision_of
 from core.recipe_sections import TrainingSection
+from core.training import speed
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Device:
         """The base model's format in memory; the adapter on it is always fp32."""
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
 
+    def place(self, processes: int = 1) -> speed.Place:
+        """What the choices for speed depend on."""
+        capability = torch.cuda.get_device_capability() if self.kind == "cuda" else None
+        return speed.Place(self.kind, capability, cpu_has_bf16(), processes)
+
     def memory_bytes(self) -> int:
         """Memory in use now: what torch holds on the GPU, or what the process holds of the RAM."""
         if self.kind == "cuda":
@@ -39,7 +46,7 @@ def choose_device(training: TrainingSection) -> Device:
     capability = torch.cuda.get_device_capability() if kind == "cuda" else None
     _refuse_the_optimizer(training.optimizer, kind, name)
     if training.precision == "auto":
-        chosen = precision_of(kind, capability, name)
+        chosen = precision_of(kind, capability, name, cpu_has_bf16())
         return Device(kind, name, chosen.name, chosen.reason)
     _refuse_the_impossible(training.precision, kind, capability, name)
     return Device(kind, name, training.precision, f"The recipe asks for {training.precision}")
@@ -62,6 +69,7 @@ def _refuse_the_optimizer(optimizer: str, kind: str, name: str) -> None:
         raise ModelError(f"training.optimizer: {optimizer} does not run on the {name}. Choose auto or adafactor.")
 
 
-def set_up(device: Device) -> None:
+def set_up(device: Device, training: TrainingSection) -> None:
     """Let matrix products use the hardware: TF32 on newer GPUs, bf16 inside fp32 products on CPUs that have it."""
-    torch.set_float32_matmul_precision("medium" if device.kind == "cpu" else "high")
+    shorter = {"bf16": "medium", "tf32": "high", "fp32": "highest"}
+    torch.set_float32_matmul_precision(shorter[speed.products(device.place(), training.precision).name])

@@ -1,9 +1,11 @@
-"""The base model with a LoRA adapter on it, as the recipe asks."""
+"""The model that is trained, as the recipe asks: the base with a LoRA adapter on it, or the base itself."""
 
 import json
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from bitsandbytes.nn import Linear4bit
+import torch
 from datasets import Dataset
 from peft import (
     LoraConfig,
@@ -17,20 +19,26 @@ from peft import (
 from safetensors import SafetensorError
 from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 
+from core import home
 from core.errors import ModelError
 from core.files import write_whole
 from core.models import starter
 from core.recipe import Recipe
 from core.recipe_sections import LoraSection
-from core.training import eva, pissa, start, targets
+from core.training import eva, pissa, start, targets, template_tokens
 from core.training.device import Device
 from core.training.methods import METHODS
 
 
 def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
-    """NF4 with double quantisation for a method of 4 bits; None for a base model in full."""
-    if METHODS[recipe.lora.method].bits != 4:
+    """NF4 with double quantisation for a method of 4 bits, LLM.int8 for one of 8; None for a base model in full."""
+    bits = METHODS[recipe.lora.method].bits
+    if bits == 16:
         return None
+    if bits == 8:
+        # It says of every layer in every step that it computes in fp16.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -39,12 +47,42 @@ def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
     )
 
 
+def base_dtype(recipe: Recipe, device: Device) -> torch.dtype:
+    """The base model's format in memory; what is trained itself is always fp32, so that small steps are not rounded off."""
+    return torch.float32 if METHODS[recipe.lora.method].whole else device.weights_dtype
+
+
+def base_of(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """The model under an adapter, or the model itself where it has none."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def trainable_parameters(model: torch.nn.Module) -> int:
+    return sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+
+
+def trained_model(
+    base: PreTrainedModel,
+    recipe: Recipe,
+    recomputes: bool = False,
+    saved: Path | None = None,
+    rows: Dataset | None = None,
+    marks: Sequence[int] = (),
+) -> PreTrainedModel | PeftModel:
+    """What the trainer gets: an adapter on the base (as `with_adapter`), or the base with every weight to be trained."""
+    if not METHODS[recipe.lora.method].whole:
+        return with_adapter(base, recipe, recomputes, saved, rows, marks)
+    set_seed(recipe.training.seed)
+    return base.requires_grad_(True)
+
+
 def with_adapter(
     base: PreTrainedModel,
     recipe: Recipe,
     recomputes: bool = False,
     saved: Path | None = None,
     rows: Dataset | None = None,
+    marks: Sequence[int] = (),
 ) -> PeftModel:
     """An adapter on a base model: fresh, its first weights drawn from the recipe's seed, or that of an earlier run.
 
@@ -53,10 +91,9 @@ def with_adapter(
     """
     set_seed(recipe.training.seed)
     method = METHODS[recipe.lora.method]
-    if method.bits == 4:
+    if method.bits < 16:
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recomputes)
-        _keep_as_quantised(base)
-    config = lora_config(recipe.lora, base)
+    config = lora_config(recipe.lora, base, marks)
     try:
         model = get_peft_model(base, config)
     except ValueError as error:
@@ -68,16 +105,6 @@ def with_adapter(
     if method.begins == "eva" and not saved and rows is not None:
         eva.begin(model, rows)
     return model
-
-
-def _keep_as_quantised(base: PreTrainedModel) -> None:
-    """On CPUs with bf16 instructions bitsandbytes would round the scales anew at the first held-out measurement.
-
-    Training would go on with other weights than before it, and than a run that is resumed there.
-    """
-    for module in base.modules():
-        if isinstance(module, Linear4bit):
-            module.support_avx512bf16_for_cpu = False
 
 
 def _load(model: PeftModel, folder: Path) -> None:
@@ -100,8 +127,11 @@ def _check_modules(model: PeftModel, saved: set[str], folder: Path) -> None:
         )
 
 
-def lora_config(lora: LoraSection, base: PreTrainedModel) -> LoraConfig:
-    """PEFT's configuration of a recipe's LoRA section; raises ModelError where the base model has no such modules."""
+def lora_config(lora: LoraSection, base: PreTrainedModel, marks: Sequence[int] = ()) -> LoraConfig:
+    """PEFT's configuration of a recipe's LoRA section; raises ModelError where the base model has no such modules.
+
+    `marks` are the ids of the tokens that the chat template writes.
+    """
     layers = targets.layers(lora, base)
     return LoraConfig(
         r=lora.rank,
@@ -111,19 +141,24 @@ def lora_config(lora: LoraSection, base: PreTrainedModel) -> LoraConfig:
         layers_to_transform=layers,
         rank_pattern=dict(lora.rank_pattern),
         alpha_pattern=dict(lora.alpha_pattern),
+        lora_bias=lora.bias,
+        trainable_token_indices=template_tokens.trained(lora, list(marks)),
         task_type="CAUSAL_LM",
         **METHODS[lora.method].config,
     )
 
 
-def make_portable(folder: Path, recipe: Recipe, model: PeftModel) -> None:
+def make_portable(folder: Path, recipe: Recipe, model: PreTrainedModel | PeftModel) -> None:
     """Make a saved adapter one that loads anywhere: on the untouched base, which is named as others know it.
 
-    Only afterwards, for while it saves, PEFT looks the base model up, and would wait for the Hub.
+    Only afterwards, for while it saves, PEFT looks the base model up, and would wait for the Hub. A whole model needs
+    nothing.
     """
+    if METHODS[recipe.lora.method].whole:
+        return
     if METHODS[recipe.lora.method].begins == "pissa":
         pissa.as_lora(folder, model)
-    file = folder / "adapter_config.json"
+    file = home.adapter_config(folder)
     config = json.loads(file.read_text(encoding="utf-8"))
     write_whole(file, json.dumps(config | {"base_model_name_or_path": portable_name(recipe.model.source)}, indent=1))
 

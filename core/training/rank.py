@@ -46,7 +46,7 @@ def main(folder: Path, data: str, step: int) -> int:
 def _train(worker: Worker, data: str, step: int) -> bool:
     job = worker.job
     device = choose_device(job.recipe.training)
-    set_up(device)
+    set_up(device, job.recipe.training)
     found = find_model(worker, resume.model_revision(job))
     # The leader has verified its every byte a moment ago.
     point = resume.Point(job.checkpoint_of(step) if step else None)

@@ -46,8 +46,9 @@ def go_back(worker: Worker, step: int | None = None) -> Point:
         worker.warning(f"The checkpoint of step {broken.step:,} is broken: {broken.why}. An earlier one is used.")
     # In this order: a worker that is killed in between leaves no number without the checkpoint that it led to.
     discard_after(job, point.step)
-    # The adapter of an earlier end: its step is trained again, or is a checkpoint.
-    shutil.rmtree(job.files.adapter, ignore_errors=True)
+    # The result of an earlier end: its step is trained again, or is a checkpoint.
+    for folder in job.files.finals:
+        shutil.rmtree(folder, ignore_errors=True)
     worker.void_after(point.step)
     worker.event("resumed", step=point.step, skipped=[asdict(broken) for broken in skipped])
     return point

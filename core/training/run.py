@@ -1,33 +1,41 @@
-"""The train job: find where to begin, train there, go on with less memory if it has to, write the final adapter."""
+"""The train job: find where to begin, train there, go on with less memory if it has to, write the result."""
 
+import math
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.data.prepare import find_model
 from core.errors import ModelError
+from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import card, memory, packing, processes, resume
+from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
+from core.training.held_out_events import ALL, before_and_after
+from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
-from core.training.model import make_portable, quantization, with_adapter
+from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
+from core.training.pace_test import measure_pace
 from core.training.session import Session, rows_of, versions
 from core.training.trainer import Trainer, build
+
+# Writes what was trained, and the result.
+Finish = Callable[[Session, Found, Trainer, PreTrainedTokenizerBase], None]
 
 
 def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError with a sentence for the person."""
     job = worker.job
     device = choose_device(job.recipe.training)
-    set_up(device)
+    set_up(device, job.recipe.training)
     shutil.rmtree(worker.files.scratch, ignore_errors=True)
     found = find_model(worker, resume.model_revision(job))
     point = resume.find_point(worker)
@@ -47,20 +55,22 @@ def run(worker: Worker) -> None:
         shutil.rmtree(worker.files.scratch, ignore_errors=True)
 
 
-def train_here(session: Session, found: Found) -> None:
-    """Train in this process, with ever smaller batches if the memory is too small, and write the result."""
+def train_here(session: Session, found: Found, finish: Finish | None = None) -> None:
+    """Train in this process, with ever smaller batches if the memory is too small; `finish` may write another result."""
     session.worker.progress("Loading the model", 0, 1)
     tokenizer = load_tokenizer(found, session.job.recipe.model.chat_template)
-    while not attempt(session, found, tokenizer):
+    while not attempt(session, found, tokenizer, finish):
         memory.free()
         session = memory.smaller(session)
 
 
-def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) -> bool:
+def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, finish: Finish | None = None) -> bool:
     """Train to the end or to a stop; False if the memory was too small."""
     worker, start = session.worker, session.point.checkpoint
-    model = _load(session, found)
-    _resolve(session, model.get_nb_trainable_parameters()[0])
+    measure_pace(session.device)
+    peak.forget(session.device)
+    model = _load(session, found, tokenizer)
+    _resolve(session, trainable_parameters(model))
     trainer = build(session, model, tokenizer)
     # From here on a stop may not cut anything short: the step is finished, and what was learned is saved.
     with worker.finishing_the_step():
@@ -74,21 +84,21 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) 
                 raise
             return False
         if trainer.is_world_process_zero():
-            _finish(session, trainer, tokenizer)
+            (finish or _finish)(session, found, trainer, tokenizer)
     return True
 
 
-def _load(session: Session, found: Found) -> PeftModel:
-    """The base model with its adapter; raises ModelError, also where it does not fit."""
+def _load(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | PeftModel:
+    """The model that is trained; raises ModelError, also where it does not fit."""
     recipe, device = session.job.recipe, session.device
     try:
-        base = load_base(found, device.weights_dtype, device.kind, quantization(recipe, device))
-        if recipe.data.packing:
+        base = load_base(found, base_dtype(recipe, device), device.kind, quantization(recipe, device))
+        if recipe.data.packs:
             packing.check(base, recipe.model.source)
         begun = session.point.checkpoint
-        return with_adapter(
-            base, recipe, session.micro.recomputes, saved=begun.folder if begun else None, rows=session.train
-        )
+        marks = _marks(session, base, tokenizer)
+        saved = begun.folder if begun else None
+        return trained_model(base, recipe, session.micro.recomputes, saved=saved, rows=session.train, marks=marks)
     except RuntimeError as error:
         if not memory.is_too_small(error):
             raise
@@ -96,6 +106,20 @@ def _load(session: Session, found: Found) -> PeftModel:
             f"The model {recipe.model.source} does not fit into the memory of {device.name}. Choose lora.method qlora, or "
             "a smaller model."
         ) from None
+
+
+def _marks(session: Session, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The template's tokens; says so where the model has never learned them and is not going to."""
+    marks = template_tokens.marks(session.train, session.special_ids)
+    lora = session.job.recipe.lora
+    if METHODS[lora.method].whole or lora.template_tokens:
+        return marks
+    if new := template_tokens.unlearned(base, marks):
+        session.worker.warning(
+            f"This model has most likely never learned {', '.join(tokenizer.convert_ids_to_tokens(new))}, with which its chat "
+            "template marks turns. Turn lora.template_tokens on, or choose `plain` or `alpaca` as model.chat_template."
+        )
+    return marks
 
 
 def _resolve(session: Session, trainable: int) -> None:
@@ -112,42 +136,34 @@ def _resolve(session: Session, trainable: int) -> None:
     worker.event("training", total_steps=session.steps, device=device.name, precision=device.precision)
 
 
-def _finish(session: Session, trainer: Trainer, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write the adapter with its card, then the result."""
+def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write what was trained, then the result."""
     worker, job, state = session.worker, session.job, trainer.state
-    if trainer.reporter.not_finite_since is not None:
-        raise ModelError(trainer.reporter.hopeless())
-    rows, step, early = len(session.train), state.global_step, trainer.judge.ended
+    if trainer.reporter.divergence.without_a_number:
+        raise ModelError(trainer.reporter.divergence.sentence())
+    step, early = state.global_step, trainer.judge.ended
     whole = early or step == state.max_steps
     best = best_checkpoint(worker) if whole and job.recipe.training.load_best else None
-    aside = worker.files.adapter_aside
-    if best:
-        _copy_adapter(best.folder, aside)
-    else:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        model.save_pretrained(aside)
-        make_portable(aside, job.recipe, model)
-    tokenizer.save_pretrained(aside)
-    loss = job.metrics.held_out_at[best.step] if best else job.metrics.last_held_out_loss
-    card.write(aside, job, {"steps": best.step if best else step, "held_out_loss": loss, "rows": rows})
-    # Renamed when it is whole, so a half-written adapter is never offered.
-    shutil.rmtree(worker.files.adapter, ignore_errors=True)
-    aside.rename(worker.files.adapter)
+    final.write(session, found, trainer, tokenizer, best)
     if not whole:
         saved = f"The checkpoint of step {step:,} is saved."
         worker.finish("stopped", f"Stopped after step {step:,} of {state.max_steps:,}. {saved}", step=step)
         return
-    what = "packed rows" if job.recipe.data.packing else "rows"
-    said = [f"Trained {step:,} steps on {rows:,} {what}."]
+    what = "packed rows" if job.recipe.data.packs else "rows"
+    said = [f"Trained {step:,} steps on {len(session.train):,} {what}."]
     if early:
         measured = trainer.judge.without_progress
         said.append(f"Ended early: the held-out loss had found no new best for {measured:,} measurements.")
     if best:
-        said.append(f"The adapter is that of step {best.step:,}, the best by held-out loss ({loss:.3f}).")
-    worker.finish("finished", " ".join(said), step=step)
+        loss = job.metrics.held_out_at[best.step]
+        said.append(f"The result is that of step {best.step:,}, the best by held-out loss ({loss:.3f}).")
+    worker.finish("finished", " ".join([*said, *_measured(job)]), step=step)
 
 
-def _copy_adapter(checkpoint: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        shutil.copy2(checkpoint / name, folder / name)
+def _measured(job: Job) -> list[str]:
+    """How the held-out loss went from the base to the result."""
+    before, after = before_and_after(job).get(ALL, (None, None))
+    if before is None:
+        return []
+    perplexities = f"perplexity {math.exp(min(before, 99)):,.2f} to {math.exp(min(after, 99)):,.2f}"
+    return [f"The held-out loss went from {before:.3f} to {after:.3f} ({perplexities})."]

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -12,6 +13,7 @@ from datasets import Dataset, concatenate_datasets
 from trl import pack_dataset
 
 from core import home
+from core.data.report import source_names
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
@@ -42,6 +44,16 @@ class Session:
     def job(self) -> Job:
         return self.worker.job
 
+    @cached_property
+    def source_names(self) -> list[str]:
+        """What the data sets are called, in the recipe's order."""
+        return source_names(read_json(self.files.report) or {})
+
+    @cached_property
+    def special_ids(self) -> set[int]:
+        """Ids of the tokenizer's special tokens."""
+        return set((read_json(self.files.report) or {}).get("special_ids", ()))
+
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
@@ -66,11 +78,15 @@ def versions() -> dict[str, str]:
 
 
 def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
-    """The training rows, packed where the recipe says so, and the held-out rows of a prepared set."""
+    """The training rows, packed where the recipe says so, and the held-out rows of a prepared set, with the number of their source."""
     encoded = [home.encoded_files(source["key"]).rows for source in (read_json(files.report) or {})["sources"]]
-    rows = concatenate_datasets([Dataset.from_file(str(path)) for path in encoded])
-    rows = rows.select_columns(["input_ids", "labels"])
+    of_each = [Dataset.from_file(str(path)) for path in encoded]
+    sizes = [len(rows) for rows in of_each]
+    rows = concatenate_datasets(of_each).select_columns(["input_ids", "labels"])
     train, held_out = rows.select(np.load(files.train)), np.load(files.held_out)
-    if recipe.data.packing:
+    if recipe.data.packs:
         train = pack_dataset(train, recipe.data.max_length, "bfd")
-    return train, rows.select(held_out) if len(held_out) else None
+    if not len(held_out):
+        return train, None
+    source = np.repeat(np.arange(len(encoded)), sizes)[held_out]
+    return train, rows.select(held_out).add_column("source", source.tolist())

@@ -9,16 +9,18 @@ from core.files import read_json
 from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.training.methods import METHODS
-from core.training.plan import TARGETS
+from core.training.trainable import TARGETS
 from core.where import local_path
 
 # What an adapter's configuration means by leaving a key out.
-EMPTY: dict[str, Any] = {"rank_pattern": {}, "alpha_pattern": {}}
+EMPTY: dict[str, Any] = {"rank_pattern": {}, "alpha_pattern": {}, "lora_bias": False}
 
 
 def folder_of(name: str) -> Path:
     """The folder of `id`, `id@step` or of a path; raises JobError where there is no adapter."""
     folder = _of_run(name) or local_path(name)
+    if (folder / "config.json").is_file():
+        raise JobError(f"model.start_from: {name} is a whole model. Give its folder as model.source: {folder}")
     if not home.adapter_config(folder).is_file():
         raise JobError(f"model.start_from: {name} has no adapter. Give a run's id, `id@step`, or a folder with one.")
     return folder
@@ -62,6 +64,7 @@ def _shape(recipe: Recipe) -> dict[str, tuple[str, Any]]:
         "alpha_pattern": ("lora.alpha_pattern", lora.alpha_pattern),
         "use_rslora": ("lora.method (rslora)", config.get("use_rslora", False)),
         "use_dora": ("lora.method (dora)", config.get("use_dora", False)),
+        "lora_bias": ("lora.bias", lora.bias),
     }
 
 
@@ -80,7 +83,7 @@ def _target_problems(recipe: Recipe, name: str, saved: dict[str, Any]) -> list[s
 def _of_run(name: str) -> Path | None:
     job_id, _, step = name.rpartition("@")
     if job := known_job(name):
-        return job.files.adapter if job.files.adapter.is_dir() else _newest(job)
+        return job.final or _newest(job)
     if step.isdecimal() and (job := known_job(job_id)):
         checkpoint = job.checkpoint_of(int(step))
         return checkpoint.folder if checkpoint else None

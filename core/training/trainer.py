@@ -1,25 +1,29 @@
 """TRL's trainer, set up as the recipe asks: it counts supervised tokens, and its checkpoints become the job's."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft.optimizers import create_loraplus_optimizer
 from torch import distributed
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LabelSmoother
 from trl import SFTConfig, SFTTrainer
 
 from core import home
 from core.files import read_json
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, schedules
+from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
+from core.training.gauge import Gauge
 from core.training.methods import METHODS
-from core.training.model import make_portable
+from core.training.model import base_of, make_portable
 from core.training.plan import eval_every
 from core.training.session import Session
+from core.training.speed import Speed, choose
 
 OPTIMIZERS = {
     "auto": "adamw_torch_fused",
@@ -34,33 +38,51 @@ NEVER = 10**12
 
 
 class Trainer(SFTTrainer):
-    """An SFTTrainer that speaks through a `Reporter`, publishes what it saves, and computes the loss lazily on a CPU."""
+    """An SFTTrainer that speaks through a `Reporter`, publishes what it saves, and computes what it has to only."""
 
     session: Session
     reporter: Reporter
     judge: HeldOutJudge
-    lazy_loss: bool = False
+    gauge: Gauge
+    speed: Speed
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        if self.lazy_loss and not return_outputs:
-            return cpu_loss.loss_at_labels(model.get_base_model(), inputs, num_items_in_batch)
+        # Only what is trained on is smoothed: held-out losses stay comparable.
+        smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
+        if self.speed.at_labels and not return_outputs:
+            return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
+        # Not through the trainer's settings: there it would smooth the held-out loss too.
+        self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
         batches, items = super().get_batch_samples(*args, **named)
+        self.gauge.see(batches)
         self.reporter.supervised_tokens += int(items) if items is not None else 0
         return batches, items
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Nobody reads it, and counting goes through every module at every batch."""
+        return 0
+
     def evaluate(self, *args: Any, **named: Any) -> dict[str, float]:
+        """The held-out loss, also of each data set; told to the callbacks as transformers' own would be."""
         try:
             # A measurement draws no random number from the training: cut short or not, the next step is the same.
             with torch.random.fork_rng():
-                return super().evaluate(*args, **named)
+                loss, of_each = held_out.measure(self, self._after_a_batch)
         except EvaluationCut:
             Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
             return {}
+        self.log({"eval_loss": loss})
+        measured = {"eval_loss": loss, "sources": of_each}
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
+        return measured
+
+    def _after_a_batch(self) -> None:
+        self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The recipe's optimiser; for LoRA+ with its groups, of which the second matrices learn faster."""
@@ -83,9 +105,9 @@ class Trainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
-        if self.reporter.not_finite_since is None and not _finite(model):
-            self.reporter.not_finite_since = self.state.global_step
-        if self.reporter.not_finite_since is not None:
+        if not _finite(model):
+            self.reporter.divergence.broken(self.state.global_step)
+        if self.reporter.divergence.without_a_number:
             return
         job, step = self.session.job, self.state.global_step
         written = Path(self.args.output_dir) / f"checkpoint-{step}"
@@ -115,28 +137,57 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     saved = (read_json(home.reporter_file(checkpoint.folder)) if checkpoint else None) or {}
     reporter = Reporter(worker, session.device, recipe.training.log_every, saved)
     judge = HeldOutJudge(session.job, recipe.training.early_stopping, recipe.training.load_best)
-    callbacks = [reporter, judge, Stopper(session.stop_asked)]
+    gauge = Gauge(session)
+    callbacks = [reporter, judge, gauge, Stopper(session.stop_asked)]
     if recipe.checkpoints.every_minutes:
         callbacks.append(MinuteSaver(recipe.checkpoints.every_minutes))
+    chosen = _speed(session, base_of(model))
     trainer = Trainer(
         model=model,
-        args=_settings(session),
+        args=_settings(session, chosen),
         train_dataset=session.train,
         eval_dataset=session.held_out,
         processing_class=tokenizer,
         callbacks=callbacks,
     )
     trainer.session, trainer.reporter, trainer.judge = session, reporter, judge
+    trainer.gauge, trainer.speed = gauge, chosen
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
-    alone = trainer.args.world_size == 1
-    trainer.lazy_loss = alone and session.device.kind == "cpu" and cpu_loss.applies_to(model.get_base_model())
-    worker.resolve(loss="at labels only (CPU)" if trainer.lazy_loss else "TRL's, at every position")
     return trainer
 
 
-def _settings(session: Session) -> SFTConfig:
+def _speed(session: Session, base: PreTrainedModel) -> Speed:
+    """What was chosen for the device, less what this model cannot do; all of it goes into `resolved.yaml`."""
+    recipe, worker, device = session.job.recipe, session.worker, session.device
+    chosen = choose(recipe, device.place(int(os.environ.get("WORLD_SIZE", "1"))))
+    if chosen.at_labels and not cpu_loss.applies_to(base):
+        chosen = chosen.without("loss", "The model changes its logits after the output layer.")
+    if why := _without_side_by_side(base, chosen, recipe.data.max_length):
+        chosen = chosen.without("rows", f"Conversations cannot lie side by side in this model: {why}.")
+        if not recipe.data.packs:
+            worker.warning(f"{chosen.rows.reason} They are padded to the longest of their batch, which is slower.")
+    if chosen.short_adapter and not short_lora.use_in(base):
+        method = METHODS[recipe.lora.method].title
+        chosen = chosen.without("adapter", f"PEFT's own: {method} on this model has no plain LoRA on a plain layer.")
+    worker.resolve(speed=chosen.as_dict())
+    return chosen
+
+
+def _without_side_by_side(base: PreTrainedModel, chosen: Speed, longest: int) -> str | None:
+    """Give the model the attention that was chosen; or say why it cannot have it."""
+    if chosen.attention.name == documents.CHOICE:
+        return documents.use_in(base, longest)
+    if chosen.side_by_side:
+        try:
+            base.set_attn_implementation(chosen.attention.name)
+        except (ImportError, ValueError) as error:
+            return str(error).split("\n")[0][:200]
+    return None
+
+
+def _settings(session: Session, chosen: Speed) -> SFTConfig:
     """The recipe in the trainer's words."""
     recipe, device, micro = session.job.recipe, session.device, session.micro
     training = recipe.training
@@ -151,6 +202,7 @@ def _settings(session: Session) -> SFTConfig:
         lr_scheduler_kwargs=schedules.settings(training, session.steps),
         warmup_steps=schedules.warmup_steps(training, session.steps),
         optim=OPTIMIZERS[training.optimizer],
+        use_liger_kernel=chosen.kernels.name == "liger",
         neftune_noise_alpha=training.neftune,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
@@ -159,16 +211,17 @@ def _settings(session: Session) -> SFTConfig:
         use_cpu=device.kind == "cpu",
         activation_checkpointing=micro.recomputes,
         gradient_checkpointing=micro.recomputes,
+        train_sampling_strategy="sequential" if session.job.kind == "probe" else "random",
         seed=training.seed,
         data_seed=training.seed,
         # Every step, so that a run that is not finite is noticed; the reporter writes every `log_every` of them.
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to=[],
+        **trackers.settings(session.job),
         **_evaluation(session),
         **_saving(recipe),
-        **_packing(recipe),
+        **_rows(recipe, chosen),
     )
 
 
@@ -185,12 +238,12 @@ def _saving(recipe: Recipe) -> dict[str, Any]:
     return {"save_strategy": "steps", "save_steps": recipe.checkpoints.every_steps or NEVER}
 
 
-def _packing(recipe: Recipe) -> dict[str, Any]:
+def _rows(recipe: Recipe, chosen: Speed) -> dict[str, Any]:
     """The rows are tokens and labels already, and packed already where they are to be."""
     ready = {"dataset_kwargs": {"skip_prepare_dataset": True}}
-    if recipe.data.packing:
+    if recipe.data.packs:
         return ready | {"packing": True, "packing_strategy": "bfd", "max_length": recipe.data.max_length}
-    return ready | {"max_length": None}
+    return ready | {"padding_free": chosen.side_by_side, "max_length": None}
 
 
 def _together() -> None:

@@ -1,0 +1,112 @@
+"""What an evaluation found: written by its job, read by the page and the command line. No torch."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.evaluation.compare import LEAST_ROWS, Compared, from_dict
+from core.files import read_json, write_whole
+from core.home import JobFiles
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What both said to one prompt, and what the data says, where the prompt is out of it."""
+
+    prompt: str
+    base: str
+    tuned: str
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """A known test: its measure, and score and standard error of both; None where the test gives no number."""
+
+    name: str
+    measure: str
+    base: float | None
+    base_error: float | None
+    tuned: float | None
+    tuned_error: float | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The sets that were measured, the whole of the held-out rows first, then each source, then the general ones."""
+
+    sets: list[Compared] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    tasks: list[TaskScore] = field(default_factory=list)
+
+    @property
+    def held_out(self) -> Compared | None:
+        return next((found for found in self.sets if not found.general), None)
+
+    @property
+    def general(self) -> Compared | None:
+        return next((found for found in self.sets if found.general), None)
+
+    def sentences(self) -> list[str]:
+        """The verdict first, then whether something was forgotten."""
+        held_out = (
+            [_learned(self.held_out)] if self.held_out else ["No rows were held out, so nothing says if it helped."]
+        )
+        return held_out + ([_forgotten(self.general)] if self.general else [])
+
+    def as_dict(self) -> dict[str, Any]:
+        """`sets`, `answers` and `tasks` in plain values."""
+        return asdict(self)
+
+    def csv(self) -> str:
+        """The answers as a table for any other program."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["prompt", "base", "tuned", "expected"])
+        writer.writeheader()
+        writer.writerows(asdict(answer) for answer in self.answers)
+        return text.getvalue()
+
+
+def write(files: JobFiles, findings: Findings) -> None:
+    write_whole(files.evaluation, json.dumps(findings.as_dict(), indent=1, ensure_ascii=False))
+
+
+def read(files: JobFiles) -> Findings | None:
+    """None before the end, and where the file is not what an evaluation writes."""
+    values = read_json(files.evaluation)
+    try:
+        return values and Findings(
+            [from_dict(found) for found in values["sets"]],
+            [Answer(**said) for said in values["answers"]],
+            [TaskScore(**task) for task in values["tasks"]],
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def _learned(found: Compared) -> str:
+    words = {
+        "better": "Better: the held-out loss fell",
+        "worse": "Worse: the held-out loss rose",
+        "no difference": "No difference that the data can show: the held-out loss went",
+    }
+    return _said(found, words)
+
+
+def _forgotten(found: Compared) -> str:
+    words = {
+        "better": f"Nothing forgotten: on {found.name}, which it did not train on, the loss fell",
+        "worse": f"It has forgotten some: on {found.name}, which it did not train on, the loss rose",
+        "no difference": f"Nothing forgotten that the data can show: on {found.name} the loss went",
+    }
+    return _said(found, words)
+
+
+def _said(found: Compared, words: dict[str, str]) -> str:
+    base, tuned, change = found.base, found.tuned, found.difference
+    losses = f"from {base.mean:.3f} to {tuned.mean:.3f} (perplexity {base.perplexity:,.2f} to {tuned.perplexity:,.2f})"
+    if found.verdict not in words:
+        return f"Too few rows to say: on {found.rows} of {found.name} the loss went {losses}; {LEAST_ROWS} are needed."
+    return f"{words[found.verdict]} {losses} on {found.rows:,} rows; the difference lies between {change.low:+.3f} and {change.high:+.3f} (95 %)."

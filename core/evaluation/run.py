@@ -1,0 +1,128 @@
+"""The evaluate job: base and tuned on held-out rows and on general ones, and what both answer. Nothing is trained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from core import home
+from core.data.prepare import find_model, prepare
+from core.data.preview import Prepared
+from core.errors import DataError, ModelError
+from core.evaluation import contenders, prompts, report, sets, tasks
+from core.evaluation.answers import answers
+from core.evaluation.asked import Evaluation, asked_of, folder_of, run_of
+from core.evaluation.compare import Compared, compared
+from core.evaluation.losses import row_losses
+from core.evaluation.report import Answer, Findings
+from core.evaluation.sets import RowSet
+from core.jobs.folder import Job
+from core.jobs.worker import Worker
+from core.models.load import Found, load_tokenizer
+from core.training import resume
+from core.training.device import choose_device, set_up
+from core.training.memory import is_too_small
+from core.training.model import base_of
+
+ROWS_AT_ONCE = 8
+
+
+def run(worker: Worker) -> None:
+    """Do the whole job; raises StudioError with a sentence for the person."""
+    recipe, asked = worker.job.recipe, asked_of(worker.job)
+    tried = run_of(asked)
+    device = choose_device(recipe.training)
+    set_up(device, recipe.training)
+    found = find_model(worker, resume.model_revision(tried))
+    tokenizer = load_tokenizer(found, recipe.model.chat_template)
+    trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried))
+    try:
+        base, tuned = contenders.each(recipe, found, folder_of(tried, asked.step), device, trial.of)
+    except RuntimeError as error:
+        if not is_too_small(error):
+            raise
+        raise ModelError(
+            f"The memory of {device.name} is too small to compare {tried.name} with its base. Close what else uses it, or ask "
+            "for shorter answers."
+        ) from None
+    findings = trial.findings(base, tuned)
+    report.write(worker.files, findings)
+    worker.finish("finished", " ".join(findings.sentences()))
+
+
+def _prepared(worker: Worker, found: Found, tried: Job) -> home.PreparedFiles:
+    """The set the run was trained on, made again if it was deleted; raises DataError where the data has changed since."""
+    key = tried.prepared_key
+    if key and Prepared(home.prepared_files(key)).whole:
+        return home.prepared_files(key)
+    _, files = prepare(worker, found)
+    if key and files.folder.name != key:
+        raise DataError(
+            f"The data is not what {tried.name} was trained on: a source has changed. Put the old one back to evaluate."
+        )
+    return files
+
+
+def _trial(
+    worker: Worker, asked: Evaluation, tokenizer: PreTrainedTokenizerBase, files: home.PreparedFiles
+) -> "_Trial":
+    held_out = sets.held_out(files, asked.most_rows)
+    general = sets.general(worker, tokenizer, files, asked.general, asked.most_rows)
+    if asked.prompts:
+        questions = prompts.written(asked.prompts, tokenizer, worker.job.recipe)
+    else:
+        questions = prompts.of_rows(held_out.rows or general.rows, tokenizer)
+    measured = [rows for rows in (held_out, general) if rows.rows]
+    return _Trial(worker, tokenizer, measured, questions, asked)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one model did: the losses of each set, (rows, 2) each, its answers, and its scores in known tests."""
+
+    losses: list[np.ndarray]
+    answers: list[str]
+    scores: dict[str, tasks.Score]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What both models have to do."""
+
+    worker: Worker
+    tokenizer: PreTrainedTokenizerBase
+    sets: list[RowSet]
+    prompts: list[prompts.Prompt]
+    asked: Evaluation
+
+    def of(self, name: str, model: PreTrainedModel) -> _Result:
+        losses = [self._losses(f"Measuring {name} on {rows.name}", model, rows) for rows in self.sets]
+        self.worker.progress(f"Asking {name}", 0, 1)
+        said = answers(model, self.tokenizer, [prompt.ids for prompt in self.prompts], self.asked.longest_answer)
+        if not self.asked.tasks:
+            return _Result(losses, said, {})
+        self.worker.progress(f"Known tests of {name}", 0, 1)
+        return _Result(losses, said, tasks.scores(model, self.tokenizer, self.asked.tasks, self.asked.most_rows))
+
+    def _losses(self, what: str, model: PreTrainedModel, rows: RowSet) -> np.ndarray:
+        total = len(rows.rows)
+        return row_losses(base_of(model), rows.rows, ROWS_AT_ONCE, lambda done: self.worker.progress(what, done, total))
+
+    def findings(self, base: _Result, tuned: _Result) -> Findings:
+        measured = [
+            found
+            for rows, before, after in zip(self.sets, base.losses, tuned.losses, strict=True)
+            for found in _compared(rows, before, after)
+        ]
+        said = zip(self.prompts, base.answers, tuned.answers, strict=True)
+        shown = [Answer(prompt.text, one, two, prompt.expected) for prompt, one, two in said]
+        return Findings(measured, shown, tasks.compared(base.scores, tuned.scores))
+
+
+def _compared(rows: RowSet, base: np.ndarray, tuned: np.ndarray) -> Iterator[Compared]:
+    """The whole set, then each of its data sets where there are several."""
+    yield compared(rows.name, base, tuned, rows.general)
+    for number in np.unique(rows.source) if len(rows.names) > 1 else ():
+        of_source = rows.source == number
+        yield compared(rows.names[number], base[of_source], tuned[of_source], rows.general)

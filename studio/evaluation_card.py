@@ -1,0 +1,83 @@
+"""Did it help? What an evaluation found, or the button that starts one, for one run."""
+
+import streamlit as st
+
+from core.evaluation.asked import asked_of, evaluations_of
+from core.evaluation.report import read
+from core.jobs import launcher
+from core.jobs.ending import why
+from core.jobs.folder import Job
+from core.jobs.status import Status
+from core.training.held_out_events import before_and_after
+from studio import words
+from studio.evaluation_form import evaluation_form
+from studio.evaluation_tables import findings_shown
+from studio.layout import kv, row, section, split
+from studio.live_part import live_part
+from studio.markdown import plain
+from studio.progress import progress_bar
+
+
+def evaluation_card(run: Job) -> None:
+    """A card's content; nothing for a run that has nothing to compare yet."""
+    if not (run.final or run.checkpoints):
+        return
+    newest = next(iter(evaluations_of(run)), None)
+    with st.container(border=True):
+        with split():
+            section("Did it help?")
+            if not run.status.live and not (newest and newest.status.live):
+                evaluation_form(run, again=newest is not None)
+        if newest and newest.status.live:
+            live_part("evaluating", _under_way, newest)
+        elif newest:
+            _ended(newest)
+        else:
+            _while_training(run)
+
+
+def _under_way(job: Job) -> None:
+    with split():
+        with st.container(width="stretch"):
+            progress_bar(job)
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            key="evaluating:stop",
+            disabled=job.status is Status.STOPPING,
+            on_click=_stop,
+            args=(job,),
+        )
+
+
+def _stop(job: Job) -> None:
+    if job.status.live and job.status is not Status.STOPPING:
+        launcher.stop(job)
+
+
+def _ended(job: Job) -> None:
+    if findings := read(job.files):
+        step = asked_of(job).step
+        findings_shown(findings, job.id, f"step {words.whole(step)}" if step else "the result")
+        return
+    st.warning("  \n".join(plain(line) for line in why(job).splitlines()), icon=":material/error:")
+
+
+def _while_training(run: Job) -> None:
+    """What the training itself has measured, without a range."""
+    losses = before_and_after(run)
+    if not losses:
+        st.caption(
+            "Evaluate compares the base with what it became: on held-out rows, on everyday questions, and by their answers."
+        )
+        return
+    for name, (before, after) in losses.items():
+        kv(plain(name), _change(before, after))
+    with row():
+        st.caption("Measured while training. Evaluate says how sure that is, and what was forgotten.")
+
+
+def _change(before: float, after: float) -> str:
+    """2.310 → **1.420** · perplexity 10.07 → **4.14**"""
+    perplexities = f"perplexity {words.perplexity(before)} → **{words.perplexity(after)}**"
+    return f"{words.loss(before)} → **{words.loss(after)}** :gray[·] {perplexities}"

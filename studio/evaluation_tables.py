@@ -1,0 +1,99 @@
+"""What an evaluation found: the verdicts in a sentence each, the losses, the answers side by side."""
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.compare import DRAWS, Compared
+from core.evaluation.report import Findings, TaskScore
+from studio import words
+from studio.layout import row, split
+from studio.markdown import plain
+
+COLOURS = {"better": "green", "worse": "red", "no difference": "gray", "too few rows": "orange"}
+ICONS = {"better": "trending_down", "worse": "trending_up", "no difference": "drag_handle", "too few rows": "help"}
+
+
+def findings_shown(findings: Findings, name: str, of: str) -> None:
+    """`name` names the files that are downloaded; `of` is what was compared with the base."""
+    for found, sentence in _verdicts(findings):
+        _verdict(found, sentence)
+    if findings.sets:
+        st.table(_losses(findings.sets), border="horizontal", hide_index=True)
+    st.caption(
+        f"The base and {of}, on the same rows. Ranges of 95 %, drawn {words.whole(DRAWS)} times (paired bootstrap)."
+    )
+    if findings.tasks:
+        st.table(pd.DataFrame([_task(task) for task in findings.tasks]), border="horizontal", hide_index=True)
+    if findings.answers:
+        _answers(findings, name)
+
+
+def _verdicts(findings: Findings) -> list[tuple[Compared | None, str]]:
+    return list(zip([findings.held_out, *filter(None, [findings.general])], findings.sentences(), strict=True))
+
+
+def _verdict(found: Compared | None, sentence: str) -> None:
+    verdict = found.verdict if found else "too few rows"
+    colour, icon = COLOURS[verdict], ICONS[verdict]
+    head, _, rest = sentence.partition(": ")
+    if not rest:
+        st.markdown(plain(sentence))
+        return
+    st.markdown(f":{colour}-badge[:material/{icon}: {plain(head)}] {plain(rest[0].upper() + rest[1:])}")
+
+
+def _losses(sets: list[Compared]) -> pd.DataFrame:
+    return pd.DataFrame([_line(found) for found in sets])
+
+
+def _line(found: Compared) -> dict[str, str]:
+    change = found.difference
+    colour = COLOURS[found.verdict]
+    return {
+        "Measured on": plain(found.name),
+        "Rows": words.whole(found.rows),
+        "Base": _loss(found.base.mean),
+        "Tuned": _loss(found.tuned.mean),
+        "Difference": f":{colour}[**{change.mean:+.3f}**] :gray[{change.low:+.3f} to {change.high:+.3f}]",
+        "Verdict": found.verdict.capitalize(),
+    }
+
+
+def _task(task: TaskScore) -> dict[str, str]:
+    return {
+        "Known test": f"{plain(task.name)} :gray[{plain(task.measure)}]",
+        "Base": _score(task.base, task.base_error),
+        "Tuned": _score(task.tuned, task.tuned_error),
+    }
+
+
+def _score(score: float | None, error: float | None) -> str:
+    """**0.412** ± 0.013"""
+    spread = f" :gray[± {error:.3f}]" if words.known(error) else ""
+    return f"**{score:.3f}**{spread}" if words.known(score) else words.MISSING
+
+
+def _loss(mean: float) -> str:
+    return f"**{words.loss(mean)}** :gray[perplexity {words.perplexity(mean)}]"
+
+
+def _answers(findings: Findings, name: str) -> None:
+    with split():
+        st.markdown("**Answers of both**", width="content")
+        with row(width="content", horizontal_alignment="right"):
+            st.download_button(
+                "Download as CSV",
+                data=findings.csv(),
+                file_name=f"{name}.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key="evaluation:download",
+            )
+    expected = any(answer.expected for answer in findings.answers)
+    rows = [
+        {"Prompt": plain(said.prompt), "Base": plain(said.base), "Tuned": plain(said.tuned)}
+        | ({"In the data": plain(said.expected)} if expected else {})
+        for said in findings.answers
+    ]
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)

@@ -1,0 +1,184 @@
+"""What makes a training fast: which choice is made where and why, and that the fast ways compute the same."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from core.hardware import cpu_has_bf16
+from core.jobs import launcher
+from core.recipe import parse
+from core.recipe_yaml import from_yaml, to_yaml
+from core.training import cpu_loss, short_lora, speed
+from core.training.speed import Place, choose
+
+CPU, FAST_CPU = Place("cpu"), Place("cpu", cpu_bf16=True)
+T4, A100 = Place("cuda", (7, 5)), Place("cuda", (8, 0))
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The packages that are there."""
+    found = set()
+    monkeypatch.setattr(speed, "find_spec", lambda name: name in found or None)
+    return found
+
+
+def names(place: Place, **training) -> dict[str, str]:
+    return {part: found["choice"] for part, found in choose(parse({"training": training}), place).as_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (CPU, {"products": "fp32", "rows": "side by side", "loss": "at labels", "adapter": "peft"}),
+        (FAST_CPU, {"products": "bf16", "attention": "by conversation", "adapter": "one step in bf16"}),
+        (Place("cpu", processes=2), {"rows": "side by side", "loss": "at every position"}),
+        (Place("mps"), {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch"}),
+        (T4, {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch", "adapter": "peft"}),
+        (A100, {"products": "tf32", "rows": "padded", "attention": "sdpa", "loss": "at every position"}),
+    ],
+)
+def test_each_device_gets_what_it_can_do(installed, place, expected):
+    found = names(place)
+    assert {part: found[part] for part in expected} == expected
+
+
+def test_what_is_installed_is_used_where_it_is_supported(installed):
+    installed |= {"flash_attn", "liger_kernel"}
+    flash = {"rows": "side by side", "attention": "flash_attention_2", "kernels": "liger"}
+    assert flash.items() <= names(A100).items()
+    assert {"rows": "padded", "attention": "sdpa", "kernels": "liger"}.items() <= names(T4).items()
+    assert names(FAST_CPU)["kernels"] == "torch"
+    assert names(A100, precision="fp32")["attention"] == "sdpa"
+
+
+def test_without_packing_rows_are_padded_wherever(installed):
+    for place in (FAST_CPU, A100):
+        chosen = choose(parse({"data": {"packing": "off"}}), place)
+        assert (chosen.rows.name, chosen.attention.name) == ("padded", "sdpa")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("on", "on"), ("off", "off"), ("true", "on"), ("false", "off"), ("auto", "auto")]
+)
+def test_packing_is_read_from_the_words_of_yaml_and_from_older_recipes(written, meant):
+    read = from_yaml(f"data: {{packing: {written}}}\ntraining: {{activation_checkpointing: {written}}}\n")
+    assert (read.data.packing, read.training.activation_checkpointing) == (meant, meant)
+    assert from_yaml(to_yaml(read)) == read
+
+
+def test_a_recipe_that_asks_for_fp32_gets_it(installed):
+    assert {"products": "fp32", "adapter": "peft"}.items() <= names(FAST_CPU, precision="fp32").items()
+
+
+def test_pissa_keeps_its_base_exact(installed):
+    assert choose(parse({"lora": {"method": "pissa"}}), FAST_CPU).adapter.name == "peft"
+
+
+def test_every_choice_has_a_reason_and_what_the_model_cannot_do_is_taken_back(installed):
+    chosen = choose(parse({}), FAST_CPU).without("rows", "No.").without("loss", "No.").without("adapter", "No.")
+    assert not (chosen.side_by_side or chosen.at_labels or chosen.short_adapter)
+    assert all(found["reason"].endswith(".") for found in chosen.as_dict().values())
+    assert {part for part, found in chosen.as_dict().items() if found["reason"] == "No."} == {
+        *("rows", "attention", "loss", "adapter")
+    }
+
+
+def test_bf16_instructions_are_read_from_the_kernel(tmp_path):
+    (tmp_path / "proc").mkdir()
+    for flags, expected in (("fpu avx2 avx512f", False), ("fpu avx512_bf16", True), ("fpu amx_bf16", True)):
+        (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbogomips: 1\n")
+        assert cpu_has_bf16(tmp_path) is expected
+    assert cpu_has_bf16(tmp_path / "elsewhere") is False
+
+
+def layer(dropout: float, rank: int = 8) -> tuple[nn.Module, nn.Module]:
+    """A network of one linear layer with a LoRA, and the layer."""
+    torch.manual_seed(0)
+    config = LoraConfig(r=rank, target_modules=["0"], lora_dropout=dropout, init_lora_weights=False)
+    model = get_peft_model(nn.Sequential(nn.Linear(64, 48)), config)
+    return model, model.get_submodule("base_model.model.0")
+
+
+def gradients(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    found = model(x)
+    slope = torch.randn(found.shape, generator=torch.Generator().manual_seed(2))
+    learned = [weights for weights in model.parameters() if weights.requires_grad]
+    return [found, *torch.autograd.grad(found, [x, *learned], slope)]
+
+
+def test_a_layer_in_one_step_gives_what_peft_gives_to_the_precision_of_bf16():
+    model, _ = layer(dropout=0.0)
+    x = torch.randn(2, 50, 64, requires_grad=True)
+    expected = gradients(model, x)
+    assert short_lora.use_in(model) == 1
+    for found, other in zip(gradients(model, x), expected, strict=True):
+        assert (found - other).norm() < 0.01 * other.norm()
+
+
+def test_its_dropout_drops_the_share_and_keeps_the_mean():
+    kept, louder = short_lora._draw(torch.zeros(1000, 333, dtype=torch.bfloat16), 0.3)
+    assert abs(kept.float().mean() - 0.7) < 0.005
+    assert louder == pytest.approx(1 / 0.7, rel=1e-4)
+    values = torch.randn(1000, 333).bfloat16()
+    assert torch.equal(short_lora._drop(values, kept), torch.where(kept, values, 0))
+
+
+def test_its_gradient_drops_what_the_forward_dropped():
+    model, inner = layer(dropout=0.5)
+    short_lora.use_in(model)
+    inner.get_base_layer().weight.data.zero_()
+    x = torch.randn(1, 20, 64, requires_grad=True)
+    out = model(x)
+    slope = torch.autograd.grad(out.sum(), x)[0]
+    dropped = (slope == 0).float().mean()
+    assert 0.3 < dropped < 0.7
+    changed = x.detach() + 1000 * (slope == 0)
+    torch.manual_seed(3)
+    first = model(x)
+    torch.manual_seed(3)
+    kept = short_lora._draw(x.detach().bfloat16().flatten(0, -2), 0.5)[0].view(x.shape)
+    torch.manual_seed(3)
+    torch.testing.assert_close(model(torch.where(kept, x, changed)), first)
+
+
+@pytest.mark.parametrize("settings", [{"use_dora": True}, {"lora_bias": True}])
+def test_other_layers_keep_pefts_way(settings):
+    model = get_peft_model(nn.Sequential(nn.Linear(8, 8)), LoraConfig(target_modules=["0"], **settings))
+    assert short_lora.use_in(model) == 0
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+def test_the_loss_and_its_gradients_are_those_of_pytorch_however_many_positions_at_once(monkeypatch, at_once):
+    monkeypatch.setattr(cpu_loss, "AT_ONCE", at_once)
+    drawn = torch.Generator().manual_seed(1)
+    hidden, weight, bias = (torch.randn(size, generator=drawn).requires_grad_() for size in ((20, 8), (30, 8), (30,)))
+    targets = torch.randint(30, (20,), generator=drawn)
+    found = cpu_loss.CrossEntropy.apply(hidden, weight, bias, targets, True)
+    expected = nn.functional.cross_entropy(nn.functional.linear(hidden, weight, bias), targets, reduction="sum")
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad(found, (hidden, weight, bias)),
+        torch.autograd.grad(expected, (hidden, weight, bias)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_a_batch_without_a_label_has_no_loss():
+    base = SimpleNamespace(
+        lm_head=nn.Linear(4, 9), model=lambda **seen: SimpleNamespace(last_hidden_state=torch.ones(1, 3, 4))
+    )
+    inputs = {"input_ids": torch.ones(1, 3), "labels": torch.full((1, 3), -100)}
+    assert cpu_loss.loss_at_labels(base, inputs, None) == 0
+
+
+def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert launcher.surroundings("train") == {"GLIBC_TUNABLES": launcher.KEEP_BLOCKS}
+    assert launcher.surroundings("prepare") == {}
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
+    assert launcher.surroundings("train") == {}
