@@ -15,7 +15,6 @@ from core.jobs.status import Status
 from core.recipe import parse
 from core.recipe_yaml import load, to_yaml
 from tests.test_journey import wait_until
-from tests.test_journey_data import page  # noqa: F401
 from tests.toy_model import make_toy_parrot, make_toy_shouter
 from tests.toy_run import make_toy_run
 from tools.browser import chromium, studio
@@ -51,7 +50,7 @@ def app(studio_home, tmp_path, monkeypatch):
     engine_process.stop()
 
 
-def switch(page, name: str) -> None:  # noqa: F811
+def switch(page, name: str) -> None:
     page.get_by_test_id("stCheckbox").filter(has_text=name).click()
 
 
@@ -59,7 +58,7 @@ def draft_sources() -> list[str]:
     return [source.source for source in load(home.draft_file()).data.sources]
 
 
-def test_two_models_are_compared_blind_and_a_corrected_answer_is_trained_on(app, page):  # noqa: F811
+def test_two_models_are_compared_blind_and_a_corrected_answer_is_trained_on(app, page):
     page.goto(f"{app.url}/chat")
     switch(page, "Compare")
     switch(page, "Blind")

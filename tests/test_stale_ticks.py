@@ -6,7 +6,6 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.test_journey import wait_until
-from tests.test_journey_data import page  # noqa: F401
 from tools.browser import chromium, studio
 
 pytestmark = [
@@ -29,7 +28,7 @@ class Wire:
         self.server.send(message)
 
 
-def test_a_late_tick_of_the_page_before_does_not_empty_the_page(studio_home, page):  # noqa: F811
+def test_a_late_tick_of_the_page_before_does_not_empty_the_page(studio_home, page):
     wires = []
     page.route_web_socket(lambda url: "/_stcore/stream" in url, lambda found: wires.append(Wire(found)))
     with studio(studio_home) as app:
