@@ -4,7 +4,7 @@ Three figures a setting: what arithmetic says, what it says after a probe of tha
 longer than the limit, so that every batch is full; a setting named "mixed" has rows as they come. The arithmetic knows the
 machine's pace (half a second of matrix products at the start of every job), nothing else.
 
-`python -m benchmarks.plan [FIRST] [LAST]` runs the settings of these numbers, all without; on a GPU they are those of
+`python -m benchmarks.plan [NUMBER …]` runs the settings of these numbers, all without; on a GPU they are those of
 Llama-3.2-1B and 3B with random weights, else of the starter model. What was measured is kept in
 `$STUDIO_HOME/plan_benchmark.jsonl`, so that parts of the list add up; `python -m benchmarks.plan show` plans all of it anew.
 """
@@ -204,8 +204,9 @@ def off(row: dict[str, Any], key: str, how: str) -> float:
     return row[key][how] / row[key]["run"] - 1
 
 
-def main(first: int, last: int) -> None:
-    for name, changes in list(settings().items())[first - 1 : last]:
+def main(numbers: list[int]) -> None:
+    known = list(settings().items())
+    for name, changes in [known[number - 1] for number in numbers] or known:
         print(f"{name} …", file=sys.stderr, flush=True)
         append_line(results_file(), measure(name, changes))
     show()
@@ -215,5 +216,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["show"]:
         show()
     else:
-        asked = [int(value) for value in sys.argv[1:]]
-        main(*(asked + [1, len(settings())][len(asked) :]))
+        main([int(value) for value in sys.argv[1:]])

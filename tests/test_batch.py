@@ -17,7 +17,7 @@ from core.inference.engine import Engine
 from core.inference.prompt import read
 from core.inference.protocol import parse
 from tests.test_inference_parts import Ear, answer, write
-from tests.toy_model import make_toy_adapter, make_toy_chatterbox, make_toy_model, make_toy_shouter
+from tests.toy_model import make_toy_adapter, make_toy_chatterbox, make_toy_model, make_toy_shouter, toy_tokenizer
 
 pytestmark = pytest.mark.process
 
@@ -135,6 +135,23 @@ def test_adapters_that_cannot_be_mixed_are_answered_one_after_another(toy, shout
     get_peft_model(AutoModelForCausalLM.from_pretrained(toy), config).save_pretrained(tmp_path / "dora")
     base, dora, loud = heard(Engine(), row(toy), row(toy, tmp_path / "dora"), row(toy, shouter))
     assert loud == SHOUT and dora == answer(Engine(), toy, tmp_path / "dora") != base
+
+
+def test_tokens_that_an_adapter_has_trained_are_its_own_and_never_the_bases(toy, adapter, tmp_path):
+    marks = toy_tokenizer().convert_tokens_to_ids(["<|im_start|>", "user"])
+    config = LoraConfig(r=2, target_modules=["q_proj"], trainable_token_indices=marks, task_type="CAUSAL_LM")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(toy), config)
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if "trainable_tokens_delta" in name:
+                weights.add_(3.0)
+    model.save_pretrained(tmp_path / "tokens")
+    engine = Engine()
+    base, plain = heard(engine, row(toy), row(toy, adapter))
+    (trained,) = heard(engine, row(toy, tmp_path / "tokens"))
+    assert trained not in (base, plain)
+    assert heard(engine, row(toy), row(toy, adapter)) == [base, plain]
+    assert heard(engine, row(toy, tmp_path / "tokens")) == [trained]
 
 
 def test_models_on_two_bases_are_answered_one_base_after_the_other(toy, shouter, tmp_path):

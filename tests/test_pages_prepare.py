@@ -406,7 +406,7 @@ def test_a_recipe_file_becomes_the_draft():
 def test_a_bad_recipe_file_lists_every_problem_and_changes_nothing():
     edit({"lora.rank": 8})
     app = opened("lora")
-    bad = b"lora: {rank: 0, rnak: 4}\ntraining: {learning_rate: 5}\n"
+    bad = b"lora: {rank: 0, rnak: 4}\ntraining: {learning_rate: 50}\n"
     app.get("file_uploader")[0].set_value(("r.yaml", bad, "text/yaml")).run()
     said = app.error[0].value.replace("\\", "")
     assert all(path in said for path in ("lora.rank", "lora.rnak", "training.learning_rate"))

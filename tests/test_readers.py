@@ -50,13 +50,13 @@ def read(path: Path, **source) -> list[RawRow]:
     ("name", "content", "places"),
     [
         ("faq.jsonl", "\n\n".join(json.dumps(row, ensure_ascii=False) for row in FAQ), ["line 1", "line 3"]),
-        ("faq.json", json.dumps(FAQ, indent=1), ["row 1", "row 2"]),
+        ("faq.json", json.dumps(FAQ, indent=1), ["row 1 (line 2)", "row 2 (line 6)"]),
         ("faq.JSON", json.dumps({"version": 2, "tags": ["x"], "data": FAQ}), ["row 1", "row 2"]),
         ("faq.csv", delimited(","), ["line 2", "line 4"]),
         ("semicolons.csv", delimited(";"), ["line 2", "line 4"]),
         ("faq.tsv", delimited("\t"), ["line 2", "line 4"]),
         ("bom.csv", b"\xef\xbb\xbf" + delimited(","), ["line 2", "line 4"]),
-        ("bom.json", b"\xef\xbb\xbf" + json.dumps(FAQ).encode(), ["row 1", "row 2"]),
+        ("bom.json", b"\xef\xbb\xbf" + json.dumps(FAQ).encode(), ["row 1 (line 1)", "row 2 (line 1)"]),
         ("faq.parquet", None, ["row 1", "row 2"]),
     ],
 )

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from core import catalog, home
 from core.errors import EngineError
-from core.hardware import machine, memory_use_of
+from core.hardware import Machine, machine, memory_use_of
 from core.jobs.folder import Job
 from core.jobs.listing import training_now
-from core.training.plan import WORKING_BYTES, model_bytes
+from core.training.fits import WORKING_BYTES
+from core.training.forecast import forecast
+from core.training.plan import model_bytes
 
 # Beside the weights: torch itself is there already; this is what a conversation and the adapters take.
 CONVERSATION_BYTES = 300_000_000
@@ -89,18 +91,19 @@ def _tensors(file: Path) -> dict[str, list[int]]:
 
 
 def _room(size: int) -> Room:
-    free = machine(home.home()).memory_free_bytes
+    here = machine(home.home())
     job = training_now()
-    needed = size + CONVERSATION_BYTES
-    return Room(needed, free, _still_to_take(job), job.name) if job else Room(needed, free)
+    needed, free = size + CONVERSATION_BYTES, here.memory_free_bytes
+    return Room(needed, free, _still_to_take(job, here), job.name) if job else Room(needed, free)
 
 
-def _still_to_take(job: Job) -> int:
-    """What a training has had at its most and does not have now; before its first report, what it is expected to need."""
+def _still_to_take(job: Job, here: Machine) -> int:
+    """What a training has had at its most and does not have now; before its first report, what is planned for it."""
     seen = [size for size in job.metrics["memory_bytes"] if size > 0]
     if seen:
         return max(0, int(max(seen) * 1.1 - seen[-1]))
-    expected = (model_bytes(job.recipe.model.source, 32) or 0) + WORKING_BYTES
+    planned = forecast(job.recipe, here).memory
+    expected = planned.peak_bytes if planned else (model_bytes(job.recipe.model.source, 32) or 0) + WORKING_BYTES
     return max(0, expected - (memory_use_of(job.worker.pid) if job.worker else 0))
 
 

@@ -132,9 +132,13 @@ def _momentary(setting: Setting, batch: Batch) -> int:
 
 
 def _base(setting: Setting) -> int:
-    return fitted.CUDA_CONTEXT_BYTES if setting.device == "cuda" else fitted.CPU_LIBRARIES_BYTES
+    """The process or the driver, and what loading leaves behind."""
+    if setting.device == "cuda":
+        return fitted.CUDA_CONTEXT_BYTES
+    freed = max(0, setting.shape.parameters * (2 if setting.mixed else 4) - _weights(setting))
+    return fitted.CPU_PROCESS_BYTES + round(fitted.FREED_AND_LOST * freed)
 
 
 def _loading(setting: Setting) -> int:
-    """Bytes while the model is loaded: its file, which is mapped, beside what is made of it."""
+    """Bytes while the model is loaded: its file, which is mapped on a CPU, beside what is made of it."""
     return _weights(setting) + (2 * setting.shape.parameters if setting.device != "cuda" else 0)

@@ -25,7 +25,7 @@ def pace_of(machine: Machine) -> Pace:
 def usual_pace(machine: Machine) -> Pace:
     """What a device of this kind usually does, where nothing was measured on it."""
     if machine.device == "cpu":
-        return Pace(fitted.CPU_CORE_FLOPS * machine.cores, fitted.BYTES_PER_S["cpu"])
+        return Pace(fitted.CPU_CORE_FLOPS[machine.cpu_bf16] * machine.cores, fitted.BYTES_PER_S["cpu"])
     known = fitted.GPU_FLOPS.get(machine.gpus[0].capability) if machine.gpus else None
     return Pace(known or fitted.OTHER_FLOPS, fitted.BYTES_PER_S[machine.device])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from core import home
-from core.hardware import machine
+from core.hardware import cpu_has_bf16, machine
 from core.training.device import Device
 from core.training.pace import Pace, keep_pace, measured_pace
 
@@ -23,8 +23,9 @@ def measure_pace(device: Device) -> None:
 
 
 def _flops(device: Device) -> float:
-    """Operations a second of a matrix product in the number format of the training."""
-    how = {"device": device.kind, "dtype": device.weights_dtype}
+    """Operations a second of a matrix product in the number format in which the training multiplies."""
+    short = device.kind == "cpu" and cpu_has_bf16()
+    how = {"device": device.kind, "dtype": torch.bfloat16 if short else device.weights_dtype}
     one, other = torch.randn(ROWS, WIDTH, **how), torch.randn(WIDTH, WIDTH, **how)
     return 2 * ROWS * WIDTH * WIDTH / _seconds(lambda: one @ other, device)
 

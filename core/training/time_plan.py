@@ -43,7 +43,9 @@ def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = T
     layers = setting.shape.layers * fitted.LAYER_S[setting.device] * (passes + 1) / 3
     kept = kept_bytes(replace(setting, recipe=_keeping(setting)), batch)
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
-    return (forward + backward + again) / pace.flops + kept * passes / 2 / pace.bytes + layers + unpacking
+    return (
+        (forward + backward + again) / pace.flops + kept * fitted.TRAFFIC * passes / 2 / pace.bytes + layers + unpacking
+    )
 
 
 def _keeping(setting: Setting):
