@@ -33,7 +33,7 @@ def run(worker: Worker) -> None:
     recipe, asked = worker.job.recipe, asked_of(worker.job)
     tried = run_of(asked)
     device = choose_device(recipe.training)
-    set_up(device)
+    set_up(device, recipe.training)
     found = find_model(worker, resume.model_revision(tried))
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
     trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried))
