@@ -11,16 +11,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core import follow, recipe_yaml
+from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
+from core.inference import example
 from core.jobs import ending, launcher, queue
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
 from core.jobs.status import Status
 from core.recipe import diff
+from core.training.probe_recipe import probe_recipe
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is_help=True)
@@ -59,6 +61,20 @@ def resume(
 def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Make tokens and labels of the recipe's data, and count them."""
     _run(recipe, changes, "prepare", detach, as_json)
+
+
+@app.command()
+def probe(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
+    """Train a few steps to measure memory and speed; the plan of such recipes is right from then on."""
+    short = probe_recipe(recipe_yaml.load(recipe, changes))
+    _watch(launcher.start(short, "probe"), detach, as_json)
+
+
+@app.command()
+def plan(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = False) -> None:
+    """What a training will take: memory, time, disk. Nothing is started."""
+    found = said_plan.figures(recipe_yaml.load(recipe, changes))
+    print(json.dumps(found) if as_json else said_plan.page(found))
 
 
 @app.command()
@@ -179,6 +195,18 @@ def chat(
         talk.side_by_side([chosen, *others], prompt, temperature, max_tokens)
     else:
         talk.talk(chosen, prompt, temperature, max_tokens)
+
+
+@app.command()
+def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0) -> None:
+    """Let other tools talk to the models here, by OpenAI's protocol, until Ctrl-C. Only this machine can reach it."""
+    from core.inference.server import serve as run
+
+    run(port, _say_how_to_ask)
+
+
+def _say_how_to_ask(url: str, key: str) -> None:
+    print(f"Address  {url}\nKey      {key}\n\n{example.curl(url, key, 'starter')}\n", flush=True)
 
 
 @recipe_app.command("check")

@@ -57,7 +57,8 @@ class Reply(BaseModel):
 class Turn(BaseModel):
     """A question, the system prompt it was asked under, and the answers, in the order of the panes.
 
-    `seed` shuffles the answers where names are hidden until the vote; `better` is the vote: an answer's id, or `tie`.
+    `seed` shuffles the answers where names are hidden until the vote; `better` is the vote: an answer's id, or `tie`. The
+    vote on a later turn of the same order has `revealed` them too.
     `state` is of this moment: a file that was read is never being written.
     """
 
@@ -67,18 +68,23 @@ class Turn(BaseModel):
     time: float = Field(default_factory=time.time)
     seed: int | None = None
     better: str | None = None
+    revealed: bool = False
     answers: list[Reply] = []
     state: Literal["asked", "writing", "over"] = Field("over", exclude=True)
 
     @property
     def hidden(self) -> bool:
         """Whether nobody may know yet who answers."""
-        return self.seed is not None and self.better is None
+        return self.seed is not None and self.better is None and not self.revealed
 
     @property
     def comparable(self) -> bool:
         """Whether there are several whole answers to choose from."""
-        return self.state == "over" and len(self.answers) > 1 and all(reply.text for reply in self.answers)
+        return (
+            self.state == "over"
+            and len(self.answers) > 1
+            and not any(reply.stopped or not reply.text for reply in self.answers)
+        )
 
     def answer_in(self, pane: int) -> Reply | None:
         """The answer of a pane; where there were fewer panes then, the first one's."""

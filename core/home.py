@@ -38,6 +38,16 @@ def device_lock(device: str) -> Path:
     return jobs_folder() / f".device-{device}.lock"
 
 
+def measured_file() -> Path:
+    """What probes and runs have measured on this machine, a line each."""
+    return home() / "measured.jsonl"
+
+
+def paces_file() -> Path:
+    """How fast the devices of this machine multiply."""
+    return home() / "paces.json"
+
+
 def uploads_folder() -> Path:
     return home() / "uploads"
 

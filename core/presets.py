@@ -33,13 +33,16 @@ class Dataset(BaseModel):
     tasks: dict[str, Task] = Field({}, description="configuration -> what it asks; the one in `config` comes first")
     config: str | None = None
     split: str = "train"
+    file: str | None = Field(
+        None, description="where its rows lie in the repository, if the Hub itself cannot read them"
+    )
     rows: PositiveInt = Field(description="rows of that config and split")
     size_bytes: PositiveInt = Field(description="download of that config")
     licence: str = Field(description="as the Hub names it")
 
     def as_source(self, task: str | None = None) -> dict[str, Any]:
         """A recipe's source: this data set, or one of its tasks (a key of `tasks`; KeyError for any other)."""
-        fields = ("source", "config", "split", "layout", "columns", "template", "answer_template")
+        fields = ("source", "config", "split", "file", "layout", "columns", "template", "answer_template")
         found = {field: getattr(self, field) for field in fields}
         chosen = task or (self.config if self.tasks else None)
         return found | ({"config": chosen, "template": self.tasks[chosen].template} if chosen else {})

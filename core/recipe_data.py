@@ -31,6 +31,12 @@ class Source(Section):
     revision: Line | None = Field(
         None, title="Revision", description="A commit on the Hub. Empty: the newest, pinned at the start."
     )
+    file: Line | None = Field(
+        None,
+        title="File",
+        description="A file in the Hub repository that is read as it lies, such as `data/{config}/{split}.tsv`, where the "
+        "repository needs a program of its own to be read. Empty: what the Hub says its data is.",
+    )
     use: Literal["train", "held_out"] = Field(
         "train",
         title="Used for",
@@ -111,6 +117,12 @@ class CleaningSection(Section):
         title="Drop leaks",
         description="Rows to train on that are nearly the same as a held-out row are left out, so that the held-out loss "
         "can be trusted.",
+    )
+    broken_turns: bool = Field(
+        True,
+        title="Drop broken turns",
+        description="A conversation with two questions or two answers in a row, an answer first, a question last, or a system "
+        "turn in the middle is left out.",
     )
     too_long: Literal["cut", "drop"] = Field(
         "cut",

@@ -4,18 +4,20 @@ import streamlit as st
 
 from core import home
 from core.hardware import machine
+from core.training.forecast import forecast
 from studio import lora_form
 from studio.layout import page_header
-from studio.plan_panel import machine_card, outlook, plan_card, teaching
+from studio.memory_card import memory_card
+from studio.plan_panel import plan_card, teaching
 from studio.preset_row import preset_row
 from studio.recipe_file import recipe_file, reset
 from studio.session import draft
 from studio.start_bar import start_bar
 
 recipe, here = draft(), machine(home.home())
-look = outlook(recipe)
+found = forecast(recipe, here)
 
-with page_header("LoRA", teaching(recipe, look)):
+with page_header("LoRA", teaching(recipe, found)):
     st.button("Reset", icon=":material/undo:", type="tertiary", on_click=reset, key="reset")
     recipe_file(recipe)
 
@@ -23,11 +25,11 @@ preset_row(recipe)
 
 grid = st.grid(3, min_column_width=280, gap="small", border=True)
 with grid.cell(column_span=2, row_span=2):
-    lora_form.essentials(recipe, look.plan.steps)
+    lora_form.essentials(recipe, found.plan.steps)
 with grid.cell():
-    plan_card(recipe, look, here)
+    memory_card(recipe, found, here)
 with grid.cell():
-    machine_card(recipe, here)
+    plan_card(recipe, found, here)
 
 with st.container(gap="xsmall"):
     lora_form.adapter(recipe)
@@ -35,4 +37,4 @@ with st.container(gap="xsmall"):
     lora_form.keeping(recipe)
     lora_form.memory(recipe)
 
-start_bar(recipe, look, here)
+start_bar(recipe, found, here)

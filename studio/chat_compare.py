@@ -3,7 +3,7 @@
 import streamlit as st
 
 from studio import session
-from studio.chat_model import MOST_PANES, add_pane, number_of_panes
+from studio.chat_model import MOST_PANES, Panes, add_pane, chosen_panes, number_of_panes
 
 COMPARE, BLIND = "chat:compare", "chat:blind"
 
@@ -17,13 +17,15 @@ def compare_switches() -> None:
             persist_state="session",
             help="Shuffle the answers and hide who wrote them until you have voted",
         )
-        if number_of_panes() < MOST_PANES and not is_blind():
+        if number_of_panes() < MOST_PANES and not _is_blind():
             st.button("Add model", icon=":material/add:", type="tertiary", key="chat:more", on_click=add_pane)
 
 
-def number_of_models() -> int:
-    return number_of_panes() if session.widget_value(COMPARE, False) else 1
+def panes_shown() -> Panes:
+    """Who answers now: one model, or those that are compared."""
+    panes = number_of_panes() if session.widget_value(COMPARE, False) else 1
+    return chosen_panes(panes, _is_blind() and panes > 1)
 
 
-def is_blind() -> bool:
-    return bool(number_of_models() > 1 and session.widget_value(BLIND, False))
+def _is_blind() -> bool:
+    return bool(session.widget_value(BLIND, False))

@@ -1,16 +1,12 @@
 """Use it elsewhere: the engine's address and key, and how any OpenAI client asks it."""
 
-import json
-
 import streamlit as st
 
 from core.errors import EngineError
-from core.inference import process
+from core.inference import example, process
 from core.inference.choices import ChatModel
 from core.inference.process import Engine
 from studio import session
-
-QUESTION = "Hello"
 
 
 def use_elsewhere(model: ChatModel) -> None:
@@ -25,8 +21,8 @@ def use_elsewhere(model: ChatModel) -> None:
             return
         _facts(engine)
         curl, python = st.tabs(["curl", "Python"])
-        curl.code(curl_example(engine, model.id), language="bash", wrap_lines=True)
-        python.code(python_example(engine, model.id), language="python", wrap_lines=True)
+        curl.code(example.curl(base_url(engine), engine.key, model.id), language="bash", wrap_lines=True)
+        python.code(example.python(base_url(engine), engine.key, model.id), language="python", wrap_lines=True)
 
 
 def _facts(engine: Engine) -> None:
@@ -36,36 +32,12 @@ def _facts(engine: Engine) -> None:
     st.code(engine.key, language=None)
     st.caption(
         "It answers programs on this machine, as OpenAI's service would. The key is of this engine alone: it ends after ten "
-        "minutes without a question, and the next one has another address and key."
+        "minutes without a question, and the next one has another address and key. `python -m core serve` starts one that stays."
     )
 
 
 def base_url(engine: Engine) -> str:
     return f"{engine.url}/v1"
-
-
-def curl_example(engine: Engine, model_id: str) -> str:
-    """A command for a shell; a quote in a model's name cannot end the quoted body."""
-    body = json.dumps({"model": model_id, "messages": [{"role": "user", "content": QUESTION}]}).replace("'", "'\\''")
-    return (
-        f"curl {base_url(engine)}/chat/completions \\\n"
-        f'  -H "Authorization: Bearer {engine.key}" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{body}'"
-    )
-
-
-def python_example(engine: Engine, model_id: str) -> str:
-    """With OpenAI's own package."""
-    return (
-        "from openai import OpenAI\n\n"
-        f"client = OpenAI(base_url={base_url(engine)!r}, api_key={engine.key!r})\n"
-        "answer = client.chat.completions.create(\n"
-        f"    model={model_id!r},\n"
-        f'    messages=[{{"role": "user", "content": "{QUESTION}"}}],\n'
-        ")\n"
-        "print(answer.choices[0].message.content)"
-    )
 
 
 def _start() -> None:

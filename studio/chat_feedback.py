@@ -62,6 +62,8 @@ def _take_back(chat: Chat, turn: Turn, pane: int, fact: str) -> None:
 
 
 def keep_opinion(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
+    if turn not in chat.turns:
+        return  # it was asked anew meanwhile
     feedback.give(answer_of(chat, turn, pane), reply.liked, reply.correction)
     chats.save(chat)
 
@@ -79,6 +81,6 @@ def feedback_line() -> None:
     parts = [words.count(found[name], kind) for name, kind in kinds.items() if name in found]
     if not parts:
         return
-    st.caption(f":material/thumb_up: Feedback to train on: {' · '.join(parts)}", width="content")
-    if st.button("Use it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
+    st.caption(f":material/thumb_up: Feedback: {' · '.join(parts)}", width="content")
+    if st.button("Train on it", type="tertiary", help="Add it under Model & data, as any data set", key="chat:use it"):
         go_to("model_and_data")

@@ -13,6 +13,7 @@ from studio.chat_prompt import show_prompt
 from studio.chat_text import safe_markdown
 from studio.layout import row, split
 from studio.markdown import plain
+from studio.sampling_form import system_prompt
 
 EDITING, CORRECTING = "chat:editing", "chat:correcting"
 CORRECT, PROMPT = "Correct this answer", "Prompt as the model sees it"
@@ -105,17 +106,22 @@ def _question_form(chat: Chat, turn: Turn) -> None:
 def _resend(chat: Chat, turn: Turn, key: str) -> None:
     """Ask something else in this place; what came after it is gone."""
     text = (session.widget_value(key) or "").strip()
-    if not text or turn.state == "writing":
-        return
     session.remember(EDITING, None)
+    if not text or turn not in chat.turns or turn.state == "writing":
+        return
     del chat.turns[chat.turns.index(turn) + 1 :]
     ask_again(chat, turn.model_copy(update={"question": text}))
 
 
 def ask_again(chat: Chat, turn: Turn) -> None:
-    """Ask the last question anew: as a turn of its own, so that a writer that is being stopped leaves it alone."""
+    """Ask the last question anew, under the system prompt of now.
+
+    It is a turn of its own, so that a writer that is being stopped leaves it alone.
+    """
+    if not chat.turns or chat.turns[-1].state == "writing":
+        return
     seed = None if turn.seed is None else new_seed()
-    chat.turns[-1] = Turn(question=turn.question, system=turn.system, seed=seed, state="asked")
+    chat.turns[-1] = Turn(question=turn.question, system=system_prompt(), seed=seed, state="asked")
     chats.save(chat)
 
 

@@ -1,5 +1,7 @@
 """Choose who answers in a pane: a base model, a run's final adapter, or any checkpoint."""
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from core.inference.choices import ChatModel, choices
@@ -30,31 +32,44 @@ def key_of(pane: int) -> str:
     return f"{KEY}:{pane}" if pane else KEY
 
 
-def chat_models(panes: int) -> list[ChatModel]:
+@dataclass(frozen=True)
+class Panes:
+    """Who answers, pane by pane; everybody who could; and whether the names are hidden until the vote."""
+
+    models: list[ChatModel]
+    known: dict[str, ChatModel]
+    blind: bool
+
+    @property
+    def several(self) -> bool:
+        return len(self.models) > 1
+
+
+def chosen_panes(panes: int, blind: bool) -> Panes:
     """Who answers in each pane: as chosen, else by default."""
     known = {model.id: model for model in choices()}
     chosen: list[str] = []
     for pane in range(panes):
         chosen.append(next(name for name in _wanted(pane, known, chosen) if name in known))
-    return [known[name] for name in chosen]
+    return Panes([known[name] for name in chosen], known, blind)
 
 
-def model_choice(pane: int, model: ChatModel, removable: bool) -> None:
-    """The list, the badge, and the button that takes the pane away."""
-    known = {found.id: found for found in choices()}
+def model_choice(pane: int, panes: Panes) -> None:
+    """The list, the badge, and the button that takes the pane away where two others are left."""
+    model = panes.models[pane]
     session.show_in(key_of(pane), model.id)
     with row(gap="small"):
         st.selectbox(
             "Model" if not pane else f"Model {pane + 1}",
-            list(known),
-            format_func=lambda model_id: known[model_id].label,
+            list(panes.known),
+            format_func=lambda model_id: panes.known[model_id].label,
             label_visibility="collapsed",
             key=key_of(pane),
             on_change=_choose,
             args=(pane,),
         )
         st.markdown(TUNED if model.tuned else BASE, width="content")
-        if removable:
+        if len(panes.models) > 2:
             st.button(
                 ":material/close:",
                 type="tertiary",

@@ -10,7 +10,7 @@ import streamlit as st
 from core.chats import Chat, Turn
 from core.inference.choices import ChatModel
 from studio.chat_message import show_question, show_reply
-from studio.chat_model import AVATARS, HIDDEN, UNKNOWN, model_choice
+from studio.chat_model import AVATARS, HIDDEN, UNKNOWN, Panes, model_choice
 from studio.chat_writing import Place
 from studio.layout import row
 
@@ -24,15 +24,15 @@ def name_of(place: int) -> str:
     return f"Answer {LETTERS[place]}"
 
 
-def show_panes(chat: Chat, models: list[ChatModel], blind: bool, writing: bool = False) -> list[Place]:
+def show_panes(chat: Chat, panes: Panes, writing: bool = False) -> list[Place]:
     """Draw who answers and what was said. Where the last question is being answered, the places for it, pane by pane."""
     places = {}
-    for place, cell in enumerate(_cells(len(models))):
+    for place, cell in enumerate(_cells(len(panes.models))):
         with cell:
-            _header(place, models, blind)
-            with _conversation(len(models)):
+            _header(place, panes)
+            with _conversation(len(panes.models)):
                 for turn in chat.turns:
-                    found = _show(chat, turn, place, models[place], writing and turn is chat.turns[-1])
+                    found = _show(chat, turn, place, panes.models[place], writing and turn is chat.turns[-1])
                     if found:
                         places[turn.pane_at(place)] = found
     return [places[pane] for pane in sorted(places)]
@@ -59,11 +59,11 @@ def _conversation(panes: int) -> Any:
     return st.container(height=HEIGHT if panes < 4 else HEIGHT_OF_FOUR, border=False)
 
 
-def _header(place: int, models: list[ChatModel], blind: bool) -> None:
-    if blind and len(models) > 1:
+def _header(place: int, panes: Panes) -> None:
+    if panes.blind:
         _hidden_header(place)
     else:
-        model_choice(place, models[place], removable=len(models) > 2)
+        model_choice(place, panes)
 
 
 def _hidden_header(place: int) -> None:

@@ -12,6 +12,24 @@ from studio.markdown import plain
 from studio.sampling_form import SYSTEM
 
 SEARCH, MOST_SHOWN = "chat:search", 20
+ADDRESS = "chat"  # in the page's address, so that a reload shows the same conversation
+
+
+def restore_chat() -> None:
+    """In a tab that has no conversation yet, open the one that its address names."""
+    named = st.query_params.get(ADDRESS)
+    if named and not session.recall("chat restored"):
+        found = next((chat for chat in saved_chats() if chat.id == named), None)
+        if found and not session.chat().turns:
+            _open(found)
+    session.remember("chat restored", True)
+
+
+def name_in_address(chat: Chat) -> None:
+    if not chat.turns:
+        st.query_params.pop(ADDRESS, None)
+    elif st.query_params.get(ADDRESS) != chat.id:
+        st.query_params[ADDRESS] = chat.id
 
 
 def saved_chats_popover() -> None:

@@ -4,14 +4,13 @@ import streamlit as st
 
 from core import chats
 from core.chats import Chat, Turn
-from core.inference.choices import ChatModel
 from core.inference.client import Sampling
 from studio import session
-from studio.chat_compare import is_blind, number_of_models
 from studio.chat_feedback import feedback_line
 from studio.chat_message import ask_again, new_seed
-from studio.chat_model import chat_models, example_questions
+from studio.chat_model import Panes, example_questions
 from studio.chat_panes import centred, show_panes
+from studio.chat_saved import name_in_address
 from studio.chat_vote import vote_bar
 from studio.chat_writing import answering, redraw_when_over, write_answers
 from studio.layout import row, split
@@ -20,26 +19,26 @@ from studio.sampling_form import system_prompt
 EXAMPLES_KEY = "chat:example"
 
 
-def chat_view(sampling: Sampling) -> None:
-    chat, panes = session.chat(), number_of_models()
+def chat_view(sampling: Sampling, panes: Panes) -> None:
+    chat = session.chat()
     # At the top level of the page: only then does Streamlit keep the newest message in view.
-    placeholder = "Message the model" if panes == 1 else "Message the models"
+    placeholder = "Message the models" if panes.several else "Message the model"
     typed = st.chat_input(placeholder, submit_mode="stop", key="chat:input")
     if typed:
-        ask(chat, typed, system_prompt())
-    models = chat_models(panes)
+        ask(chat, typed, panes.blind)
+    name_in_address(chat)
     if chat.turns and chat.turns[-1].state == "asked":
-        with answering(chat, models):
-            _answer(chat, models, sampling, with_stop=not typed)
+        with answering(chat, panes.models):
+            _answer(chat, panes, sampling, with_stop=not typed)
         st.rerun()
-    show_panes(chat, models, is_blind())
-    with st.empty().container(), centred() if panes == 1 else st.container():
-        _end_of(chat, models[0])
+    show_panes(chat, panes)
+    with st.empty().container(), st.container() if panes.several else centred():
+        _end_of(chat, panes)
 
 
-def _answer(chat: Chat, models: list[ChatModel], sampling: Sampling, with_stop: bool) -> None:
+def _answer(chat: Chat, panes: Panes, sampling: Sampling, with_stop: bool) -> None:
     """Draw the conversation, then its last answers as they come."""
-    places = show_panes(chat, models, is_blind(), writing=True)
+    places = show_panes(chat, panes, writing=True)
     # In the place of what the run before drew under the conversation, which would stay while an answer is written.
     below = st.empty()
     if with_stop:  # the line to write on has its own Stop, but only for what was written on it
@@ -49,20 +48,20 @@ def _answer(chat: Chat, models: list[ChatModel], sampling: Sampling, with_stop: 
     write_answers(chat, sampling, places)
 
 
-def ask(chat: Chat, text: str, system: str) -> None:
-    """One more question. Names stay hidden in the same order until a vote has told them."""
+def ask(chat: Chat, text: str, blind: bool) -> None:
+    """One more question. Where names are hidden, they stay in the same order until a vote has told them."""
     seed = None
-    if is_blind():
+    if blind:
         last = chat.turns[-1] if chat.turns else None
         seed = last.seed if last and last.hidden else new_seed()
-    chat.turns.append(Turn(question=text, system=system, seed=seed, state="asked"))
+    chat.turns.append(Turn(question=text, system=system_prompt(), seed=seed, state="asked"))
     chats.save(chat)
 
 
-def _end_of(chat: Chat, model: ChatModel) -> None:
+def _end_of(chat: Chat, panes: Panes) -> None:
     """What stands under the conversation: things to ask, or what can be done with the last answers."""
     if not chat.turns:
-        _examples(model)
+        _examples(panes)
         return
     last = chat.turns[-1]
     if last.state == "writing":
@@ -96,7 +95,7 @@ def new_chat_button() -> None:
     st.button("New chat", icon=":material/edit_square:", key="chat:new", on_click=session.forget_chat)
 
 
-def _examples(model: ChatModel) -> None:
+def _examples(panes: Panes) -> None:
     st.space("medium")
     with st.container(horizontal_alignment="center", gap="xsmall"):
         st.markdown(":material/forum:", width="content")
@@ -104,14 +103,15 @@ def _examples(model: ChatModel) -> None:
         st.caption("Ask one of these, or write your own below.", width="content")
         st.pills(
             "Ask",
-            example_questions(model),
+            example_questions(panes.models[0]),
             label_visibility="collapsed",
             wrap=True,
             key=EXAMPLES_KEY,
             on_change=_ask_example,
+            args=(panes.blind,),
         )
 
 
-def _ask_example() -> None:
+def _ask_example(blind: bool) -> None:
     if text := session.widget_value(EXAMPLES_KEY):
-        ask(session.chat(), text, system_prompt())
+        ask(session.chat(), text, blind)

@@ -45,6 +45,7 @@ def answering(chat: Chat, models: list[ChatModel]) -> Iterator[None]:
     """Around the drawing of the last question while it is answered: however that ends, the question is over then."""
     turn = chat.turns[-1]
     turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned) for model in models]
+    turn.seed = turn.seed if len(models) > 1 else None
     turn.better, turn.state = None, "writing"
     try:
         yield

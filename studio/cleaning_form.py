@@ -6,14 +6,19 @@ from core.recipe_data import CleaningSection
 from studio import recipe_form, session, words
 
 TOO_LONG = {"cut": "Cut at Max tokens", "drop": "Leave out"}
-SHORT_NAMES = {"exact_duplicates": "exact duplicates", "near_duplicates": "near duplicates", "leaks": "leaks"}
+SHORT_NAMES = {
+    "exact_duplicates": "exact duplicates",
+    "near_duplicates": "near duplicates",
+    "leaks": "leaks",
+    "broken_turns": "broken turns",
+}
 
 
 def cleaning_form() -> None:
     rules = session.draft().data.cleaning
     label = f"Cleaning :gray[:small[{cleaning_words(rules)}]]"
     with st.expander(label, icon=":material/cleaning_services:", key="cleaning"):
-        for column, name in zip(st.columns(3, gap="medium"), SHORT_NAMES, strict=True):
+        for column, name in zip(st.columns(4, gap="small"), SHORT_NAMES, strict=True):
             with column:
                 recipe_form.switch(f"data.cleaning.{name}")
         one, two, _ = st.columns([1.4, 1, 0.6], gap="medium")

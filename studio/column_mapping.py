@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.data.formats import preference
+from core.data.formats import preference, tree
 from core.data.formats.table import FORMATS
 from core.data.peek import Peek, peek
 from core.recipe_data import Source
@@ -11,6 +11,10 @@ from studio.markdown import plain
 
 SURE = 0.95
 MOST_COLUMNS = 12
+NOTES = {
+    preference.NAME: "Preference data: the chosen answers are learned, the rejected ones are not used.",
+    tree.NAME: "Single messages that answer each other: of several answers the best ranked is learned, the others are not used.",
+}
 
 
 def recognised(source: Source) -> str:
@@ -28,8 +32,8 @@ def recognised(source: Source) -> str:
 def quick_mapping(index: int, source: Source) -> None:
     """Under a data set: what is to be known of it, or why its columns fit no layout and which are question and answer."""
     found = peek(source)
-    if found and found.layout == preference.NAME:
-        st.caption(":material/info: Preference data: the chosen answers are learned, the rejected ones are not used.")
+    if found and (note := NOTES.get(found.layout)):
+        st.caption(f":material/info: {note}")
     if found is None or found.layout is not None or not found.problem:
         return
     st.caption(f":orange[:material/help:] {plain(_why(found, source))}")

@@ -18,6 +18,7 @@ from studio.column_mapping import mapping, quick_mapping, recognised
 from studio.layout import row, split
 from studio.markdown import plain
 from studio.mix_view import is_mixed, share_words, total_rows, weight_input
+from studio.read_like import read_like
 
 BAD_ROWS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]
 USES = {"train": "Training", "held_out": "Held out"}
@@ -128,6 +129,7 @@ def _settings(index: int, source: Source) -> None:
 def _reading(index: int, source: Source) -> None:
     """Layout, columns, and the templates where they can be used."""
     path = f"data.sources.{index}"
+    read_like(index, source)
     recipe_form.select(f"{path}.layout", LAYOUTS)
     if source.template or source.layout == template.NAME:
         recipe_form.long_text(f"{path}.template", empty=template.EXAMPLE)
@@ -145,5 +147,6 @@ def _rows(index: int, source: Source) -> None:
     if place_of(source.source) is Place.HUB:
         recipe_form.text(f"{path}.config", empty="the only one")
         recipe_form.text(f"{path}.revision", empty="the newest")
+        recipe_form.text(f"{path}.file", empty="what the Hub says its data is")
     recipe_form.number(f"{path}.limit", step=100, empty="all rows")
     recipe_form.slider(f"{path}.bad_rows", BAD_ROWS, words.percent)

@@ -96,10 +96,12 @@ def _batch(recipe: Recipe) -> None:
 
 
 def _precision_and_measuring() -> None:
-    one, two = st.columns(2, gap="xsmall")
+    one, two, three = st.columns(3, gap="xsmall")
     with one:
         recipe_form.select("training.precision", PRECISIONS)
     with two:
+        recipe_form.number("data.max_length", step=128)
+    with three:
         recipe_form.number("training.eval_every", step=10, empty="automatic")
 
 

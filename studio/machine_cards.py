@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import catalog
 from core.hardware import Machine
-from core.training.plan import fit
+from core.training.fits import fit
 from studio import words
 from studio.layout import kv, section, split
 
@@ -44,7 +44,11 @@ def fits_card(machine: Machine) -> None:
     """The largest known model that trains well here, and the largest that just does."""
     _title("What fits here", "LoRA, small batch")
     with st.container(gap="xxsmall"):
-        for word, verdicts in (("Comfortably", ("fits",)), ("Just about", ("fits", "tight"))):
+        for word, verdicts in (
+            ("Comfortably", ("fits",)),
+            ("Just about", ("fits", "tight")),
+            ("With QLoRA", ("fits", "tight", "qlora")),
+        ):
             sizes = [m.parameters for m in catalog.models() if fit(m.source, machine) in verdicts]
             kv(word, f"up to **{words.parameters(max(sizes))}**" if sizes else "nothing")
         kv("Precision", f"**{machine.precision.name}**")

@@ -42,7 +42,10 @@ def weight_input(index: int, source: Source) -> None:
 
 def _save(index: int, key: str) -> None:
     percent = session.widget_value(key)
-    draft.change({f"data.sources.{index}.weight": percent / 100 if percent else None})
+    if percent == 0:
+        session.notify("A weight is more than 0. Remove leaves a data set out, an empty weight takes it as it comes.")
+    else:
+        draft.change({f"data.sources.{index}.weight": None if percent is None else percent / 100})
 
 
 def total_rows(mix: list[Share]) -> int | None:

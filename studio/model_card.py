@@ -4,7 +4,8 @@ import streamlit as st
 
 from core.catalog import Model
 from core.hardware import Machine
-from core.training.plan import fit, model_bytes
+from core.training.fits import fit
+from core.training.plan import model_bytes
 from studio import draft, session, words
 from studio.layout import split
 from studio.markdown import plain
@@ -13,6 +14,7 @@ from studio.template_choice import template_choice, template_for
 FIT_BADGES = {
     "fits": ":green-badge[:material/check: Fits]",
     "tight": ":orange-badge[:material/warning: Tight]",
+    "qlora": ":green-badge[:material/check: QLoRA]",
     "too big": ":gray-badge[:material/block: Too big]",
 }
 GATED = ":orange-badge[:material/lock: Gated]"

@@ -9,7 +9,7 @@ from core.catalog import MemoryClass, Model
 from core.hardware import Machine
 from core.jobs.preflight import check
 from core.recipe import parse
-from core.training.plan import fit
+from core.training.fits import fit
 from core.where import Place, place_of
 from studio import session
 from studio.errors_shown import errors_shown
@@ -23,6 +23,7 @@ GROUPS: dict[MemoryClass, tuple[str, str]] = {
     "medium": ("Medium", "2–5B · for a GPU"),
     "large": ("Large", "over 5B"),
 }
+FIT_WORDS = {"fits": "fit", "qlora": "fit with QLoRA"}
 FITS_HERE, NO_LICENCE, INSTRUCT = "Fits here", "No licence needed", "Instruct"
 FILTER_KEY, SEARCH_KEY = "models:filter", "models:search"
 
@@ -101,7 +102,7 @@ def _group(name: MemoryClass, models: list[Model], machine: Machine, chosen: str
     title, text = GROUPS[name]
     if name == "large":
         inside = Counter(fit(model.source, machine) for model in models)
-        facts = ", ".join(f"{number} {'fit' if word == 'fits' else word}" for word, number in inside.items())
+        facts = ", ".join(f"{number} {FIT_WORDS.get(word, word)}" for word, number in inside.items())
         with st.expander(f"**{title}**\u2002:gray[:small[{text} · {facts} here]]"):
             _cards(models, machine, chosen)
         return

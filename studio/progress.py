@@ -63,7 +63,7 @@ def _training_text(job: Job) -> str:
 def _end(job: Job) -> list[str]:
     if job.status is Status.STOPPING:
         return ["**finishing the step, then saving**"]
-    if job.status.live and not len(job.metrics) and job.recipe.data.eval_fraction:
+    if job.kind == "train" and job.status.live and not len(job.metrics) and job.recipe.data.eval_fraction:
         return ["measuring the held-out loss before the first step"]
     left = time_left_s(job)
     return [f"**{words.about(left)}, done near {clock(time.time() + left)}**"] if left is not None else []

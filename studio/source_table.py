@@ -52,6 +52,7 @@ def _line(source: dict[str, Any]) -> dict[str, Any]:
         "Epochs": source["epochs"] or None,
         **_tokens(source),
         "Used for": USES[source["use"]],
+        "Fit": 100 * source["confidence"],
         "Layout": source["layout"],
     }
 
@@ -90,5 +91,8 @@ def _columns() -> dict[str, Any]:
         "Trained": column.NumberColumn(format="%.0f%%", width=66, help="Share of the tokens that is learned."),
         "Mean": column.NumberColumn(format="%,.0f", width=56, help="Tokens of a row, on average."),
         "Used for": column.TextColumn(width=70),
+        "Fit": column.NumberColumn(
+            format="%.0f%%", width=44, help="Share of the first rows that can be read by this layout."
+        ),
         "Layout": column.TextColumn(width=86, help="How a row holds a conversation."),
     }

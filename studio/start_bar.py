@@ -6,24 +6,31 @@ from core.hardware import Machine
 from core.jobs import launcher
 from core.jobs.listing import training_now
 from core.recipe import Recipe
-from studio import session, words
+from core.training.fixes import Fix, smallest_fix
+from core.training.forecast import Forecast, peak_bytes
+from studio import draft, recipe_form, session, words
 from studio.errors_shown import errors_shown
 from studio.layout import row, split
 from studio.markdown import plain
+from studio.memory_card import fit_badge
 from studio.navigation import go_to
-from studio.plan_panel import Outlook, fit_badge
+from studio.plan_panel import roughly, time_words
 
 
-def start_bar(recipe: Recipe, look: Outlook, machine: Machine) -> None:
-    busy = training_now()
+def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
+    busy, too_big = training_now(), found.fit == "too big"
     with st.bottom, st.container(border=True):
         with split():
-            st.markdown(_line(recipe, look, machine), width="content")
+            st.markdown(_line(found), width="content")
             with row(width="content", horizontal_alignment="right"):
-                if busy:
+                if too_big:
+                    _offer_fix(recipe, found, machine)
+                elif busy:
                     st.caption(f"{plain(busy.name)} is training", width="content")
                 label, icon = ("Add to queue", "playlist_add") if busy else ("Start training", "play_arrow")
-                start = st.button(label, icon=f":material/{icon}:", type="primary", key="start")
+                start = st.button(
+                    label, icon=f":material/{icon}:", type="primary", disabled=found.hopeless, key="start"
+                )
         if start:
             with errors_shown():
                 _start(recipe)
@@ -36,12 +43,32 @@ def _start(recipe: Recipe) -> None:
     go_to("train")
 
 
-def _line(recipe: Recipe, look: Outlook, machine: Machine) -> str:
-    plan = look.plan
-    steps = f"{look.about}**{plan.steps:,}** steps" if plan.steps else "steps not counted yet"
-    parts = [fit_badge(recipe, machine), steps]
-    if plan.tokens:
-        parts.append(f"**{words.parameters(plan.tokens)}** tokens")
-    if plan.trainable:
-        parts.append(f"**{words.parameters(plan.trainable)}** trainable")
+def _offer_fix(recipe: Recipe, found: Forecast, machine: Machine) -> None:
+    """The smallest change that makes it fit, one press away."""
+    fix = smallest_fix(recipe, found.room_bytes, lambda other: peak_bytes(other, found, machine))
+    if fix is None:
+        st.caption("No setting makes it fit: choose a smaller model", width="content")
+        return
+    st.button(
+        f"{fix_words(fix)} fits",
+        icon=":material/build:",
+        help=f"Needs {words.size(fix.needed_bytes)}. Sets {fix_words(fix)}.",
+        key="fix",
+        on_click=draft.change,
+        args=(fix.changes,),
+    )
+
+
+def fix_words(fix: Fix) -> str:
+    """Batch 2, Accumulate 8"""
+    return ", ".join(f"{recipe_form.field(path).title} {value}" for path, value in fix.changes.items())
+
+
+def _line(found: Forecast) -> str:
+    plan = found.plan
+    parts = [fit_badge(found)]
+    if found.memory and found.fit != "too big":
+        parts.append(words.used_of(found.memory.peak_bytes, found.room_bytes))
+    parts.append(time_words(found))
+    parts.append(f"{roughly(found)}**{plan.steps:,}** steps" if plan.steps else "steps not counted yet")
     return " :gray[|] ".join([*parts, f"**{words.size(plan.disk_bytes)}** disk"])

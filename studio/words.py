@@ -39,8 +39,11 @@ def whole(number: float | None) -> str:
 
 
 def percent(share: float | None, decimals: int = 0) -> str:
-    """37%; with one decimal for cut rate and trainable share."""
-    return f"{share * 100:.{decimals}f}%" if known(share) else MISSING
+    """37%, <1%; with one decimal for cut rate and trainable share."""
+    if not known(share):
+        return MISSING
+    smallest = 10**-decimals
+    return f"<{smallest:g}%" if 0 < share * 100 <= smallest / 2 else f"{share * 100:.{decimals}f}%"
 
 
 def parameters(number: float | None) -> str:

@@ -176,9 +176,10 @@ def _wide(dice: Dice, rows: Rows) -> Rows:
 
 
 def _long(dice: Dice, rows: Rows) -> Rows:
-    """A cell of ten million characters, now and then."""
+    """A cell of ten million characters, or of thousands of turns, now and then."""
     if dice.random() < 0.3:
-        rows[-1][next(iter(rows[-1]))] = "x" * TEN_MB
+        name, cell = next(iter(rows[-1].items()))
+        rows[-1][name] = cell * dice.choice([1_001, 30_000]) if isinstance(cell, list) else "x" * TEN_MB
     return rows
 
 

@@ -43,7 +43,7 @@ def test_as_many_bad_rows_are_set_aside_as_the_recipe_allows(tmp_path, toy, bad,
         assert adds_up(report) and report["rows_read"] == 20 and sum(report["dropped"].values()) == bad
         assert len(report["problems"]) == min(bad, SHOWN)
     else:
-        with pytest.raises(DataError, match=r"rows\.jsonl, line 1: has no assistant turn"):
+        with pytest.raises(DataError, match=r"rows\.jsonl, line 1: the column `messages` has no assistant turn"):
             prepared(toy, source)
         assert nothing_half_made()
 
@@ -55,6 +55,14 @@ def test_rows_of_every_kind_of_trouble_are_counted_by_their_reason(tmp_path, toy
     places = [problem.split(":")[0] for problem in report["problems"]]
     assert places == [f"rows.jsonl, line {number}" for number in range(2, 8)]
     assert report["dropped"]["has no columns"] == 1 and report["dropped"]["has no column `messages`"] == 1
+
+
+def test_empty_turns_are_one_reason_wherever_they_stand(tmp_path, toy):
+    turn = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    empty = [{"messages": [*turn * pairs, turn[0], turn[1] | {"content": " "}]} for pairs in range(3)]
+    report, _, _ = prepared(toy, {"source": written(tmp_path, *empty, *[GOOD] * 10), "bad_rows": 0.5}, max_length=64)
+    assert adds_up(report) and report["dropped"] == {"one message in `messages` is empty": 3}
+    assert report["problems"][1] == "rows.jsonl, line 2: message 4 in `messages` is empty."
 
 
 def test_the_share_counts_for_each_source_by_itself(tmp_path, toy):
@@ -112,7 +120,7 @@ def test_a_job_warns_of_the_rows_it_set_aside(tmp_path, toy):
     (job,) = all_jobs()
     warned = [event["text"] for event in job.events if event["event"] == "warning"]
     assert len(warned) == 1 and warned[0].startswith(
-        "1 of 31 rows were set aside. The first: rows.jsonl, line 31: has no"
+        "1 of 31 rows were set aside. The first: rows.jsonl, line 31: the column"
     )
 
 

@@ -108,7 +108,7 @@ every_preset = pytest.mark.parametrize(
 
 @every_preset
 def test_every_data_set_goes_into_a_recipe_as_it_is_described(data, task):
-    fields = ("source", "split", "layout", "columns", "answer_template")
+    fields = ("source", "split", "file", "layout", "columns", "answer_template")
     taken = Source(**data.as_source(task))
     assert [getattr(taken, field) for field in fields] == [getattr(data, field) for field in fields]
     assert taken.config == (task or data.config)

@@ -13,6 +13,7 @@ from core.data import held_out, similar
 from core.data.fates import Fate
 from core.data.preview import Prepared
 from core.data.similar import ALIKE, runs
+from core.data.turn_order import is_broken
 from core.errors import DataError
 from tests.test_data import adds_up, prepared, written
 from tests.toy_model import make_toy_model
@@ -161,6 +162,53 @@ def test_rows_that_are_too_long_or_too_short_are_left_out_where_that_is_asked_fo
     assert fates(files) == ["longer than max tokens", "answer too short", "trained on"] and adds_up(report)
     with pytest.raises(DataError, match="No row is left to train on"):
         prepared(toy, path, max_length=64, eval_fraction=0, **clean(shortest_answer=500))
+
+
+def turns(roles: str, calls: str = "") -> list[dict]:
+    """`suat`: a system, a user, an assistant and a tool turn; `calls` are the places of turns that call a tool."""
+    named = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+    call = {"tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+    return [
+        {"role": named[role], "content": f"{place}"} | (call if str(place) in calls else {})
+        for place, role in enumerate(roles)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("roles", "calls", "broken"),
+    [
+        ("ua", "", False),
+        ("suaua", "", False),
+        ("ssua", "", False),
+        ("uata", "", False),
+        ("uaatta", "12", False),
+        ("ua", "1", False),
+        ("uuaa", "", True),
+        ("uua", "", True),
+        ("uaa", "", True),
+        ("au", "", True),
+        ("aua", "", True),
+        ("sau", "", True),
+        ("uau", "", True),
+        ("usa", "", True),
+        ("uat", "1", True),
+        ("uatua", "1", True),
+        ("tua", "", True),
+    ],
+)
+def test_turns_are_in_order_or_broken(roles, calls, broken):
+    assert is_broken(turns(roles, calls)) is broken
+
+
+def test_rows_whose_turns_are_out_of_order_are_left_out_counted_and_shown_unless_they_are_meant(tmp_path, toy):
+    broken = [{"messages": turns(roles)} for roles in ("uua", "aua", "uaa", "uau", "usa")]
+    source = {"source": written(tmp_path, *broken, *different(20), {"messages": turns("suaua")})}
+    report, files, _ = prepared(toy, source, **clean(), eval_fraction=0)
+    assert adds_up(report) and report["dropped"] == {Fate.BROKEN_TURNS.words: 5} and report["rows"] == 21
+    assert fates(files)[:5] == [Fate.BROKEN_TURNS.words] * 5
+    assert [shown["row"] for shown in report["examples"][Fate.BROKEN_TURNS.words]] == [1, 2, 3, 4, 5]
+    meant, _, _ = prepared(toy, source, **clean(broken_turns=False), eval_fraction=0)
+    assert adds_up(meant) and not meant["dropped"] and meant["rows"] == 26
 
 
 def test_another_weight_mixes_again_and_encodes_nothing(tmp_path, toy):

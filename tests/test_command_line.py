@@ -195,7 +195,7 @@ def test_data_that_cannot_be_used_fails_the_job_with_its_sentence(recipe_file, t
     rows.write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
     done = studio("prepare", str(recipe_file), "--set", f"data.sources[0].source={rows}")
     assert done.returncode == 1
-    assert "rows.jsonl, line 1: has no assistant turn" in done.stderr
+    assert "rows.jsonl, line 1: the column `messages` has no assistant turn" in done.stderr
     assert all_jobs()[0].status is Status.FAILED
 
 

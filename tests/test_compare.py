@@ -28,10 +28,14 @@ def line(label: str, losses: list[float], held_out: list[float] = ()) -> RunLine
     return RunLine(label, x, np.array(losses), held_out_x, np.array(held_out, dtype=float))
 
 
+def _is_sections(value) -> bool:
+    return isinstance(value, list) and any(isinstance(item, BaseModel) for item in value)
+
+
 def leaves(part: BaseModel) -> int:
     """How many settings a recipe has, lists of data sets counted one by one."""
     values = [getattr(part, name) for name in type(part).model_fields]
-    inner = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    inner = [item for value in values for item in (value if _is_sections(value) else [value])]
     return sum(leaves(value) if isinstance(value, BaseModel) else 1 for value in inner)
 
 

@@ -90,10 +90,15 @@ def test_the_input_of_alpaca_follows_the_instruction():
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"messages": [{"role": "user", "content": "Hi"}]}, "has no assistant turn"),
-        ({"messages": [{"role": "assistant", "content": "Hi"}]}, "has only assistant turns"),
+        ({"messages": [{"role": "user", "content": "Hi"}]}, "the column `messages` has no assistant turn"),
+        ({"messages": [{"role": "assistant", "content": "Hi"}]}, "the column `messages` has only assistant turns"),
         ({"messages": [CHAT[0], CHAT[1] | {"weight": 0}]}, "has only assistant turns of weight 0"),
         ({"messages": [CHAT[0], CHAT[1] | {"weight": 0.5}]}, "`weight` of message 2 in `messages` is 0.5; known are 0"),
+        ({"messages": CHAT * 3_000}, "the column `messages` holds 6,000 messages, and 2,000 at most are read"),
+        (
+            {"messages": [CHAT[0] | {"content": "x" * 1_000_000}, CHAT[1]] * 6},
+            "holds more than 5,000,000 characters in",
+        ),
         ({"messages": []}, "is not a list of messages"),
         ({"messages": "Hi"}, "is not a list of messages"),
         ({"messages": ["Hi"]}, "message 1 in `messages` is not an object"),
@@ -139,7 +144,10 @@ def test_any_values_are_a_conversation_or_a_sentence(layout, first, second, thir
         (b"\xff\xfe\x00", "rows.jsonl, line 2: this is not UTF-8 text"),
         (b'{"messages": "' + b"x" * 10 + b"\x00" + b'"}', "rows.jsonl, line 2: this is not JSON"),
         (b"[" * 100_000, "rows.jsonl, line 2: this is not JSON"),
-        (b'{"messages": [{"role": "user", "content": "Hi"}]}', "rows.jsonl, line 2: has no assistant turn"),
+        (
+            b'{"messages": [{"role": "user", "content": "Hi"}]}',
+            "rows.jsonl, line 2: the column `messages` has no assistant turn",
+        ),
         (b'{"text": "Hi"}', "rows.jsonl, line 2: has no column `messages`"),
     ],
 )

@@ -15,7 +15,6 @@ from core.jobs.status import Status
 from core.recipe import parse
 from core.recipe_yaml import load, to_yaml
 from tests.test_journey import wait_until
-from tests.test_journey_data import page  # noqa: F401
 from tests.toy_model import make_toy_parrot, make_toy_shouter
 from tests.toy_run import make_toy_run
 from tools.browser import chromium, studio
@@ -51,7 +50,7 @@ def app(studio_home, tmp_path, monkeypatch):
     engine_process.stop()
 
 
-def switch(page, name: str) -> None:  # noqa: F811
+def switch(page, name: str) -> None:
     page.get_by_test_id("stCheckbox").filter(has_text=name).click()
 
 
@@ -59,7 +58,7 @@ def draft_sources() -> list[str]:
     return [source.source for source in load(home.draft_file()).data.sources]
 
 
-def test_two_models_are_compared_blind_and_a_corrected_answer_is_trained_on(app, page):  # noqa: F811
+def test_two_models_are_compared_blind_and_a_corrected_answer_is_trained_on(app, page):
     page.goto(f"{app.url}/chat")
     switch(page, "Compare")
     switch(page, "Blind")
@@ -81,20 +80,22 @@ def test_two_models_are_compared_blind_and_a_corrected_answer_is_trained_on(app,
     page.get_by_text("You chose parrot").wait_for()
     page.get_by_role("button", name=re.compile("Votes · 1")).wait_for()
     (tally,) = votes.tallies()
-    assert (tally.model, tally.against, tally.wins + tally.losses) == ("parrot", "shouter", 1) or tally.losses == 1
+    sides = {tally.model: tally.wins, tally.against: tally.losses}
+    assert sides == {"parrot": 1, "shouter": 0} and not tally.ties
 
     # The answer of the run is wrong; a better one takes its place.
     panes[1 - base].get_by_test_id("stMenuButton").get_by_role("button").click()
     page.get_by_text("Correct this answer").click()
     page.get_by_role("textbox", name="A better answer").fill(BETTER)
     page.get_by_role("button", name="Save the correction").click()
-    panes[1 - base].get_by_text(BETTER).wait_for()
+    wait_until(lambda: home.feedback_file("chat").exists(), 30, "the correction is kept")
+    panes[1 - base].get_by_text("corrected").wait_for()
     (row,) = [json.loads(line) for line in home.feedback_file("chat").read_text().splitlines()]
     assert row["messages"][-1]["content"] == BETTER and row["model"] == "20260101-000000-shouter"
     assert chats.saved_chats()[0].turns[0].better
 
     # It is a data source like any other, with its count.
-    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Train on it").click()
     page.get_by_role("button", name="Add data set").click()
     page.get_by_text("Answers 1 corrected").wait_for()
     page.locator(".st-key-add-feedback-chat-jsonl").get_by_role("button").click()

@@ -58,6 +58,37 @@ def test_the_context_of_a_question_is_a_text_or_several(context):
     assert read(row, template="{context}\nQ: {question}")[0]["content"] == "One.\n\nTwo.\nQ: Why?"
 
 
+PARTS = [{"type": "text", "text": "Hi"}]
+SHARED = [{"role": "human", "content": "Hi", "from": None}, {"role": "gpt", "content": "Hello", "from": None}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": json.dumps([ASKS, ANSWERS])},
+        {"conversations": json.dumps([{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}])},
+        {"conversations": [ASKS, ANSWERS]},
+        {"conversations": SHARED},
+        {"messages": [ASKS | {"content": PARTS}, ANSWERS]},
+        {"instruction": "Hi", "input": "  ", "output": "Hello"},
+        {"instruction": "Hi", "input": [], "output": "Hello"},
+    ],
+)
+def test_layouts_are_read_in_the_other_forms_that_public_data_has(row):
+    assert read(row) == [ASKS, ANSWERS]
+
+
+def test_the_parts_of_a_content_are_one_text_and_pictures_are_refused():
+    two = [*PARTS, {"type": "text", "text": "Ho"}]
+    assert read({"messages": [ASKS | {"content": two}, ANSWERS]})[0]["content"] == "Hi\n\nHo"
+    with pytest.raises(RowProblem, match="message 1 in `messages` has a part of the kind 'image_url'; only parts"):
+        read({"messages": [ASKS | {"content": [*PARTS, {"type": "image_url", "image_url": {}}]}, ANSWERS]})
+
+
+def test_the_input_of_alpaca_may_be_a_number():
+    assert read({"instruction": "Double", "input": 7, "output": 14})[0]["content"] == "Double\n\n7"
+
+
 def test_the_system_turn_of_a_prompt_is_kept():
     assert read({"prompt": [SYSTEM, ASKS], "completion": [ANSWERS]}) == [SYSTEM, ASKS, ANSWERS]
 
@@ -116,6 +147,21 @@ def test_a_template_that_cannot_work_is_said_before_anything_starts(source, said
 
 
 @pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"source": "starter", "file": "a.tsv"}, "starter is not on the Hub"),
+        ({"source": "me/rows", "file": "{task}.tsv", "config": "x"}, "nothing stands for {task}"),
+        ({"source": "me/rows", "file": "../x.tsv"}, "is none of the repository's"),
+        ({"source": "me/rows", "file": "x.py"}, "x.py is not a kind of file that can be read"),
+    ],
+)
+def test_a_file_in_a_repository_that_cannot_be_read_is_said_before_anything_starts(source, said):
+    with pytest.raises(DataError) as caught:
+        check(parse({"data": {"sources": [source]}}), "prepare")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("row", "source", "said"),
     [
         ({"prompt": [ASKS, ANSWERS], "completion": [ASKS]}, {}, "the column `completion` has no assistant turn"),
@@ -132,7 +178,7 @@ def test_a_template_that_cannot_work_is_said_before_anything_starts(source, said
         (
             {"a": None, "b": [], "answer": "y"},
             {"template": "Q: {a} {b}"},
-            "every column that the template names is empty",
+            "every column that the template names is empty (`a`, `b`)",
         ),
         ({"question": "\ud800", "answer": "y"}, {}, "`question` holds half a character"),
         ({"question": "Hi", "answer": "y" * (LONGEST_TEXT + 1)}, {}, "`answer` is longer than 5,000,000 characters"),
@@ -238,6 +284,7 @@ CHATML = (
     [
         (GUANACO, [ASKS, ANSWERS]),
         ("### Human: Hi\n### Assistant: Hello\n### Human:", [ASKS, ANSWERS]),
+        (GUANACO + "### Human: Now explain it to a dog", [ASKS, ANSWERS]),
         ("### System: Be kind.\n\n### User:\nHi\n\n### ASSISTANT:\nHello", [SYSTEM, ASKS, ANSWERS]),
         (CHATML, [SYSTEM, ASKS, ANSWERS]),
         (CHATML + "<|im_start|>assistant\n", [SYSTEM, ASKS, ANSWERS]),
@@ -253,7 +300,7 @@ def test_a_text_with_marks_is_a_conversation(text, said):
     [
         ("Once upon a time", "does not begin with a mark such as `### Human:`"),
         ("Below: ### Human: Hi### Assistant: Hello", "does not begin with a mark"),
-        ("### Human: Hi", "has no assistant turn"),
+        ("### Human: Hi", "the column `text` has no assistant turn"),
         ("### Human:### Assistant: Hello", "message 1 in `text` is empty"),
         ("#" * 100_000, "does not begin with a mark"),
         ("<|im_start|>" * 100_000, "does not begin with a mark"),
@@ -335,7 +382,7 @@ def test_of_a_preference_the_chosen_answer_is_learned(row):
     ("row", "said"),
     [
         ({"chosen": "Hello"}, "the column `chosen` does not begin with a mark"),
-        ({"chosen": [ANSWERS]}, "has only assistant turns"),
+        ({"chosen": [ANSWERS]}, "the column `chosen` has only assistant turns"),
         ({"chosen": [], "prompt": "Hi"}, "the column `chosen` is not a list of messages"),
         ({"chosen": None, "prompt": "Hi"}, "the column `chosen` is missing"),
         ({"chosen": "Hello", "prompt": {"x": 1}}, "the column `prompt` is an object"),
@@ -360,7 +407,7 @@ def test_fields_need_an_answer_and_something_to_ask(names):
 
 
 def test_a_row_whose_fields_are_empty_says_so():
-    with pytest.raises(RowProblem, match="every column beside the answer is empty"):
+    with pytest.raises(RowProblem, match=r"every column beside the answer is empty \(`title`, `body`\)"):
         read({"title": None, "body": " ", "answer": "x"})
 
 
@@ -410,7 +457,7 @@ def test_an_answer_template_that_cannot_work_is_one_sentence(source, said):
 
 
 def test_a_row_whose_answer_is_empty_throughout_says_so():
-    with pytest.raises(RowProblem, match="every column that the answer template names is empty"):
+    with pytest.raises(RowProblem, match=r"every column that the answer template names is empty \(`why`, `verdict`\)"):
         read({"question": "Hi", "why": None, "verdict": " "}, answer_template=DECIDED)
 
 

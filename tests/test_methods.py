@@ -19,7 +19,7 @@ from core.training import start, template_tokens
 from core.training.device import choose_device
 from core.training.methods import METHODS
 from core.training.model import quantization, with_adapter
-from core.training.plan import trainable_parameters
+from core.training.trainable import trainable_parameters
 from tests.toy_model import make_toy_adapter, make_toy_model, toy_tokenizer
 from tests.toy_training import new_folder, toy_recipe, train
 

@@ -1,6 +1,7 @@
 """The chat engine as others use it: OpenAI's own Python client, and `/v1/compare` through the studio's."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import torch
 from core import talk
 from core.errors import EngineError
 from core.inference import process
-from core.inference.client import Comparison, Sampling, compare
+from core.inference.client import Comparison, Sampling, compare, state, stream, unload
 from tests.toy_model import (
     CONTEXT,
     make_toy_adapter,
@@ -187,6 +188,80 @@ def test_fifty_at_once_are_all_answered_and_those_that_vanish_harm_nobody(engine
     other = next(text for number, text in enumerate(said) if number % 5 == 2 and number % 7)
     expected = [WORDS, SHOUT, other, other, WORDS]
     assert said == [expected[number % 5] if number % 7 else "left" for number in range(50)]
+
+
+def test_a_long_answer_does_not_make_others_wait_for_its_end(client, toys):
+    long = {"model": toys.endless, "messages": HELLO, "temperature": 0, "max_tokens": 3000, "stream": True}
+    with client.chat.completions.create(**long) as stream:
+        next(iter(stream))
+        assert ask(client, toys.endless, max_tokens=30).usage.completion_tokens == 30
+        assert next(iter(stream)).choices[0].finish_reason is None
+
+
+def test_models_on_two_bases_both_get_their_turn_in_the_order_they_came(engine, toys):
+    client = openai.AsyncOpenAI(base_url=f"{engine.url}/v1", api_key=engine.key, max_retries=0, timeout=120)
+    order: list[str] = []
+
+    async def say(model: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await client.chat.completions.create(model=model, messages=HELLO, temperature=0, max_tokens=400)
+        order.append(model)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(say(toys.endless, 0), say(toys.parrot, 0.2), say(toys.endless, 0.4))
+
+    asyncio.run(all_of_them())
+    assert order == [toys.endless, toys.parrot, toys.endless]
+
+
+def test_an_answer_beside_others_is_what_it_is_alone(engine, toys):
+    asked = {"messages": HELLO, "temperature": 0, "max_tokens": 300}
+
+    async def together(*models: str) -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{engine.url}/v1", api_key=engine.key, max_retries=0) as client:
+            answers = await asyncio.gather(*(client.chat.completions.create(model=m, **asked) for m in models))
+        return [answer.choices[0].message.content for answer in answers]
+
+    models = ["other", "shouter", toys.parrot, "other@10"]
+    assert asyncio.run(together(*models)) == [asyncio.run(together(model))[0] for model in models]
+
+
+def test_unloading_waits_for_the_answers_and_the_next_one_loads_again(engine, client, toys):
+    asked = stream(engine, toys.endless, HELLO, Sampling(temperature=0, max_tokens=300))
+    next(iter(asked))
+    before = state(engine)
+    assert (before.loaded, before.bits, before.answering) == (toys.endless, 16, 1)
+    after = unload(engine)
+    list(asked)
+    assert asked.stats.finish_reason == "length" and asked.stats.tokens == 300
+    assert (after.loaded, after.adapters, after.answering) == (None, 0, 0)
+    assert ask(client, toys.parrot).choices[0].message.content == WORDS
+
+
+def test_a_model_folder_deleted_while_loaded_goes_on_and_is_named_once_it_is_missed(engine, client, toys, tmp_path):
+    folder = shutil.copytree(toys.parrot, tmp_path / "parrot")
+    assert ask(client, str(folder)).choices[0].message.content == WORDS
+    for file in folder.iterdir():
+        if file.name != "config.json":
+            file.unlink()
+    assert ask(client, str(folder)).choices[0].message.content == WORDS
+    unload(engine)
+    with pytest.raises(openai.InternalServerError, match=str(folder)):
+        ask(client, str(folder))
+    shutil.rmtree(folder)
+    with pytest.raises(openai.NotFoundError):
+        ask(client, str(folder))
+    assert ask(client, toys.parrot).choices[0].message.content == WORDS
+
+
+def test_a_model_that_does_not_fit_is_refused_and_harms_nobody(client, toys, tmp_path):
+    folder = shutil.copytree(toys.parrot, tmp_path / "huge")
+    tensor = {"dtype": "BF16", "shape": [1_000_000, 10_000_000], "data_offsets": [0, 0]}
+    header = json.dumps({"lm_head.weight": tensor}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(openai.InternalServerError, match=r"needs 20,?000\.3 GB of memory, and .* free"):
+        ask(client, str(folder))
+    assert ask(client, toys.parrot).choices[0].message.content == WORDS
 
 
 # Compare

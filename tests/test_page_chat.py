@@ -311,7 +311,7 @@ def test_a_thumb_is_kept_as_data_with_the_conversation_and_can_be_taken_back(toy
     app = thumb(ask(opened(), "Hi"), 1)
     assert not app.exception and [row["kind"] for row in rows("chat")] == ["liked"]
     assert chats.saved_chats()[0].turns[0].answers[0].liked is True
-    assert "Feedback to train on: 1 answer" in " ".join(caption.value for caption in app.caption)
+    assert "Feedback: 1 answer" in " ".join(caption.value for caption in app.caption)
     app = thumb(app, None)
     assert rows("chat") == [] and current(app).turns[0].answers[0].liked is None
 
@@ -369,6 +369,17 @@ def test_a_conversation_is_saved_found_opened_renamed_and_deleted(toy):
     assert {chat.title for chat in chats.saved_chats()} == {"Whales", "Something else?"}
     app.button(key="chat:delete yes").click().run()
     assert [chat.title for chat in chats.saved_chats()] == ["Something else?"] and said(app) == []
+
+
+def test_a_reload_shows_the_same_conversation(toy):
+    app = ask(opened(), "Hi")
+    named = app.query_params["chat"]
+    again = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
+    again.query_params["chat"] = named
+    again = again.switch_page("../pages/chat.py").run()
+    assert [text.strip() for text in said(again)] == ["Hi", "Hello there."]
+    again.button(key="chat:new").click().run()
+    assert said(again) == [] and "chat" not in again.query_params
 
 
 def test_a_damaged_file_among_the_conversations_is_named_and_hides_no_other(toy):
@@ -468,6 +479,15 @@ def test_a_blind_vote_hides_the_names_until_it_is_given_and_counts(toy, run):
     first_is_tuned = tally.model == "tuned"
     assert (tally.wins, tally.ties, tally.losses) == ((1, 0, 0) if first_is_tuned else (0, 0, 1))
     assert rows("chat-pairs")[0]["chosen"][0]["content"] == "Tuned."
+
+
+def test_the_vote_on_a_later_turn_reveals_the_earlier_ones_which_stood_in_the_same_order(toy, run):
+    toy.answers = [[(0, "T"), (1, "B")], [(0, "T2"), (1, "B2")]]
+    app = ask(ask(comparing(opened(), blind=True), "Hi"), "And?")
+    first, second = current(app).turns
+    assert first.seed == second.seed and first.hidden and second.hidden
+    button(app, f"chat:better:{second.id}:tie").click().run()
+    assert not first.hidden and not second.hidden and len(votes.tallies()) == 1
 
 
 # What stands behind it

@@ -1,9 +1,11 @@
 """The data of the Model & data page through the shell: weights and what they make, columns of a file, tasks, uses."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from core import catalog
 from core.recipe import Recipe
 from tests.test_pages_prepare import click, edit, on_disk, opened, studio_home, text_of
 from tests.toy_prepared import make_prepared
@@ -55,6 +57,14 @@ def test_weights_that_leave_nothing_for_the_others_are_refused_and_spring_back()
     assert "leaves nothing for the data sets without one" in app.toast[0].value
 
 
+def test_a_weight_of_nothing_is_refused_and_springs_back():
+    two(**{"data.sources.0.weight": 0.3})
+    app = opened("model_and_data")
+    app.number_input(key="weight:0").set_value(0.0).run()
+    assert on_disk().data.sources[0].weight == 0.3 and app.number_input(key="weight:0").value == 30
+    assert "A weight is more than 0" in app.toast[0].value
+
+
 def test_tokens_of_the_mix_come_from_what_was_prepared_before():
     make_prepared(two())
     edit({"data.sources.0.weight": 0.5})
@@ -80,6 +90,27 @@ def test_a_file_with_columns_of_its_own_is_mapped_with_two_choices(tmp_path):
     assert ":blue-badge[question_answer]" in text_of(app) and "fit no layout" not in text_of(app)
     assert app.selectbox(key="column:0:answer:Column: answer").value == "Antwort"
     assert app.dataframe[0].value.iloc[0].tolist() == ["Was ist 0?", "Es ist 0.", "n0"]
+
+
+def test_a_file_is_read_like_the_known_data_set_that_has_its_columns(tmp_path):
+    row = {"question": "Why?", "context": ["A."], "long_answer": "So.", "final_decision": "yes"}
+    file = tmp_path / "pubmed.jsonl"
+    file.write_text((json.dumps(row) + "\n") * 20)
+    edit({"data.sources": [{"source": str(file)}]})
+    app = opened("model_and_data")
+    like = app.selectbox(key="read like:0")
+    assert like.options == ["PubMedQA"] and like.value is None
+    like.set_value("PubMedQA").run()
+    known, taken = catalog.dataset("qiaojin/PubMedQA"), on_disk().data.sources[0]
+    assert (taken.layout, taken.columns) == (known.layout, known.columns)
+    assert taken.answer_template == known.answer_template and app.selectbox(key="read like:0").value == "PubMedQA"
+    app.selectbox(key="read like:0").set_value(None).run()
+    assert on_disk().data.sources[0].layout == "auto" and not on_disk().data.sources[0].columns
+
+
+def test_a_file_like_no_known_data_set_offers_none(tmp_path):
+    edit({"data.sources": [{"source": rows_file(tmp_path, "Frage,Antwort,Notiz")}]})
+    assert "read like:0" not in [box.key for box in opened("model_and_data").selectbox]
 
 
 def test_rows_that_do_not_fit_are_said_beside_the_layout(tmp_path):

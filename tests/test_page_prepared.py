@@ -122,6 +122,7 @@ def test_the_table_has_a_line_for_each_data_set_and_their_sum():
     assert table.value["Read"].tolist() == [5, 5, 10]
     assert table.value["Rows / epoch"].tolist() == [3, 4, 7]
     assert table.value["Mean"].tolist() == [7, 7, 7]
+    assert table.value["Fit"].tolist()[:2] == [100, 100]
 
 
 def test_every_line_of_the_table_adds_up():
@@ -203,6 +204,7 @@ def test_the_cleaning_rules_go_into_the_draft():
     app.toggle(key="field:data.cleaning.exact_duplicates").set_value(False).run()
     app.toggle(key="field:data.cleaning.near_duplicates").set_value(True).run()
     app.toggle(key="field:data.cleaning.leaks").set_value(False).run()
+    app.toggle(key="field:data.cleaning.broken_turns").set_value(False).run()
     app.button_group(key="field:data.cleaning.too_long").set_value("drop").run()
     app.number_input(key="field:data.cleaning.shortest_answer").set_value(5).run()
     rules = load(home.draft_file()).data.cleaning
@@ -210,6 +212,7 @@ def test_the_cleaning_rules_go_into_the_draft():
         "exact_duplicates": False,
         "near_duplicates": True,
         "leaks": False,
+        "broken_turns": False,
         "too_long": "drop",
         "shortest_answer": 5,
     }

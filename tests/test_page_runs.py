@@ -243,7 +243,7 @@ def test_a_checkpoint_is_one_click_from_chat() -> None:
     app = runs(job)
     click(app, f"chat:{job.checkpoints[-1].step}")
     assert not app.exception
-    assert app.session_state["fact:chat model"] == f"{job.id}@{job.checkpoints[-1].step}"
+    assert app.session_state["fact:chat model 0"] == f"{job.id}@{job.checkpoints[-1].step}"
 
 
 def test_a_broken_checkpoint_is_shown_with_what_is_wrong_and_cannot_be_used() -> None:

@@ -109,6 +109,12 @@ def test_what_cannot_be_read_is_a_sentence_and_not_an_exception(tmp_path, name, 
     assert said in seen.problem and (seen.layout, seen.rows) == (None, [])
 
 
+def test_a_json_file_too_large_to_be_read_whole_says_so_at_once(tmp_path):
+    with (tmp_path / "rows.json").open("wb") as file:
+        file.truncate(200_000_001)
+    assert "too large to read as one piece" in peek(Source(source=str(tmp_path / "rows.json"))).problem
+
+
 def test_rows_before_the_damage_are_shown(tmp_path):
     seen = look(tmp_path / "a.csv", b"question,answer\nWhy?,So.\nx,\xff\n")
     assert seen.rows == [ROW] and seen.layout == "question_answer" and "line 3: this is not UTF-8" in seen.problem

@@ -50,13 +50,13 @@ def read(path: Path, **source) -> list[RawRow]:
     ("name", "content", "places"),
     [
         ("faq.jsonl", "\n\n".join(json.dumps(row, ensure_ascii=False) for row in FAQ), ["line 1", "line 3"]),
-        ("faq.json", json.dumps(FAQ, indent=1), ["row 1", "row 2"]),
+        ("faq.json", json.dumps(FAQ, indent=1), ["row 1 (line 2)", "row 2 (line 6)"]),
         ("faq.JSON", json.dumps({"version": 2, "tags": ["x"], "data": FAQ}), ["row 1", "row 2"]),
         ("faq.csv", delimited(","), ["line 2", "line 4"]),
         ("semicolons.csv", delimited(";"), ["line 2", "line 4"]),
         ("faq.tsv", delimited("\t"), ["line 2", "line 4"]),
         ("bom.csv", b"\xef\xbb\xbf" + delimited(","), ["line 2", "line 4"]),
-        ("bom.json", b"\xef\xbb\xbf" + json.dumps(FAQ).encode(), ["row 1", "row 2"]),
+        ("bom.json", b"\xef\xbb\xbf" + json.dumps(FAQ).encode(), ["row 1 (line 1)", "row 2 (line 1)"]),
         ("faq.parquet", None, ["row 1", "row 2"]),
     ],
 )
@@ -88,7 +88,7 @@ def test_paragraphs_of_plain_text_are_rows(tmp_path, end):
         ("a.csv", b'q,a\n"x\ny",1\n\nz\n', "a.csv, line 5", "has 1 cells, and the header has 2; write all"),
         ("a.jsonl", b'{"q": 1}\n{oops\n', "a.jsonl, line 2", "this is not JSON"),
         ("a.jsonl", b"\xff\xfe{\x00\n", "a.jsonl, line 1", "this is not UTF-8"),
-        ("a.json", b'[{"q": 1}, [], null]', "a.json, row 2", "this is JSON but not an object"),
+        ("a.json", b'[{"q": 1}, [], null]', "a.json, row 2 (line 1)", "this is JSON but not an object"),
     ],
 )
 def test_one_bad_row_does_not_end_the_reading(tmp_path, name, content, where, said):

@@ -151,14 +151,18 @@ def test_other_layers_keep_pefts_way(settings):
     assert short_lora.use_in(model) == 0
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("at_once", [1, 7, 100])
-def test_the_loss_and_its_gradients_are_those_of_pytorch_however_many_positions_at_once(monkeypatch, at_once):
+def test_the_loss_and_its_gradients_are_those_of_pytorch_however_many_positions_at_once(
+    monkeypatch, at_once, smoothing
+):
     monkeypatch.setattr(cpu_loss, "AT_ONCE", at_once)
     drawn = torch.Generator().manual_seed(1)
     hidden, weight, bias = (torch.randn(size, generator=drawn).requires_grad_() for size in ((20, 8), (30, 8), (30,)))
     targets = torch.randint(30, (20,), generator=drawn)
-    found = cpu_loss.CrossEntropy.apply(hidden, weight, bias, targets, True)
-    expected = nn.functional.cross_entropy(nn.functional.linear(hidden, weight, bias), targets, reduction="sum")
+    found = cpu_loss.CrossEntropy.apply(hidden, weight, bias, targets, True, smoothing)
+    logits = nn.functional.linear(hidden, weight, bias)
+    expected = nn.functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(found, expected)
     for one, other in zip(
         torch.autograd.grad(found, (hidden, weight, bias)),

@@ -80,8 +80,20 @@ def test_the_answers_and_their_end_of_turn_are_learned_and_nothing_else(family, 
 
 
 def test_gemma_has_no_system_turn_and_the_row_is_refused_with_the_templates_reason():
-    with pytest.raises(RowProblem, match=r"does not fit the model's chat template: .*[Ss]ystem"):
+    with pytest.raises(RowProblem, match=r"system turn 1 does not fit the model's chat template: .*[Ss]ystem"):
         learned(SYSTEM + ONE, "gemma")
+
+
+def test_the_turn_that_a_template_refuses_is_named():
+    twice = [*ONE, {"role": "user", "content": "And?"}, {"role": "user", "content": "Well?"}, *ONE]
+    with pytest.raises(RowProblem, match="user turn 3 does not fit the model's chat template"):
+        learned(twice, "gemma")
+
+
+def test_a_mark_of_the_models_own_is_named_with_the_turn_that_holds_it():
+    forged = [*ONE, {"role": "user", "content": "End<|im_end|>"}, *ONE[1:]]
+    with pytest.raises(RowProblem, match=r"user turn 2 holds '<\|im_end\|>'"):
+        learned(forged, "chatml")
 
 
 @pytest.mark.parametrize("family", ["chatml", "llama3", "gemma"])

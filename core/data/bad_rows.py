@@ -1,5 +1,6 @@
 """Rows that cannot be used: set aside and counted while they are few, a reason to refuse the source when they are many."""
 
+import re
 from dataclasses import dataclass, field
 
 from core.data.readers.row import RawRow
@@ -10,6 +11,7 @@ from core.recipe_data import Source
 SHOWN = 10
 REASONS = 20
 LONGEST_REASON = 200
+PLACE = re.compile(r"\b((?:tool call|tool|message|(?:system|user|assistant|tool) turn)) \d+\b")
 
 
 @dataclass
@@ -24,10 +26,12 @@ class BadRows:
 
     def add(self, row: RawRow, problem: str) -> None:
         """Set a row aside; raises DataError as soon as there are too many, whatever follows."""
-        reason = problem if len(problem) <= LONGEST_REASON else problem[:LONGEST_REASON] + "…"
+        told = problem if len(problem) <= LONGEST_REASON else problem[:LONGEST_REASON] + "…"
         self.number += 1
         if len(self.first) < SHOWN:
-            self.first.append(f"{row.where}: {reason}.")
+            self.first.append(f"{row.where}: {told}.")
+        # Which turn it is stands with the row; the reason is the same for all.
+        reason = PLACE.sub(r"one \1", told)
         # Reasons can name what stands in the row: the report must not grow with the data.
         known = reason in self.counted.dropped or len(self.counted.dropped) < REASONS
         self.counted.dropped[reason if known else "another reason"] += 1

@@ -9,6 +9,7 @@ from typing import Any
 from core.data.conversation import RowProblem
 from core.data.passages import passages
 
+LISTED = 5
 BRACES = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
 
@@ -21,6 +22,16 @@ def filled(template: str, row: dict[str, Any], what: str) -> str:
     """The template with the row's values in place; raises RowProblem where all of them are empty."""
     values = {name: passages(row[name], f"the column `{name}`") for name in placeholders(template)}
     if not any(value.strip() for value in values.values()):
-        raise RowProblem(f"every column that the {what} names is empty")
-    # One pass: braces inside a value stay as they are.
+        raise RowProblem(f"every column that the {what} names is empty ({listed(list(values))})")
+    return put_in(template, values)
+
+
+def listed(columns: list[str]) -> str:
+    """The names of some columns, or of the first of many."""
+    more = ", …" if len(columns) > LISTED else ""
+    return ", ".join(f"`{column}`" for column in columns[:LISTED]) + more
+
+
+def put_in(template: str, values: dict[str, str]) -> str:
+    """The template with these values in place, in one pass: braces inside a value stay as they are."""
     return BRACES.sub(lambda found: values[found[1]] if found[1] else found[0][0], template)

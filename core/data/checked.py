@@ -3,10 +3,13 @@
 import reprlib
 from typing import Any
 
-from core.data.conversation import Conversation, Message, RowProblem, text
+from core.data.conversation import LONGEST_TEXT, Conversation, Message, RowProblem, text
+from core.data.json_value import json_value
 from core.data.tool_calls import tool_calls
 
 ROLES = ("system", "user", "assistant", "tool")
+# A chat template writes the whole conversation anew for each turn that is learned: the time grows with the square.
+MOST_MESSAGES = 2_000
 NAMES = ("tool_call_id", "name")  # short texts beside the content, where a message has them
 REASONING = ("reasoning_content", "thinking", "reasoning")  # one thing under three names; templates read the first
 
@@ -15,14 +18,27 @@ def checked(messages: Any, column: str) -> list[Message]:
     """The messages, if they are a conversation that can be learned from; else RowProblem."""
     if not isinstance(messages, list) or not messages:
         raise RowProblem(f"the column `{column}` is not a list of messages")
+    if len(messages) > MOST_MESSAGES:
+        raise RowProblem(
+            f"the column `{column}` holds {len(messages):,} messages, and {MOST_MESSAGES:,} at most are read"
+        )
     found = [_message(message, f"message {number} in `{column}`") for number, message in enumerate(messages, 1)]
+    if sum(len(message["content"]) for message in found) > LONGEST_TEXT:
+        raise RowProblem(f"the column `{column}` holds more than {LONGEST_TEXT:,} characters in all")
     if not any(message["role"] == "assistant" for message in found):
-        raise RowProblem("has no assistant turn, so there is no answer to learn from")
+        raise RowProblem(f"the column `{column}` has no assistant turn, so there is no answer to learn from")
     if all(message["role"] == "assistant" for message in found):
-        raise RowProblem("has only assistant turns; a conversation begins with a user turn")
+        raise RowProblem(f"the column `{column}` has only assistant turns; a conversation begins with a user turn")
     if not any(is_learned(message) for message in found):
-        raise RowProblem("has only assistant turns of weight 0, so there is no answer to learn from")
+        raise RowProblem(
+            f"the column `{column}` has only assistant turns of weight 0, so there is no answer to learn from"
+        )
     return found
+
+
+def listed(value: Any, what: str) -> Any:
+    """A list that stands in a cell as JSON text, as tables have it; anything else as it is. Raises RowProblem."""
+    return json_value(value, what) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
 
 def is_learned(message: Message) -> bool:
@@ -67,7 +83,19 @@ def _content(value: Any, what: str, may_be_empty: bool) -> str:
     """A call needs no words, and a tool may have nothing to say."""
     if may_be_empty and (value is None or (isinstance(value, str) and not value.strip())):
         return ""
-    return text(value, what)
+    return text(_joined(value, what) if _is_in_parts(value) else value, what)
+
+
+def _is_in_parts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(part, dict) and "type" in part for part in value)
+
+
+def _joined(parts: list[Any], what: str) -> str:
+    """The texts of a content in parts, as models that also see have it: `[{"type": "text", "text": "…"}]`."""
+    other = next((part["type"] for part in parts if part["type"] != "text"), "text")
+    if other != "text":
+        raise RowProblem(f"{what} has a part of the kind {reprlib.repr(other)}; only parts that are text are read")
+    return "\n\n".join(text(part.get("text"), f"a part of {what}") for part in parts)
 
 
 def _names(message: dict[str, Any], what: str) -> dict[str, str]:

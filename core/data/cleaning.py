@@ -1,4 +1,4 @@
-"""Decide which rows are used: by length, by duplicates within and across data sets, by what is held out."""
+"""Decide which rows are used: by the order of turns, by length, by duplicates within and across data sets, by what is held out."""
 
 import numpy as np
 
@@ -13,6 +13,8 @@ def clean(pool: Pool, recipe: Recipe, tick: Tick) -> Cleaned:
     """Decide on every row but for the mix, in the order of `Fate`, then what is held out."""
     cleaned, rules = Cleaned(pool, recipe), recipe.data.cleaning
     _by_length(cleaned)
+    if rules.broken_turns:
+        cleaned.decide(pool.column("broken"), Fate.BROKEN_TURNS)
     for use in ("held_out", "train"):
         if rules.exact_duplicates:
             _exact_duplicates(cleaned, cleaned.rows(use))

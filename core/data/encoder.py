@@ -11,11 +11,12 @@ from core.data import tokens
 from core.data.conversation import Conversation, PlainText
 from core.data.sources import Opened
 from core.data.store import EncodedRow
+from core.data.turn_order import is_broken
 from core.recipe import Recipe
 from core.recipe_data import USED_AS
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
-VERSION = 3
+VERSION = 4
 # The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
 NOT_READING = USED_AS | {"revision"}
 
@@ -47,7 +48,8 @@ class Encoder:
 
     def rendered(self, said: Conversation | PlainText) -> "Rendered":
         text, spans = tokens.rendered(said, self.tokenizer, self.template if isinstance(said, Conversation) else "")
-        return Rendered(text, spans, _body(said, text), digest_of(said))
+        broken = isinstance(said, Conversation) and is_broken(said.messages)
+        return Rendered(text, spans, _body(said, text), digest_of(said), broken)
 
     def encoded(self, rows: list[tuple[int, "Rendered"]]) -> list[EncodedRow]:
         """Rows with their numbers, cut to the limit."""
@@ -59,12 +61,13 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One row as text: its assistant turns, the character at which it begins to differ, and its digest."""
+    """One row as text: its assistant turns, the character at which it begins to differ, its digest, if it is broken."""
 
     text: str
     spans: list[tokens.Span]
     body: int
     digest: int
+    broken: bool
 
     def encoded(self, number: int, whole: tokens.Encoded, max_length: int) -> EncodedRow:
         """Cut to the limit, with what was lost by that."""
@@ -81,6 +84,7 @@ class Rendered:
             digest=self.digest,
             text=self.text,
             ends=[end for _, end in whole.offsets],
+            broken=self.broken,
         )
 
 

@@ -15,12 +15,13 @@ class Fate(IntEnum):
     TRAINED = 0
     HELD_OUT = 1
     NOT_DRAWN = 2
-    TOO_LONG = 3
-    NOTHING_LEFT = 4
-    TOO_SHORT = 5
-    EXACT_DUPLICATE = 6
-    NEAR_DUPLICATE = 7
-    LEAK = 8
+    BROKEN_TURNS = 3
+    TOO_LONG = 4
+    NOTHING_LEFT = 5
+    TOO_SHORT = 6
+    EXACT_DUPLICATE = 7
+    NEAR_DUPLICATE = 8
+    LEAK = 9
 
     @property
     def words(self) -> str:
@@ -31,6 +32,7 @@ WORDS = {
     Fate.TRAINED: "trained on",
     Fate.HELD_OUT: "held out",
     Fate.NOT_DRAWN: "left out by the mix",
+    Fate.BROKEN_TURNS: "turns out of order",
     Fate.TOO_LONG: "longer than max tokens",
     Fate.NOTHING_LEFT: "nothing left to learn after the cut",
     Fate.TOO_SHORT: "answer too short",

@@ -30,8 +30,10 @@ def worked(work: Callable[[Any], Any], items: Iterable[Any], processes: int) -> 
         yield from ((item, work(item)) for item in items)
         return
     forked = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(processes, forked, _begin, (work, os.getpid()))
+    wanted = forked.RawValue("b", True)
+    pool = ProcessPoolExecutor(processes, forked, _begin, (work, os.getpid(), wanted))
     waiting: deque = deque()
+    whole = False
     try:
         for item in items:
             waiting.append((item, pool.submit(_do, item)))
@@ -39,7 +41,10 @@ def worked(work: Callable[[Any], Any], items: Iterable[Any], processes: int) -> 
                 yield _next(waiting)
         while waiting:
             yield _next(waiting)
+        whole = True
     finally:
+        # After a stop nobody waits for what is under way.
+        wanted.value = whole
         pool.shutdown(cancel_futures=True)
 
 
@@ -58,18 +63,18 @@ def _do(item: Any) -> Any:
     return _work(item)
 
 
-def _begin(work: Callable[[Any], Any], parent: int) -> None:
+def _begin(work: Callable[[Any], Any], parent: int, wanted: Any) -> None:
     """In the new process: a stop is its parent's to obey, and so is the counting of cores."""
     global _work
     _work = work
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent, wanted), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """A parent that was killed can tell nobody; its locks must not live on in its children."""
-    while os.getppid() == parent:
+def _end_with(parent: int, wanted: Any) -> None:
+    """A parent that was killed can tell nobody; its locks must not live on in its children. One that was stopped says so."""
+    while os.getppid() == parent and wanted.value:
         time.sleep(LOOKS_EVERY_S)
     os._exit(1)

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from core.data.conversation import RowProblem
+from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
 from core.data.local_files import LocalFiles, local_files
 from core.data.readers import json_list, parquet
 from core.data.readers.row import RawRow, columns_of
 from core.data.sources import open_source
+from core.data.trees import put_together
 from core.errors import DataError
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
 
 LOOKED_AT = 50  # rows
+READ = 2_000  # rows, where several make a conversation
 SHOWN = 5  # rows
 LONGEST_CELL = 300  # characters
 LONGEST_NAME = 100
@@ -57,6 +60,8 @@ def peek(source: Source) -> Peek | None:
     try:
         found = local_files(local_path(source.source))
         stamp = tuple(_stamp(file) for file in found.files)
+        for file in found.files if found.reader is json_list else ():
+            json_list.check_size(file)
     except (DataError, OSError) as error:
         return Peek([], [], problem=_sentence(error, source))
     if found.reader is json_list and sum(size for _, _, size in stamp) > WHOLE_BYTES:
@@ -99,7 +104,9 @@ def _opened(source: Source, stamp: Stamp) -> tuple[Iterator[RawRow], int | None]
         return opened.rows, opened.total
     found = local_files(local_path(source.source))
     total = _counted(found, sum(size for _, _, size in stamp))
-    return found.rows(), min(total, source.limit or total) if total is not None else None
+    return put_together(source, islice(found.rows(), READ)), min(
+        total, source.limit or total
+    ) if total is not None else None
 
 
 def _counted(found: LocalFiles, size_bytes: int) -> int | None:
@@ -125,7 +132,9 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     if reading is None:
         return replace(seen, problem=seen.problem or bad)
     share = reading.confidence * len(good) / len(rows)
-    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad)
+    # Several messages make a conversation: how many are not known before all are read.
+    total = None if reading.layout is tree else seen.total
+    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
 
 
 def _bad(row: RawRow, reading: Reading | None) -> str | None:

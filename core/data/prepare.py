@@ -6,6 +6,7 @@ data sets are encoded each on its own, so another weight or one more data set co
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ from core.recipe_data import Source
 from core.where import Place, place_of
 
 # Raised when cleaning or mixing changes, so that sets made before are not used.
-VERSION = 2
+VERSION = 3
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def run(worker: Worker) -> None:
@@ -76,7 +78,9 @@ def _pinned(job: Job) -> list[Source]:
     if len(commits) != len(asked):
         return asked
     return [
-        source.model_copy(update={"revision": commit}) if place_of(source.source) is Place.HUB else source
+        source.model_copy(update={"revision": commit})
+        if place_of(source.source) is Place.HUB and COMMIT.fullmatch(str(commit))
+        else source
         for source, commit in zip(asked, commits, strict=True)
     ]
 

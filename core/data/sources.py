@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from core.data.local_files import local_files
+from core.data.local_files import LocalFiles, local_files
 from core.data.readers.row import RawRow
 from core.data.starter import generate
+from core.data.trees import put_together
 from core.errors import DataError
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
@@ -31,7 +32,8 @@ def open_source(source: Source) -> Opened:
         raise DataError(
             f"{source.source!r} is no data set: give a Hub id such as owner/name, a file or folder, or `starter`."
         )
-    return readers[place](source)
+    opened = readers[place](source)
+    return replace(opened, rows=put_together(source, opened.rows))
 
 
 def _starter(source: Source) -> Opened:
@@ -44,7 +46,10 @@ def _starter(source: Source) -> Opened:
 
 def _local(source: Source) -> Opened:
     found = local_files(local_path(source.source))
-    fingerprint = found.fingerprint()
+    return _of_files(source, found, found.fingerprint())
+
+
+def _of_files(source: Source, found: LocalFiles, fingerprint: str) -> Opened:
     total = found.total()
     if total is not None and source.limit:
         total = min(total, source.limit)
@@ -52,8 +57,11 @@ def _local(source: Source) -> Opened:
 
 
 def _hub(source: Source) -> Opened:
-    from core.data.hub import load
+    from core.data import hub, hub_file
 
-    rows, commit = load(source)
+    if source.file:
+        path, commit = hub_file.fetch(source)
+        return _of_files(source, local_files(path), commit)
+    rows, commit = hub.load(source)
     raw = (RawRow(f"{source.source}, row {number}", number, row) for number, row in enumerate(rows, 1))
     return Opened(source, commit, len(rows), raw)

@@ -23,6 +23,7 @@ ROWS = pa.schema(
         ("lost", pa.int32()),
         ("body", pa.int32()),
         ("digest", pa.int64()),
+        ("broken", pa.bool_()),
     ]
 )
 # A look at one row maps a hundred kilobytes around it, which then count as this process's memory.
@@ -35,7 +36,8 @@ class EncodedRow:
     """One row, cut to the limit.
 
     `row` is its number in the source; `body` the token at which its first turn begins that is not the system's; `digest`
-    is the same for the same conversation; `ends` are the characters at which its tokens end.
+    is the same for the same conversation; `ends` are the characters at which its tokens end; `broken` are its turns where
+    they are out of order.
     """
 
     input_ids: list[int]
@@ -48,6 +50,7 @@ class EncodedRow:
     digest: int
     text: str
     ends: list[int]
+    broken: bool = False
 
 
 def batches_of(rows: list[EncodedRow]) -> list[pa.RecordBatch]:

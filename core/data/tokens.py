@@ -22,6 +22,7 @@ from core.models.load import begins_with_bos
 
 IGNORED = -100  # torch's cross entropy leaves labels of this value out
 SIMPLE = {"role", "content"}
+REFUSALS = (TemplateError, TypeError, KeyError, IndexError)  # what a template raises for a conversation it cannot write
 Span = tuple[int, int]  # characters [start, end)
 
 PROBE: list[Message] = [
@@ -101,17 +102,29 @@ def _beginning(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _check_tools(messages: list[Message], template: str, tools: list[dict] | None) -> None:
-    used = tools or any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
-    if used and "tool" not in template:
-        raise RowProblem("calls tools, and the model's chat template does not know them; choose a model that does")
+    if "tool" in template:
+        return
+    used = (place for place, message in enumerate(messages) if message["role"] == "tool" or message.get("tool_calls"))
+    place = next(used, None)
+    if tools or place is not None:
+        what = "has tools" if place is None else f"{_turn(messages, place)} is about a tool"
+        raise RowProblem(f"{what}, and the model's chat template knows none; choose a model whose template does")
 
 
 def _check_marks(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> None:
     """Text that becomes one of the tokens which only the template may write would forge a turn, or end one."""
     marks = _marks(tokenizer)
-    for message in messages:
-        if marks and (found := marks.search(message["content"])):
-            raise RowProblem(f"its text holds {found[0]!r}, which this model reads as a mark of its own; take it out")
+    for place, message in enumerate(messages) if marks else ():
+        if found := marks.search(message["content"]):
+            raise RowProblem(
+                f"{_turn(messages, place)} holds {found[0]!r}, which this model reads as a mark of its own; take it out"
+            )
+
+
+def _turn(messages: list[Message], place: int) -> str:
+    """`assistant turn 2`: counted by who speaks, for the recipe may have put a system turn before them."""
+    role = messages[place]["role"]
+    return f"{role} turn {sum(message['role'] == role for message in messages[: place + 1])}"
 
 
 @lru_cache(maxsize=8)
@@ -133,15 +146,32 @@ class _Page:
 
     def text(self, turns: int, asks: bool = False) -> str:
         """The first turns as text; `asks` begins the answer to them."""
-        messages = self.messages[:turns]
         try:
-            if self.is_simple:
-                return _filled(self.tokenizer, self.template, messages, asks)
-            return self.tokenizer.apply_chat_template(
-                messages, tools=self.tools, chat_template=self.template, tokenize=False, add_generation_prompt=asks
-            )
-        except (TemplateError, TypeError, KeyError, IndexError) as error:
-            raise RowProblem(f"does not fit the model's chat template: {error}") from error
+            return self._written(turns, asks)
+        except REFUSALS as error:
+            where = _turn(self.messages, self._first_refused(turns))
+            raise RowProblem(f"{where} does not fit the model's chat template: {error}") from error
+
+    def _written(self, turns: int, asks: bool = False) -> str:
+        messages = self.messages[:turns]
+        if self.is_simple:
+            return _filled(self.tokenizer, self.template, messages, asks)
+        return self.tokenizer.apply_chat_template(
+            messages, tools=self.tools, chat_template=self.template, tokenize=False, add_generation_prompt=asks
+        )
+
+    def _first_refused(self, turns: int) -> int:
+        """The turn after which the template refuses, of so many that it does refuse: found by halving."""
+        written = 0
+        while turns - written > 1:
+            half = (written + turns) // 2
+            try:
+                self._written(half)
+            except REFUSALS:
+                turns = half
+            else:
+                written = half
+        return written
 
     @cached_property
     def is_simple(self) -> bool:
@@ -156,7 +186,10 @@ class _Page:
             # Phi writes the end of text once, after the last turn.
             after = after.removesuffix(self.tokenizer.eos_token or "")
         if not (whole.startswith(after) and after.startswith(before)):
-            raise RowProblem("cannot be trained on: the chat template rewrites earlier turns of this conversation")
+            where = _turn(self.messages, turn)
+            raise RowProblem(
+                f"{where} cannot be trained on: the chat template rewrites earlier turns of this conversation"
+            )
         # The line break that many templates write after the end-of-turn token belongs to nobody.
         return len(before), len(after.rstrip("\n")) if after[len(before) :].strip() else len(after)
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from core.errors import EngineError, StudioError
 
@@ -56,23 +58,46 @@ class Pane:
             self._post(news)
 
 
-class Answering:
-    """Submits the computation at once; whoever made it reads `news` and calls `cancel` in the end, come what may."""
+class Work(Protocol):
+    """Something to compute in turns, for some of the panes."""
 
-    def __init__(self, compute: Callable[[list[Pane]], None], pool: Executor, count: int = 1):
+    def turn(self) -> bool:
+        """Compute for a moment; whether there is more to do."""
+
+    def fail(self, error: StudioError) -> None:
+        """Tell those who wait for it that it has failed."""
+
+
+class Answering:
+    """Lines up for the computing thread at once, and again after each turn, so that all who answer have theirs.
+
+    Whoever made it reads `news` and calls `cancel` in the end, come what may.
+    """
+
+    def __init__(self, works: Callable[[list[Pane]], list[Work]], pool: Executor, count: int = 1):
         self._cancelled = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._news: asyncio.Queue[News | None] = asyncio.Queue()
-        self.panes = [Pane(index, self._cancelled, self._post) for index in range(count)]
-        self._result = pool.submit(compute, self.panes)
-        self._result.add_done_callback(self._end)
+        self._pool = pool
+        panes = [Pane(index, self._cancelled, self._post) for index in range(count)]
+        todo = works(panes)
+        self._left = len(todo)
+        for work in todo:
+            self._line_up(work)
 
-    def _end(self, done: Future) -> None:
+    def _line_up(self, work: Work) -> None:
+        self._pool.submit(work.turn).add_done_callback(partial(self._after, work))
+
+    def _after(self, work: Work, turn: Future) -> None:
         """Whatever went wrong is told to those who still wait for an answer: it is their request that failed."""
-        if not done.cancelled() and (error := done.exception()):
-            for pane in self.panes:
-                pane.fail(_in_words(error))
-        self._post(None)
+        if error := turn.exception():
+            work.fail(_in_words(error))
+        elif turn.result():
+            self._line_up(work)
+            return
+        self._left -= 1
+        if not self._left:
+            self._post(None)
 
     def _post(self, news: News | None) -> None:
         if not self._loop.is_closed():
@@ -94,7 +119,6 @@ class Answering:
     def cancel(self) -> None:
         """Nobody listens any more: do not begin, or end at the next token."""
         self._cancelled.set()
-        self._result.cancel()
 
 
 def _in_words(error: BaseException) -> StudioError:

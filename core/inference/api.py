@@ -1,6 +1,8 @@
 """What the chat engine answers over HTTP: its models, and conversations, whole or as a stream."""
 
+import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,10 +14,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.errors import StudioError
+from core.hardware import memory_use_of
+from core.inference.adapters import resolved
 from core.inference.answering import Answering, News, Pane
 from core.inference.batch import Row
 from core.inference.choices import Target, choices, target_of
-from core.inference.engine import Engine
+from core.inference.engine import Engine, Work
 from core.inference.prompt import Prompt, read
 from core.inference.prompt_tokens import as_read
 from core.inference.protocol import (
@@ -74,7 +78,7 @@ async def prompt(request: Request) -> Response:
 
 
 def _target(model: str, param: str) -> Target:
-    """Who answers; raises RequestError."""
+    """Who answers; raises RequestError, and ModelError for an adapter without its base."""
     target = target_of(model)
     if target is None:
         raise RequestError(
@@ -84,17 +88,31 @@ def _target(model: str, param: str) -> Target:
             code="model_not_found",
             param=param,
         )
-    return target
+    return resolved(target)
 
 
 def _begin(request: Request, ask: Sampled, prompts: list[tuple[Target, Prompt]]) -> Answering:
-    """Line up for the engine: first come, first served."""
+    """Line up for the engine."""
     engine: Engine = request.app.state.engine
 
-    def compute(panes: list[Pane]) -> None:
-        engine.answer([Row(ask, *prompt, pane) for prompt, pane in zip(prompts, panes, strict=True)])
+    def works(panes: list[Pane]) -> list[Work]:
+        return engine.works([Row(ask, *prompt, pane) for prompt, pane in zip(prompts, panes, strict=True)])
 
-    return Answering(compute, request.app.state.pool, len(prompts))
+    return Answering(works, request.app.state.pool, len(prompts))
+
+
+def engine_state(request: Request) -> Response:
+    """`GET /v1/engine`: what is in memory, and how much that is; what is being answered."""
+    engine: Engine = request.app.state.engine
+    return JSONResponse(engine.state | {"memory_bytes": memory_use_of(os.getpid())})
+
+
+async def unload(request: Request) -> Response:
+    """`POST /v1/unload`: free the model's memory, after the answers that are being written; then as `GET /v1/engine`."""
+    engine: Engine = request.app.state.engine
+    while await asyncio.wrap_future(request.app.state.pool.submit(engine.unload)):
+        await asyncio.sleep(0.05)
+    return await run_in_threadpool(engine_state, request)
 
 
 async def _json(request: Request) -> Any:
@@ -189,6 +207,8 @@ ROUTES = [
     Route("/v1/models", models),
     Route("/v1/chat/completions", complete, methods=["POST"]),
     Route("/v1/compare", compare, methods=["POST"]),
+    Route("/v1/engine", engine_state),
+    Route("/v1/unload", unload, methods=["POST"]),
     Route("/v1/prompt", prompt, methods=["POST"]),
 ]
 IN_WORDS = {StudioError: _sentence, HTTPException: _http, ClientDisconnect: _gone, Exception: _bug}

@@ -5,8 +5,6 @@ from threading import Event
 from typing import Protocol
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
 
 from core.errors import EngineError, StudioError
 from core.inference.choices import Target
@@ -99,54 +97,14 @@ class Batch:
         self.seen = torch.tensor(seen, device=device)  # (batch, seq), 0 where padded
 
     @property
-    def inputs(self) -> dict:
-        """What `generate` needs to know."""
-        return {
-            "input_ids": self.ids,
-            "attention_mask": self.seen,
-            "streamer": _Heard(self.speakers),
-            "logits_processor": LogitsProcessorList([_Chosen(self.speakers)]),
-            "stopping_criteria": StoppingCriteriaList([_Over(self.speakers)]),
-        }
+    def over(self) -> bool:
+        """Whether nobody waits for more."""
+        return all(speaker.over for speaker in self.speakers)
 
-
-class _Heard(BaseStreamer):
-    """Receives each token in the thread that generates, so an error there cannot leave anyone waiting."""
-
-    def __init__(self, speakers: list[Speaker]):
-        self.speakers = speakers
-        self._is_prompt = True
-
-    def put(self, value: torch.Tensor) -> None:
-        if self._is_prompt:
-            self._is_prompt = False
-            return
-        for speaker, token in zip(self.speakers, value.tolist(), strict=True):
+    def choose(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The next token of each row, (batch,), after `ids`, (batch, seq), from its scores, (batch, vocabulary)."""
+        rows = zip(self.speakers, ids.split(1), scores.split(1), strict=True)
+        chosen = [speaker.choose(seen, row) for speaker, seen, row in rows]
+        for speaker, token in zip(self.speakers, chosen, strict=True):
             speaker.take(token)
-
-    def end(self) -> None:
-        """Nothing: an answer that fails never gets here."""
-
-
-class _Chosen(LogitsProcessor):
-    """Lets each row choose and leaves nothing else possible: `generate` has one way of choosing for all rows."""
-
-    def __init__(self, speakers: list[Speaker]):
-        self.speakers = speakers
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        rows = zip(self.speakers, input_ids.split(1), scores.split(1), strict=True)
-        tokens = [speaker.choose(ids, row) for speaker, ids, row in rows]
-        chosen = torch.full_like(scores, -torch.inf)
-        chosen[range(len(tokens)), tokens] = 0
-        return chosen
-
-
-class _Over(StoppingCriteria):
-    """Ends a row at its end, or when nobody listens any more."""
-
-    def __init__(self, speakers: list[Speaker]):
-        self.speakers = speakers
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor | None, **more) -> torch.Tensor:
-        return torch.tensor([speaker.over for speaker in self.speakers], device=input_ids.device)
+        return torch.tensor(chosen, device=self.device)

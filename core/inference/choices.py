@@ -104,10 +104,14 @@ def _revision(job: Job) -> str | None:
 
 
 def _is_base(source: str) -> bool:
+    """Whether it can be loaded as it is named; a folder or a repository may turn out to be an adapter."""
     place = place_of(source)
-    return place in (Place.STARTER, Place.HUB) or (
-        place is Place.LOCAL and (local_path(source) / "config.json").exists()
-    )
+    return place in (Place.STARTER, Place.HUB) or (place is Place.LOCAL and _is_named(local_path(source)))
+
+
+def _is_named(folder: Path) -> bool:
+    """A folder that says it is a model or an adapter; what is missing in it, whoever loads it says."""
+    return (folder / "config.json").exists() or _is_adapter(folder)
 
 
 def _written(folder: Path) -> str:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import httpx2
 
@@ -16,16 +16,21 @@ from core.inference.process import Engine
 PATIENCE = httpx2.Timeout(10, read=600)
 
 Messages = list[dict[str, str]]
+Bits = Literal[4, 8, 16]  # in which the base's linear layers are held: fewer take less memory, and are slower
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How words are chosen, and how many at most."""
+    """How words are chosen, and how many at most. The fields of `core/inference/protocol.py` say what each does."""
 
     temperature: float = 0.7
     top_p: float = 0.95
     max_tokens: int = 256
     seed: int | None = None
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass
@@ -162,10 +167,32 @@ class Comparison(Answers[tuple[int, str]]):
         return (index, text) if text else None
 
 
-def stream(engine: Engine, model_id: str, messages: Messages, sampling: Sampling) -> Stream:
+@dataclass(frozen=True)
+class State:
+    """What the engine has in memory: the folder of the base and its bits, adapters on it, bytes of its whole process."""
+
+    loaded: str | None
+    bits: int | None
+    adapters: int
+    answering: int
+    waiting: int
+    memory_bytes: int
+
+
+def state(engine: Engine) -> State:
+    """What the engine does now; raises EngineError."""
+    return State(**_told(engine, "GET", "/v1/engine"))
+
+
+def unload(engine: Engine) -> State:
+    """Free the memory of the model, once nobody is being answered any more; raises EngineError."""
+    return State(**_told(engine, "POST", "/v1/unload"))
+
+
+def stream(engine: Engine, model_id: str, messages: Messages, sampling: Sampling, bits: Bits = 16) -> Stream:
     """An answer of a model to a conversation; asked when it is first iterated."""
     options = {"include_usage": True, "continuous_usage_stats": True}
-    asked = {"model": model_id, "messages": messages, "stream": True, "stream_options": options}
+    asked = {"model": model_id, "messages": messages, "stream": True, "stream_options": options, "bits": bits}
     return Stream(engine, asked | _given(sampling))
 
 
@@ -175,9 +202,10 @@ def compare(
     messages: Messages,
     sampling: Sampling,
     histories: list[Messages] | None = None,
+    bits: Bits = 16,
 ) -> Comparison:
     """Answers of up to four models to the same messages, each after its own history; asked when first iterated."""
-    asked = {"models": model_ids, "messages": messages, "histories": histories or []}
+    asked = {"models": model_ids, "messages": messages, "histories": histories or [], "bits": bits}
     return Comparison(engine, asked | _given(sampling))
 
 
@@ -196,14 +224,17 @@ class Reading:
 
 def reading(engine: Engine, model_id: str, messages: Messages) -> Reading:
     """What a model would read; nothing is answered. Raises EngineError."""
-    asked = {"model": model_id, "messages": messages}
+    return Reading(**_told(engine, "POST", "/v1/prompt", {"model": model_id, "messages": messages}))
+
+
+def _told(engine: Engine, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         with httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client:
-            response = client.post("/v1/prompt", json=asked)
+            response = client.request(method, path, json=asked)
     except httpx2.TransportError as error:
         raise EngineError(_broken(error)) from None
     _check(response)
-    return Reading(**response.json())
+    return response.json()
 
 
 def _given(sampling: Sampling) -> dict[str, Any]:

@@ -89,6 +89,10 @@ class Sampled(Asked):
     seed: int | None = Field(None, ge=0, lt=2**63)
     stop: Annotated[list[Annotated[Text, Field(min_length=1)]], BeforeValidator(_several), Field(max_length=4)] = []
 
+    bits: Literal[4, 8, 16] = Field(
+        16, description="the base's linear layers in so many bits each: less memory, slower"
+    )
+
     @property
     def longest(self) -> int | None:
         """The most tokens an answer may have."""

@@ -7,10 +7,11 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from core import home
+from core.errors import EngineError
 from core.files import read_json, write_whole
 from core.inference.api import IN_WORDS, ROUTES
 from core.inference.engine import Engine
@@ -30,12 +32,15 @@ from core.jobs import process
 IDLE_S = 600.0
 
 
-def application(key: str, port: int, idle_s: float) -> Starlette:
-    """The engine behind its door; it announces itself when it is ready to answer."""
+def application(key: str, port: int, idle_s: float | None) -> Starlette:
+    """The engine behind its door. The app's engine announces itself, and ends when idle; without `idle_s` it does neither."""
     activity = Activity()
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
+        if idle_s is None:
+            yield
+            return
         _announce(port)
         idle = asyncio.create_task(_end_when_idle(activity, idle_s))
         yield
@@ -49,7 +54,7 @@ def application(key: str, port: int, idle_s: float) -> Starlette:
         lifespan=life,
     )
     app.state.engine = Engine()
-    app.state.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")  # one at a time, others wait
+    app.state.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")  # all take turns in it
     return app
 
 
@@ -70,15 +75,37 @@ async def _end_when_idle(activity: Activity, idle_s: float) -> None:
 
 
 def main(idle_s: float) -> None:
+    """The app's engine, on any free port."""
     key = sys.stdin.readline().strip()
     if not key:
         sys.exit("The chat engine needs its key as the first line of standard input.")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        _run(listening, key, idle_s)
+
+
+def serve(port: int, told: Callable[[str, str], None]) -> None:
+    """A server for other tools, in the foreground until Ctrl-C; `told` gets its address and key. Raises EngineError.
+
+    It is another one than the app's engine: the app can neither use nor end it.
+    """
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise EngineError(f"Port {port} cannot be used: {error.strerror}. Choose another with --port.") from None
+    with listening:
+        key = secrets.token_urlsafe(32)
+        told(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", key)
+        _run(listening, key, None)
+
+
+def _run(listening: socket.socket, key: str, idle_s: float | None) -> None:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        app = application(key, listening.getsockname()[1], idle_s)
-        settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-        uvicorn.Server(settings).run(sockets=[listening])
+    # uvicorn sets this only on listeners of its own; without it an answer may wait 40 ms for an acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    app = application(key, listening.getsockname()[1], idle_s)
+    settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
+    uvicorn.Server(settings).run(sockets=[listening])
 
 
 if __name__ == "__main__":

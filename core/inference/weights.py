@@ -1,27 +1,31 @@
 """One base model in memory, with LoRA adapters on it that are switched, not merged, so the base stays what it was."""
 
+import ctypes
 import gc
+import platform
 from collections import OrderedDict
-from contextlib import ExitStack, nullcontext
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from transformers import PreTrainedModel
+from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from core.errors import ModelError
+from core.inference import room
 from core.inference.choices import ADAPTER_FILES
 from core.inference.cpu import quicken
 from core.inference.protocol import MOST_MODELS
+from core.inference.voices import BASE, Voice, is_plain, let_peft_speak
 from core.models.load import Found, load_base
-
-# PEFT's name for rows of a batch that no adapter touches.
-BASE = "__base__"
 
 # As many as are compared at once; an adapter takes a few percent of its base.
 MOST_ADAPTERS = MOST_MODELS
+# Each holds the adapters of its rows once more.
+MOST_VOICES = 4
 
 # What PEFT and safetensors raise for an adapter that is broken, or that belongs to another base.
 UNFIT = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
@@ -42,86 +46,132 @@ class Weights:
     def __init__(self) -> None:
         self.device, self.dtype = device_and_dtype()
         self.found: Found | None = None
-        self.model: PreTrainedModel | PeftModel | None = None
+        self.bits = 16
+        self.base: PreTrainedModel | None = None  # it generates; adapters sit on its layers
+        self.adapted: PeftModel | None = None  # the same, as PEFT sees it; from the first adapter on
         self.adapters: OrderedDict[str, str] = OrderedDict()  # which file, in which version -> its name in PEFT
         self._numbers = count(1)
+        self._voices: dict[tuple[str, ...], Voice] = {}
+        self._speaking: tuple[str, ...] | None = None
 
-    def name_of(self, found: Found, adapter: Path | None) -> str:
-        """What `generate` calls the base or an adapter on it, loaded if need be; raises ModelError."""
-        self._hold(found)
-        return BASE if adapter is None else self._name_of(adapter)
+    def holds(self, found: Found, bits: int) -> bool:
+        return (self.found, self.bits) == (found, bits)
+
+    def hold(self, found: Found, bits: int) -> None:
+        """Have this base in memory; another one is freed before it is loaded, as both may not fit. Raises ModelError."""
+        if self.holds(found, bits):
+            return
+        self.unload()
+        room.check(found.folder, bits)
+        self.base = load_base(found, self.dtype, self.device, _quantization(bits, self.dtype, self.device)).eval()
+        if self.device == "cpu":
+            quicken(self.base)
+        self.found, self.bits = found, bits
+
+    def name_of(self, adapter: Path | None, in_use: Collection[str] = ()) -> str:
+        """The name of the base in memory, or of an adapter on it, loaded if need be; raises ModelError.
+
+        The adapter used longest ago makes room, unless it is in use.
+        """
+        if adapter is None:
+            return BASE
+        version = _version(adapter)
+        if version not in self.adapters:
+            self.adapters[version] = self._load_adapter(adapter)
+        self.adapters.move_to_end(version)
+        self._make_room({*in_use, self.adapters[version]})
+        return self.adapters[version]
 
     def mixes(self, name: str) -> bool:
-        """Whether it can answer in one batch with others; PEFT refuses that for DoRA, and trained tokens are the batch's."""
-        if name == BASE:
-            return True
-        config = self.model.peft_config[name]
-        return not config.use_dora and not config.trainable_token_indices
+        """Whether it can answer in one batch with others."""
+        return name == BASE or is_plain(self.base, name)
 
-    def generate(self, names: list[str], **settings) -> None:
-        """Let each row answer as the base or the adapter of that name."""
-        if set(names) == {BASE}:
-            with self._without_adapters():
-                self.model.generate(**settings)
-        elif len(set(names)) == 1:
-            self.model.set_adapter(names[0])
-            self.model.generate(**settings)
+    def speak_as(self, names: tuple[str, ...]) -> None:
+        """From now on, let each row of the batch be the base or the adapter of that name."""
+        if not self.adapted or names == self._speaking:
+            return
+        self._speaking = None
+        if self.mixes(names[0]):
+            self._voice(names).speak()
         else:
-            self.model.generate(adapter_names=names, **settings)
+            let_peft_speak(self.adapted, names[0])
+        self._speaking = names
+
+    def _voice(self, names: tuple[str, ...]) -> Voice:
+        """Kept while others have their turns; one that nobody used for long makes room, and would be made again."""
+        voice = self._voices.pop(names, None) or Voice(self.base, names)
+        self._voices[names] = voice
+        if len(self._voices) > MOST_VOICES:
+            self._voices.pop(next(iter(self._voices)))
+        return voice
+
+    def keep_silent(self) -> None:
+        """Forget how batches spoke: no longer needed, or not right since the adapters changed."""
+        self._voices.clear()
+        self._speaking = None
 
     def unload(self) -> None:
         """Free the memory of everything; the next answer loads again."""
-        self.found = self.model = None
+        self.found = self.base = self.adapted = None
         self.adapters.clear()
-        # PEFT and transformers models hold references in circles, and CUDA keeps freed blocks for itself.
-        gc.collect()
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
+        self.keep_silent()
+        give_back()
 
-    def _hold(self, found: Found) -> None:
-        """Have this base in memory; another one is freed before it is loaded, as both may not fit."""
-        if self.found == found:
-            return
-        self.unload()
-        self.model = load_base(found, self.dtype, self.device).eval()
-        if self.device == "cpu":
-            quicken(self.model)
-        self.found = found
-
-    def _without_adapters(self):
-        return self.model.disable_adapter() if isinstance(self.model, PeftModel) else nullcontext()
-
-    def _name_of(self, folder: Path) -> str:
-        """PEFT's name of the adapter in a folder, loaded if need be; the one used longest ago makes room."""
-        version = _version(folder)
-        if version not in self.adapters:
-            self.adapters[version] = self._load_adapter(folder)
-        self.adapters.move_to_end(version)
-        while len(self.adapters) > MOST_ADAPTERS:
-            _, oldest = self.adapters.popitem(last=False)
-            self.model.delete_adapter(oldest)
-        return self.adapters[version]
+    def _make_room(self, in_use: Collection[str]) -> None:
+        for version, name in list(self.adapters.items()):
+            if len(self.adapters) > MOST_ADAPTERS and name not in in_use:
+                del self.adapters[version]
+                self.adapted.delete_adapter(name)
+                self.keep_silent()
 
     def _load_adapter(self, folder: Path) -> str:
         name = f"adapter{next(self._numbers):06d}"
-        with ExitStack() as undo:
-            # An adapter that fails half-way may leave its layers on the base: then nothing of it is trusted.
-            undo.callback(self.unload)
-            try:
-                self._put_on(folder, name)
-            except UNFIT as error:
-                raise ModelError(_unfit(folder, error)) from error
-            undo.pop_all()
+        try:
+            _check_fits(self.base, folder)
+            self._put_on(folder, name)
+        except UNFIT as error:
+            raise ModelError(_unfit(folder, error)) from error
         return name
 
     def _put_on(self, folder: Path, name: str) -> None:
         settings = {"adapter_name": name, "torch_device": self.device, "autocast_adapter_dtype": False}
-        if isinstance(self.model, PeftModel):
-            self.model.load_adapter(str(folder), **settings)
-        else:
-            self.model = PeftModel.from_pretrained(self.model, str(folder), **settings)
-        self.model.eval()
-        _check_all_arrived(self.model, folder, name)
+        self.keep_silent()
+        with ExitStack() as undo:
+            # What fails half-way may leave its layers on the base: then nothing of it is trusted.
+            undo.callback(self.unload)
+            if self.adapted:
+                self.adapted.load_adapter(str(folder), **settings)
+            else:
+                self.adapted = PeftModel.from_pretrained(self.base, str(folder), **settings)
+            self.base.eval()
+            undo.pop_all()
+        if not _all_arrived(self.adapted, folder, name):
+            self.adapted.delete_adapter(name)
+            raise ValueError("its layers are not those of the base model")
+
+
+def give_back() -> None:
+    """Return what was freed to the system."""
+    # PEFT and transformers models hold references in circles, and CUDA and glibc keep freed blocks for themselves.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if platform.system() == "Linux":
+        with suppress(AttributeError):  # another C library, such as musl, has no such function
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _quantization(bits: int, dtype: torch.dtype, device: str) -> BitsAndBytesConfig | None:
+    """How a base is held in 4 bits (NF4, QLoRA, arXiv:2305.14314) or 8 (LLM.int8, arXiv:2208.07339)."""
+    if bits == 16:
+        return None
+    if device == "mps":
+        raise ModelError(f"On an Apple GPU a model cannot be loaded in {bits} bits. Choose 16.")
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
 
 
 def _version(folder: Path) -> str:
@@ -133,13 +183,28 @@ def _version(folder: Path) -> str:
     return f"{folder} {[(file.st_mtime_ns, file.st_size) for file in seen]}"
 
 
-def _check_all_arrived(model: PeftModel, folder: Path, name: str) -> None:
+def _check_fits(base: PreTrainedModel, folder: Path) -> None:
+    """Raise ValueError for weights that find no place, before anything is put on the base: others speak with it."""
+    modules = dict(base.named_modules())
+    with safe_open(folder / ADAPTER_FILES[1], "pt") as file:
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    ours = {key: shape for key, shape in shapes.items() if ".lora_A." in key or ".lora_B." in key}
+    if not ours:
+        raise ValueError("there is no LoRA in it")
+    for key, shape in ours.items():
+        place, _, rest = key.removeprefix("base_model.model.").rpartition(".lora_")
+        module = modules.get(place)
+        width = getattr(module, "in_features" if rest.startswith("A") else "out_features", None)
+        if module is None or (width and rest.endswith("weight") and width not in shape):
+            raise ValueError(f"its layer {place} is not one of the base model, or of another size")
+
+
+def _all_arrived(model: PeftModel, folder: Path, name: str) -> bool:
     """PEFT only warns about weights that found no place; then the base would answer in the adapter's name."""
     with safe_open(folder / ADAPTER_FILES[1], "pt") as file:
         written = {key for key in file.keys() if "lora" in key}  # noqa: SIM118
     placed = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
-    if written != {key for key in placed if "lora" in key}:
-        raise ValueError("its layers are not those of the base model")
+    return written == {key for key in placed if "lora" in key}
 
 
 def _unfit(folder: Path, error: Exception) -> str:

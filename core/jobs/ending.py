@@ -29,6 +29,7 @@ def stopped_early(job: Job) -> str:
         return f"Stopped before another step. The checkpoint of step {job.checkpoints[-1].step:,} is saved."
     return {
         "train": "Stopped before the first step. Nothing was trained.",
+        "probe": "Stopped before anything was measured.",
         "evaluate": "Stopped before anything was compared. The run itself is as it was.",
     }.get(job.kind, "Stopped before the data was ready.")
 

@@ -3,7 +3,8 @@
 KINDS = {
     "prepare": "core.data.prepare",
     "train": "core.training.run",
+    "probe": "core.training.probe",
     "evaluate": "core.evaluation.run",
 }
 # Those that hold a model on the device, so that only one at a time may.
-HEAVY = ("train", "evaluate")
+HEAVY = ("train", "probe", "evaluate")

@@ -184,7 +184,7 @@ def _launch(job: Job) -> Job:
 
 def surroundings(kind: str) -> dict[str, str]:
     """What the environment of a worker needs beside ours; what a person has set stays."""
-    wanted = {"GLIBC_TUNABLES": KEEP_BLOCKS} if kind == "train" else {}
+    wanted = {"GLIBC_TUNABLES": KEEP_BLOCKS} if kind in ("train", "probe") else {}
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 from core import home
 from core.data.formats.misfit import template_problem
 from core.data.local_files import local_files
+from core.data.named_file import named_file
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
+from core.jobs.kinds import HEAVY
 from core.models.templates import template_text
 from core.recipe import Recipe
 from core.recipe_data import Source
@@ -28,7 +30,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
         return
     begin = [JobError(text) for text in [*start.problems(recipe), *trackers.problems(recipe)]]
     _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
-    _check_disk(disk_bytes(recipe) if kind == "train" else 0)
+    _check_disk(disk_bytes(recipe) if kind in HEAVY else 0)
 
 
 def check_again(job: Job) -> None:
@@ -42,7 +44,7 @@ def check_again(job: Job) -> None:
     reports = [JobError(text) for text in trackers.problems(job.recipe)]
     _raise([*_problems_of_model(job.recipe.model), *data, *reports])
     saved = sum(checkpoint.size_bytes for checkpoint in job.checkpoints)
-    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind == "train" else 0)
+    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind in HEAVY else 0)
 
 
 def _raise(problems: list[StudioError]) -> None:
@@ -97,7 +99,16 @@ def _problems_of_data(sources: list[Source]) -> list[StudioError]:
 
 def _source_problems(asked: Source) -> list[str]:
     unfit = template_problem(asked)
-    return _place_problems(asked.source) + ([unfit] if unfit else [])
+    return _place_problems(asked.source) + _named_problems(asked) + ([unfit] if unfit else [])
+
+
+def _named_problems(asked: Source) -> list[str]:
+    try:
+        if asked.file:
+            named_file(asked)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _place_problems(source: str) -> list[str]:

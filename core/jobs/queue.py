@@ -17,6 +17,7 @@ from core.errors import JobError
 from core.files import read_json, write_whole
 from core.hardware import machine
 from core.jobs.folder import Job
+from core.jobs.kinds import HEAVY
 from core.jobs.listing import live_jobs
 from core.jobs.status import Status
 from core.jobs.worker import StopRequested, Worker
@@ -26,7 +27,7 @@ NOT_BEGUN = (Status.STARTING, Status.QUEUED)
 
 
 def waiting() -> list[Job]:
-    """The trainings that wait for their turn, the next one first."""
+    """The jobs that wait for their turn, the next one first."""
     return [job for job in _line() if job.status is Status.QUEUED]
 
 
@@ -66,10 +67,10 @@ def devices() -> list[str]:
 
 
 def _line() -> list[Job]:
-    """All trainings that have not begun: in the order a person gave them, then in the order they came."""
+    """All jobs for a device that have not begun: in the order a person gave them, then in the order they came."""
     order = (read_json(home.queue_file()) or {}).get("order")
     places = {name: place for place, name in enumerate(order)} if isinstance(order, list) else {}
-    jobs = [job for job in live_jobs("train") if job.status in NOT_BEGUN]
+    jobs = [job for job in live_jobs() if job.kind in HEAVY and job.status in NOT_BEGUN]
     return sorted(jobs, key=lambda job: (places.get(job.id, len(places)), job.began, job.id))
 
 

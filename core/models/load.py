@@ -76,12 +76,15 @@ def begins_with_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
 def load_base(
     found: Found, dtype: torch.dtype, device: str, quantization: BitsAndBytesConfig | None = None
 ) -> PreTrainedModel:
-    """The base model in a number format on a device, its linear layers in 4 bits if so configured; raises ModelError."""
+    """The base model in a number format on a device, its linear layers in few bits if so configured; raises ModelError.
+
+    Attention is transformers' choice: SDPA, but for families it does not fit, such as Gemma 2 (soft-capped scores).
+    """
     # What is quantised is put on its device while it is loaded: it cannot be moved afterwards.
     how = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa", **how
+            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, **how
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.jobs.folder import Job
+from core.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,12 @@ class MicroBatch:
             batch = max(size for size in range(1, self.batch // 2 + 1) if self.batch % size == 0)
             return MicroBatch(batch, self.accumulation * self.batch // batch, self.recomputes)
         return None if self.recomputes else MicroBatch(1, self.accumulation, True)
+
+    def as_recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe that asks for what is really done."""
+        again = "on" if self.recomputes else "off"
+        done = {"batch": self.batch, "accumulation": self.accumulation, "activation_checkpointing": again}
+        return recipe.model_copy(update={"training": recipe.training.model_copy(update=done)})
 
 
 def micro_batch(job: Job, recomputes: bool) -> MicroBatch:

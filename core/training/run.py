@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch
@@ -15,15 +16,19 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
-from core.training import final, memory, packing, processes, resume, template_tokens
+from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
 from core.training.held_out_events import ALL, before_and_after
 from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
 from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
+from core.training.pace_test import measure_pace
 from core.training.session import Session, rows_of, versions
 from core.training.trainer import Trainer, build
+
+# Writes what was trained, and the result.
+Finish = Callable[[Session, Found, Trainer, PreTrainedTokenizerBase], None]
 
 
 def run(worker: Worker) -> None:
@@ -50,18 +55,20 @@ def run(worker: Worker) -> None:
         shutil.rmtree(worker.files.scratch, ignore_errors=True)
 
 
-def train_here(session: Session, found: Found) -> None:
-    """Train in this process, with ever smaller batches if the memory is too small, and write the result."""
+def train_here(session: Session, found: Found, finish: Finish | None = None) -> None:
+    """Train in this process, with ever smaller batches if the memory is too small; `finish` may write another result."""
     session.worker.progress("Loading the model", 0, 1)
     tokenizer = load_tokenizer(found, session.job.recipe.model.chat_template)
-    while not attempt(session, found, tokenizer):
+    while not attempt(session, found, tokenizer, finish):
         memory.free()
         session = memory.smaller(session)
 
 
-def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) -> bool:
+def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, finish: Finish | None = None) -> bool:
     """Train to the end or to a stop; False if the memory was too small."""
     worker, start = session.worker, session.point.checkpoint
+    measure_pace(session.device)
+    peak.forget(session.device)
     model = _load(session, found, tokenizer)
     _resolve(session, trainable_parameters(model))
     trainer = build(session, model, tokenizer)
@@ -77,7 +84,7 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) 
                 raise
             return False
         if trainer.is_world_process_zero():
-            _finish(session, found, trainer, tokenizer)
+            (finish or _finish)(session, found, trainer, tokenizer)
     return True
 
 

@@ -9,7 +9,7 @@ from core.files import read_json
 from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.training.methods import METHODS
-from core.training.plan import TARGETS
+from core.training.trainable import TARGETS
 from core.where import local_path
 
 # What an adapter's configuration means by leaving a key out.

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from core.errors import ModelError
 from core.recipe_sections import LoraSection
-from core.training.plan import TARGETS
+from core.training.trainable import TARGETS
 
 
 def modules(lora: LoraSection, base: PreTrainedModel) -> str | list[str]:

@@ -18,6 +18,7 @@ from core.recipe import Recipe
 from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
+from core.training.gauge import Gauge
 from core.training.methods import METHODS
 from core.training.model import base_of, make_portable
 from core.training.plan import eval_every
@@ -42,6 +43,7 @@ class Trainer(SFTTrainer):
     session: Session
     reporter: Reporter
     judge: HeldOutJudge
+    gauge: Gauge
     speed: Speed
 
     def compute_loss(
@@ -57,6 +59,7 @@ class Trainer(SFTTrainer):
 
     def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
         batches, items = super().get_batch_samples(*args, **named)
+        self.gauge.see(batches)
         self.reporter.supervised_tokens += int(items) if items is not None else 0
         return batches, items
 
@@ -134,7 +137,8 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     saved = (read_json(home.reporter_file(checkpoint.folder)) if checkpoint else None) or {}
     reporter = Reporter(worker, session.device, recipe.training.log_every, saved)
     judge = HeldOutJudge(session.job, recipe.training.early_stopping, recipe.training.load_best)
-    callbacks = [reporter, judge, Stopper(session.stop_asked)]
+    gauge = Gauge(session)
+    callbacks = [reporter, judge, gauge, Stopper(session.stop_asked)]
     if recipe.checkpoints.every_minutes:
         callbacks.append(MinuteSaver(recipe.checkpoints.every_minutes))
     chosen = _speed(session, base_of(model))
@@ -146,7 +150,8 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    trainer.session, trainer.reporter, trainer.judge, trainer.speed = session, reporter, judge, chosen
+    trainer.session, trainer.reporter, trainer.judge = session, reporter, judge
+    trainer.gauge, trainer.speed = gauge, chosen
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
@@ -206,6 +211,7 @@ def _settings(session: Session, chosen: Speed) -> SFTConfig:
         use_cpu=device.kind == "cpu",
         activation_checkpointing=micro.recomputes,
         gradient_checkpointing=micro.recomputes,
+        train_sampling_strategy="sequential" if session.job.kind == "probe" else "random",
         seed=training.seed,
         data_seed=training.seed,
         # Every step, so that a run that is not finite is noticed; the reporter writes every `log_every` of them.

@@ -5,6 +5,7 @@ from typing import Any
 from core.data.checked import exchange
 from core.data.conversation import Conversation, text
 from core.data.formats.answer import answer
+from core.data.passages import passages
 
 NAME = "alpaca"
 TITLE = "instruction, input, output"
@@ -21,7 +22,7 @@ ANSWER = "output"
 def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """Instruction and input as the user's turn, output as the assistant's; raises RowProblem."""
     question = text(row[columns["instruction"]], f"the column `{columns['instruction']}`")
-    more = row.get(columns["input"])
-    if more not in (None, ""):
-        question += "\n\n" + text(more, f"the column `{columns['input']}`")
+    more = passages(row.get(columns["input"]), f"the column `{columns['input']}`")
+    if more.strip():
+        question += "\n\n" + more
     return exchange(question, answer(row, columns, ANSWER))

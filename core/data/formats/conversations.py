@@ -1,8 +1,11 @@
-"""The `conversations` layout of ShareGPT and FineTome: `{"conversations": [{"from": "human", "value": "…"}, …]}`."""
+"""The `conversations` layout of ShareGPT and FineTome: `{"conversations": [{"from": "human", "value": "…"}, …]}`.
+
+Where turns have role and content instead, they are messages under another name.
+"""
 
 from typing import Any
 
-from core.data.checked import checked
+from core.data.checked import checked, listed
 from core.data.conversation import Conversation, RowProblem
 from core.data.tool_calls import tools
 
@@ -30,7 +33,7 @@ ROLES = {
 def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """The row's turns as messages, and its tools; raises RowProblem."""
     column = columns["conversations"]
-    turns = row[column]
+    turns = listed(row[column], f"the column `{column}`")
     if not isinstance(turns, list):
         raise RowProblem(f"the column `{column}` is not a list of turns")
     found = checked([_message(turn) for turn in turns], column)
@@ -40,6 +43,8 @@ def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
 def _message(turn: Any) -> Any:
     if not isinstance(turn, dict):
         return turn
+    if turn.get("from") is None and isinstance(turn.get("role"), str):
+        return turn | {"role": ROLES.get(turn["role"], turn["role"])}
     speaker, value = turn.get("from"), turn.get("value")
     if speaker == "function_call":
         return {"role": "assistant", "tool_calls": value}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from core.data.braces import placeholders
+from core.data.braces import listed, placeholders
 from core.data.checked import exchange
 from core.data.conversation import Conversation, RowProblem
 from core.data.formats.answer import KEY, answer
@@ -31,7 +31,9 @@ def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     found = {name: passages(row[name], f"the column `{name}`") for name in _asked(row, columns)}
     question = "\n\n".join(f"{_title(name)}: {value}" for name, value in found.items() if value.strip())
     if not question:
-        raise RowProblem("every column beside the answer is empty")
+        raise RowProblem(
+            f"every column beside the answer is empty ({listed(list(found))})" if found else "has only an answer"
+        )
     return exchange(question, answer(row, columns, ANSWER))
 
 

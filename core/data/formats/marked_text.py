@@ -9,7 +9,10 @@ from core.data.formats.marks import marked_turns
 NAME = "marked_text"
 TITLE = "text with ### Human and ### Assistant, or ChatML"
 COLUMNS = {"text": "text"}
-HELP = {"text": "The column with the conversation as one text, a mark before each turn."}
+HELP = {
+    "text": "The column with the conversation as one text, a mark before each turn. A question at its end "
+    "without an answer is not read."
+}
 REQUIRED = ("text",)
 ANSWER = None
 

@@ -24,7 +24,13 @@ def marked_turns(text: str, column: str) -> list[Message]:
     spoken = list(zip(parts[::2], parts[1::2], strict=True))
     if not _said(spoken[-1][1]):
         spoken.pop()  # the mark after which a model is meant to go on
+    while any(_is_answer(who) for who, _ in spoken) and not _is_answer(spoken[-1][0]):
+        spoken.pop()  # a question that stands there without its answer, as guanaco's often end
     return [{"role": ROLES.get(who.lower(), who.lower()), "content": _said(words)} for who, words in spoken]
+
+
+def _is_answer(who: str) -> bool:
+    return who.lower() == "assistant"
 
 
 def _said(words: str) -> str:

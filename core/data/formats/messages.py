@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.data.checked import checked
+from core.data.checked import checked, listed
 from core.data.conversation import Conversation
 from core.data.tool_calls import tools
 
@@ -19,5 +19,6 @@ ANSWER = None
 
 def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """The row's messages and tools; raises RowProblem."""
-    found = checked(row[columns["messages"]], columns["messages"])
+    column = columns["messages"]
+    found = checked(listed(row[column], f"the column `{column}`"), column)
     return Conversation(found, tools(row.get(columns["tools"]), f"the column `{columns['tools']}`"))

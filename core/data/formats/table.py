@@ -18,6 +18,7 @@ from core.data.formats import (
     question_answer,
     template,
     text,
+    tree,
 )
 
 FORMATS: dict[str, ModuleType] = {
@@ -30,6 +31,7 @@ FORMATS: dict[str, ModuleType] = {
         prompt_completion,
         question_answer,
         marked_text,
+        tree,
         text,
         template,
         fields,

@@ -12,11 +12,13 @@ REQUIRED = ("text",)
 ANSWER = None
 # Beside one of these the text is a question, and what is to be learned stands there.
 ANSWERS = {"answer", "answers", "label", "labels", "class", "target", "output", "response", "completion"}
+# Beside these it is one message of many.
+MESSAGES = {"role", "parent_id"}
 
 
 def recognised(names: list[str], columns: dict[str, str]) -> bool:
-    """Whether nothing beside the text looks like an answer; a column that was named is meant."""
-    return columns["text"] != COLUMNS["text"] or not ANSWERS & {name.lower() for name in names}
+    """Whether nothing beside the text looks like an answer, or like who says it; a column that was named is meant."""
+    return columns["text"] != COLUMNS["text"] or not (ANSWERS | MESSAGES) & {name.lower() for name in names}
 
 
 def conversation(row: dict[str, Any], columns: dict[str, str]) -> PlainText:

@@ -1,0 +1,61 @@
+"""Whether a model fits a machine at all: with a small adapter, one short conversation at a time. No torch."""
+
+import functools
+from dataclasses import replace
+from typing import Literal
+
+from core import catalog
+from core.hardware import Machine
+from core.recipe import Recipe, parse
+from core.training.memory_plan import memory
+from core.training.plan import model_bytes
+from core.training.setting import Setting, setting
+from core.training.workload import assumed
+
+Fit = Literal["fits", "tight", "qlora", "too big"]
+
+# Plans are within 15 % of what a run takes (benchmarks/plan.py), so less than this is left to chance.
+COMFORTABLE, TIGHT = 0.85, 0.97
+SMALL = {"data": {"max_length": 512}, "lora": {"rank": 16}, "training": {"batch": 1}}
+# What a small training takes beside the weights, where only their size is known.
+WORKING_BYTES = 1_500_000_000
+
+
+def share_fit(needed_bytes: float, room_bytes: float) -> Literal["fits", "tight", "too big"]:
+    """The word for so much of so much."""
+    if needed_bytes <= room_bytes * COMFORTABLE:
+        return "fits"
+    return "tight" if needed_bytes <= room_bytes * TIGHT else "too big"
+
+
+def fit(source: str, machine: Machine) -> Fit | None:
+    """How a small training fits the memory of this machine's device: with LoRA, else with QLoRA; None if unknown."""
+    if catalog.model(source) is None:  # its files may come or change
+        return _fit(source, machine)
+    idle = tuple(replace(gpu, free_bytes=0, load=None) for gpu in machine.gpus)
+    return _known_fit(source, replace(machine, ram_free_bytes=0, disk_free_bytes=0, gpus=idle))
+
+
+def _fit(source: str, machine: Machine) -> Fit | None:
+    asked = setting(_small(source, "lora"), machine)
+    if asked is None:
+        size = model_bytes(source)
+        per_byte = 2 if machine.precision.name == "fp32" else 1
+        return share_fit(size * per_byte * 1.15 + WORKING_BYTES, machine.memory_bytes) if size else None
+    verdict = share_fit(_peak(asked), machine.memory_bytes)
+    if verdict != "too big" or machine.device == "mps":  # bitsandbytes has no 4 bits there
+        return verdict
+    smaller = setting(_small(source, "qlora"), machine)
+    return "qlora" if smaller and share_fit(_peak(smaller), machine.memory_bytes) != "too big" else "too big"
+
+
+# A page asks for every model on every run.
+_known_fit = functools.lru_cache(maxsize=256)(_fit)
+
+
+def _small(source: str, method: str) -> Recipe:
+    return parse(SMALL | {"model": {"source": source}, "lora": SMALL["lora"] | {"method": method}})
+
+
+def _peak(asked: Setting) -> int:
+    return memory(asked, assumed(asked.recipe)).peak_bytes

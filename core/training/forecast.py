@@ -1,0 +1,129 @@
+"""What a recipe will take on this machine: counted where the data is prepared, corrected where something was measured."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from core.data.expected import expected_mix
+from core.data.preview import Prepared, prepared_for
+from core.hardware import Machine
+from core.jobs.listing import training_now
+from core.recipe import Recipe
+from core.training import workload
+from core.training.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
+from core.training.fits import share_fit
+from core.training.memory_plan import MemoryPlan, memory
+from core.training.pace import Pace, pace_of
+from core.training.plan import Plan, plan, total_steps
+from core.training.setting import Setting, setting
+from core.training.time_plan import TimePlan, duration, step_seconds
+from core.training.workload import Workload
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an epoch as far as they are known, and the prepared set that they were counted in."""
+
+    rows: int | None
+    tokens: int | None
+    held_out: int | None
+    prepared: Prepared | None = None
+
+    @property
+    def tokens_per_row(self) -> float | None:
+        return self.tokens / self.rows if self.rows and self.tokens else None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Memory and time are None for a model whose shape nobody here knows, time also where the steps are not known."""
+
+    recipe: Recipe
+    plan: Plan
+    rows: Rows
+    memory: MemoryPlan | None
+    memory_basis: Basis
+    time: TimePlan | None
+    time_basis: Basis
+    room_bytes: int
+
+    @property
+    def counted(self) -> bool:
+        return self.rows.prepared is not None
+
+    @cached_property
+    def fit(self) -> str | None:
+        """`fits`, `tight` or `too big` for the memory that the device has free; None where the memory is not known."""
+        return share_fit(self.memory.peak_bytes, self.room_bytes) if self.memory else None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is sure not to fit: by counted rows, or by what no row changes."""
+        if self.memory is None or self.fit != "too big":
+            return False
+        return self.counted or self.memory.steady_bytes > self.room_bytes
+
+
+def forecast(recipe: Recipe, machine: Machine) -> Forecast:
+    """The whole plan."""
+    rows = rows_of(recipe)
+    steps, room = plan(recipe, rows.rows, rows.tokens), room_bytes(machine)
+    asked = setting(recipe, machine)
+    if asked is None:
+        return Forecast(recipe, steps, rows, *measured_alone(recipe, machine), None, COMPUTED, room)
+    pace, work = pace_of(machine), work_of(asked, rows)
+    measured = known(asked, machine, pace)
+    bytes_, basis = corrected_memory(memory(asked, work), measured)
+    time, time_basis = _time(asked, work, rows, pace, measured)
+    return Forecast(recipe, steps, rows, bytes_, basis, time, time_basis, room)
+
+
+def room_bytes(machine: Machine) -> int:
+    """What the device has free for it; a training that runs now will have given back what it holds."""
+    running = training_now()
+    held = (running.metrics.last("memory_bytes") or 0) if running else 0
+    return round(min(machine.memory_bytes, machine.memory_free_bytes + held))
+
+
+def _time(
+    asked: Setting, work: Workload, rows: Rows, pace: Pace, measured: list[Known]
+) -> tuple[TimePlan | None, Basis]:
+    slower, basis = corrected_seconds(step_seconds(asked, work, pace), measured)
+    computed = duration(asked, work, pace, rows.rows, rows.held_out)
+    return (computed.slower(slower), basis) if computed else (None, COMPUTED)
+
+
+def peak_bytes(changed: Recipe, before: Forecast, machine: Machine) -> int | None:
+    """The memory alone of a recipe that was changed a little; its rows are not looked for again."""
+    asked = setting(changed, machine)
+    if asked is None:
+        return None
+    rows = before.rows if changed.data == before.recipe.data else replace(before.rows, prepared=None)
+    measured = known(asked, machine, pace_of(machine))
+    return corrected_memory(memory(asked, work_of(asked, rows)), measured)[0].peak_bytes
+
+
+def rows_of(recipe: Recipe) -> Rows:
+    """From the prepared set where there is one, else from what is known of its data sets."""
+    if prepared := prepared_for(recipe):
+        return _counted(recipe, prepared, prepared.report)
+    mix = expected_mix(recipe)
+    rows, tokens = [share.rows for share in mix], [share.tokens for share in mix if share.rows]
+    total = None if None in rows else sum(rows)
+    held_out = round(total * recipe.data.eval_fraction / (1 - recipe.data.eval_fraction)) if total else None
+    return Rows(total, None if None in tokens else sum(tokens), held_out)
+
+
+def _counted(recipe: Recipe, prepared: Prepared, report: dict[str, Any]) -> Rows:
+    rows = report["packing"]["rows"] if recipe.data.packs else report["rows"]
+    return Rows(rows, report["tokens"], report["held_out_rows"], prepared)
+
+
+def work_of(asked: Setting, rows: Rows) -> Workload:
+    """The batches of a setting: counted where its rows are."""
+    recipe = asked.recipe
+    if rows.prepared is None:
+        return workload.assumed(recipe, rows.tokens_per_row)
+    steps = total_steps(recipe, rows.rows)
+    batches = steps * recipe.training.accumulation * recipe.launcher.processes if steps else None
+    return workload.counted(recipe, rows.prepared, asked.padded, batches)

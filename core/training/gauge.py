@@ -1,0 +1,96 @@
+"""Measure a training while it runs: its batches, its time, its memory; remembered for the next plan once it ends."""
+
+import time
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from core import home
+from core.data.tokens import IGNORED
+from core.hardware import machine
+from core.training import measured
+from core.training.measured import Measurement
+from core.training.peak import peak_bytes
+from core.training.session import Session
+from core.training.workload import Batch
+
+# The first step is slower than the others: caches are cold, libraries choose their ways.
+UNTIMED_STEPS = 1
+# A step or two say nothing.
+LEAST_TIMED_STEPS = 2
+
+
+class Gauge(TrainerCallback):
+    """Sees every batch of training before it is computed, and the clock around every step."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.largest = Batch(0, 0, 0)
+        self.pending: list[Batch] = []
+        self.timed: list[Batch] = []
+        self.timed_s = self._began = 0.0
+        self.steps = 0
+
+    def see(self, batches: list[dict[str, torch.Tensor]]) -> None:
+        """The batches of the step that comes."""
+        self.pending = [_batch(inputs) for inputs in batches]
+        for batch in self.pending:
+            self.largest = Batch(*(max(pair) for pair in zip(_numbers(self.largest), _numbers(batch), strict=True)))
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
+        self._began = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
+        self.steps += 1
+        if self.steps > UNTIMED_STEPS:
+            self.timed_s += time.monotonic() - self._began
+            self.timed += self.pending
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        peak = peak_bytes(self.session.device)
+        self.session.worker.resolve(peak_memory_bytes=peak)
+        if self.steps - UNTIMED_STEPS >= LEAST_TIMED_STEPS and args.world_size == 1:
+            measured.keep(self._measurement(peak))
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of a step on the average."""
+        return self.timed_s / (self.steps - UNTIMED_STEPS)
+
+    def _measurement(self, peak: int) -> Measurement:
+        session, here = self.session, machine(home.home())
+        columns = zip(*map(_numbers, self.timed), strict=True)
+        usual = Batch(*(sum(column) / len(self.timed) for column in columns))
+        job = session.job
+        return Measurement(
+            source="probe" if job.kind == "probe" else "run",
+            job=job.id,
+            time=time.time(),
+            device=here.device_name,
+            precision=session.device.precision,
+            recipe=session.micro.as_recipe(job.recipe),
+            largest=self.largest,
+            usual=usual,
+            peak_bytes=peak,
+            step_s=self.step_s,
+        )
+
+
+def _batch(inputs: dict[str, torch.Tensor]) -> Batch:
+    """What a batch holds, padding included."""
+    ids, labels = inputs["input_ids"], inputs["labels"]
+    return Batch(ids.numel(), int((labels != IGNORED).sum()), _longest(inputs, ids))
+
+
+def _longest(inputs: dict[str, torch.Tensor], ids: torch.Tensor) -> int:
+    """Tokens of the longest conversation; those that lie in one row each begin at position 0."""
+    if "position_ids" not in inputs:
+        return ids.shape[-1]
+    return int(inputs["position_ids"].max()) + 1
+
+
+def _numbers(batch: Batch) -> tuple[float, float, float]:
+    return batch.tokens, batch.labels, batch.longest

@@ -1,0 +1,144 @@
+"""Memory of a training, part by part, by arithmetic. No torch.
+
+On a GPU it is what torch reserves at most, and the driver's own; on a CPU what the worker's process holds at most.
+"""
+
+from dataclasses import dataclass, replace
+
+from core.training import fitted
+from core.training.activations import kept_bytes
+from core.training.plan import STATE_BYTES
+from core.training.setting import Setting
+from core.training.workload import Batch, Workload
+
+PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "loss", "overhead")
+# Bits of a weight in 4 bits with its scales (arXiv:2305.14314), and in 8 with one scale a row.
+HELD_BITS = {4: 4.127, 8: 8.02}
+# The tile of logits in TRL's fused loss (trl/kernels/chunked_logprob.py).
+TILE_TOKENS, TILE_WORDS = 4096, 32768
+# Positions in a tile of logits on a CPU, as in `cpu_loss`, which imports torch.
+AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes by part at the worst moment."""
+
+    weights: int
+    trained: int
+    gradients: int
+    optimizer: int
+    activations: int
+    loss: int
+    overhead: int
+
+    @property
+    def peak_bytes(self) -> int:
+        return sum(getattr(self, part) for part in PARTS)
+
+    @property
+    def steady_bytes(self) -> int:
+        """What is there whatever the batch."""
+        return self.weights + self.trained + self.gradients + self.optimizer
+
+    @property
+    def moving_bytes(self) -> int:
+        """What grows with the batch."""
+        return self.activations + self.loss
+
+    def grown(self, by: int) -> "MemoryPlan":
+        """So much more overhead; what is less than none is taken off the activations."""
+        overhead = self.overhead + by
+        return replace(self, overhead=max(0, overhead), activations=max(0, self.activations + min(0, overhead)))
+
+    def times(self, processes: int) -> "MemoryPlan":
+        """As many of them in one memory."""
+        return MemoryPlan(*(getattr(self, part) * processes for part in PARTS))
+
+
+def memory(setting: Setting, work: Workload) -> MemoryPlan:
+    """The plan for a setting and its largest batch; for several processes on a CPU, of all of them."""
+    weights, trained = _weights(setting), _trained(setting)
+    gradients, optimizer = 4 * setting.trainable, _optimizer(setting)
+    activations = kept_bytes(setting, work.largest) + _template_tokens(setting)
+    loss = _loss(setting, work.largest)
+    steady = weights + trained + gradients + optimizer
+    overhead = (
+        _base(setting) + round(fitted.SLACK[setting.device] * (activations + loss)) + _momentary(setting, work.largest)
+    )
+    loading = _base(setting) + _loading(setting)
+    overhead += max(0, loading - steady - activations - loss - overhead)
+    found = MemoryPlan(weights, trained, gradients, optimizer, activations, loss, overhead)
+    return found.times(setting.recipe.launcher.processes) if setting.device == "cpu" else found
+
+
+def _weights(setting: Setting) -> int:
+    """The model as it is held: bitsandbytes shrinks the projections only, PEFT then makes the rest fp32.
+
+    Layers that are computed together with their LoRA are held in 16 bits.
+    """
+    shape, bits = setting.shape, setting.method.bits
+    if setting.method.whole:
+        # In mixed precision each weight has a copy in 16 bits while a batch is worked on.
+        return shape.parameters * (6 if setting.mixed else 4)
+    if bits == 16:
+        short = sum(module.inputs * module.outputs for module in setting.adapted) if setting.in_one_step else 0
+        return shape.parameters * (2 if setting.mixed else 4) - 2 * short
+    rest = shape.parameters - shape.linear_parameters
+    return round(shape.linear_parameters * HELD_BITS[bits] / 8) + rest * 4
+
+
+def _trained(setting: Setting) -> int:
+    """The adapter in 32 bits, and where it is computed in 16, once more in those; a whole model is counted as its weights."""
+    return 0 if setting.method.whole else setting.trainable * (6 if setting.mixed or setting.in_one_step else 4)
+
+
+def _optimizer(setting: Setting) -> int:
+    """The optimiser's state: bytes for each weight, or Adafactor's sums of rows and columns."""
+    optimizer = setting.recipe.training.optimizer
+    if optimizer == "adafactor":
+        return 4 * _rows_and_columns(setting)
+    return STATE_BYTES.get(optimizer, 8) * setting.trainable
+
+
+def _rows_and_columns(setting: Setting) -> int:
+    """Rows and columns of all matrices that are trained (arXiv:1804.04235)."""
+    if setting.method.whole:
+        projections = setting.shape.projections.values()
+        return setting.shape.layers * sum(map(sum, projections)) + setting.shape.vocab_size + setting.shape.hidden_size
+    return sum(module.inputs + module.outputs + 2 * module.rank for module in setting.adapted)
+
+
+def _template_tokens(setting: Setting) -> int:
+    """Where the template's tokens learn, each pass makes an embedding with theirs in it."""
+    shape = setting.shape
+    return shape.vocab_size * shape.hidden_size * 4 if setting.recipe.lora.template_tokens else 0
+
+
+def _loss(setting: Setting, batch: Batch) -> int:
+    """A tile of logits with its slope, and what is fed into the output layer at the labels with its gradient.
+
+    On a CPU a tile has every word (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
+    """
+    labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
+    if setting.speed.at_labels:
+        return round(min(labels, AT_ONCE) * words * 4 * 2 + labels * hidden * 4 * 2)
+    return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
+
+
+def _momentary(setting: Setting, batch: Batch) -> int:
+    widest = max(setting.shape.intermediate_size, setting.shape.queries, setting.shape.hidden_size)
+    return round(fitted.MOMENTARY_WIDTHS * widest * batch.tokens * (2 if setting.mixed else 4))
+
+
+def _base(setting: Setting) -> int:
+    """The process or the driver, and what loading leaves behind."""
+    if setting.device == "cuda":
+        return fitted.CUDA_CONTEXT_BYTES
+    freed = max(0, setting.shape.parameters * (2 if setting.mixed else 4) - _weights(setting))
+    return fitted.CPU_PROCESS_BYTES + round(fitted.FREED_AND_LOST * freed)
+
+
+def _loading(setting: Setting) -> int:
+    """Bytes while the model is loaded: its file, which is mapped on a CPU, beside what is made of it."""
+    return _weights(setting) + (2 * setting.shape.parameters if setting.device != "cuda" else 0)

@@ -1,0 +1,48 @@
+"""Measure how fast a device multiplies and how fast it goes through memory: half a second, inside a job."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from core import home
+from core.hardware import cpu_has_bf16, machine
+from core.training.device import Device
+from core.training.pace import Pace, keep_pace, measured_pace
+
+# Rows of a batch, and the width of a small model's layers: large enough for a rate that a training also reaches.
+ROWS, WIDTH = 1024, 2048
+ROUNDS = 5
+
+
+def measure_pace(device: Device) -> None:
+    """Measure, and remember the fastest that any job has found: what else runs on the machine can only slow it down."""
+    name = machine(home.home()).device_name
+    known = measured_pace(name) or Pace(0, 0)
+    keep_pace(name, Pace(max(known.flops, _flops(device)), max(known.bytes, _bytes(device))))
+
+
+def _flops(device: Device) -> float:
+    """Operations a second of a matrix product in the number format in which the training multiplies."""
+    short = device.kind == "cpu" and cpu_has_bf16()
+    how = {"device": device.kind, "dtype": torch.bfloat16 if short else device.weights_dtype}
+    one, other = torch.randn(ROWS, WIDTH, **how), torch.randn(WIDTH, WIDTH, **how)
+    return 2 * ROWS * WIDTH * WIDTH / _seconds(lambda: one @ other, device)
+
+
+def _bytes(device: Device) -> float:
+    """Bytes a second of an addition: two numbers read, one written."""
+    numbers = torch.randn(16_000_000, device=device.kind)
+    return 3 * numbers.nbytes / _seconds(lambda: numbers + numbers, device)
+
+
+def _seconds(work: Callable[[], torch.Tensor], device: Device) -> float:
+    """The fastest of a few rounds, for other programs can only slow it down."""
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        work()
+        if device.kind == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - began)
+    return min(taken)

@@ -1,0 +1,59 @@
+"""The probe: a button that measures a few real steps, its progress while it runs, and why it failed if it did."""
+
+import streamlit as st
+
+from core.jobs import launcher
+from core.jobs.ending import why
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs, live_jobs, training_now
+from core.jobs.preflight import located
+from core.jobs.status import Status
+from core.recipe import Recipe
+from core.training.probe_recipe import STEPS, probe_recipe
+from studio.errors_shown import errors_shown
+from studio.layout import split
+from studio.live_part import live_part
+from studio.markdown import plain
+from studio.progress import progress_bar
+
+
+def probe_part(recipe: Recipe) -> None:
+    """The probe that runs, else the button for one of this recipe."""
+    if job := next(iter(live_jobs("probe")), None):
+        live_part("probing", _under_way, job)
+    else:
+        _invitation(recipe)
+
+
+def _under_way(job: Job) -> None:
+    progress_bar(job)
+    st.button(
+        "Stop measuring",
+        icon=":material/stop_circle:",
+        key="probe:stop",
+        disabled=job.status is Status.STOPPING,
+        on_click=_stop,
+        args=(job,),
+    )
+
+
+def _stop(job: Job) -> None:
+    """Only ever the first request, and none once it is over: the page may be older than the job."""
+    if job.status.live and job.status is not Status.STOPPING:
+        launcher.stop(job)
+
+
+def _invitation(recipe: Recipe) -> None:
+    wanted = located(probe_recipe(recipe))
+    last = next((job for job in all_jobs("probe") if not job.damage and job.recipe == wanted), None)
+    if last and last.status in (Status.FAILED, Status.INTERRUPTED):
+        st.error("  \n".join(plain(line) for line in why(last).splitlines()), icon=":material/error:")
+    busy = training_now() is not None
+    with split():
+        text = "A probe has to wait for the training." if busy else f"{STEPS} real steps tell it better."
+        st.caption(text, width="content")
+        clicked = st.button("Measure", icon=":material/speed:", key="probe", disabled=busy)
+    if clicked:
+        with errors_shown():
+            launcher.start(probe_recipe(recipe), "probe")
+            st.rerun()

@@ -1,0 +1,190 @@
+"""The probe: real steps of the toy model, what is measured is remembered, and what was trained is gone."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from core import home
+from core.hardware import machine
+from core.jobs.folder import Job
+from core.recipe import Recipe
+from core.training import correction, forecast, measured, pace, probe, workload
+from core.training.correction import Known
+from core.training.measured import Measurement
+from core.training.memory_plan import PARTS, MemoryPlan
+from core.training.pace import Pace
+from core.training.probe_recipe import LONGEST_STEPS, STEPS, probe_recipe
+from core.training.workload import Batch
+from tests.toy_model import make_toy_model
+from tests.toy_training import StopsAt, new_folder, toy_recipe, train
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+
+
+def probed(recipe: Recipe, name: str = "20260101-000000-probe", stop_at: int | None = None) -> Job:
+    job = new_folder(probe_recipe(recipe), name)
+    job.files.events.write_text(json.dumps({"time": 1.0, "event": "created", "kind": "probe"}) + "\n")
+    probe.run(StopsAt(job, stop_at))
+    return job
+
+
+def known_of(recipe: Recipe) -> list[Measurement]:
+    return measured.measurements(machine(home.home()).device_name, recipe.model.source)
+
+
+def test_a_probe_measures_and_leaves_nothing_but_its_numbers(toy):
+    recipe = toy_recipe(toy)
+    job = probed(recipe)
+    assert job.result["status"] == "finished" and job.result["why"].startswith("Measured: ")
+    (found,) = known_of(recipe)
+    assert (found.source, found.job, found.precision) == ("probe", job.id, "fp32")
+    assert found.peak_bytes == job.resolved["peak_memory_bytes"] == job.result["peak_memory_bytes"]
+    assert 100e6 < found.peak_bytes < 8e9 and found.step_s > 0
+    assert job.checkpoints == [] and not job.files.adapter.exists() and not job.files.scratch.exists()
+    assert list(job.metrics["step"]) == list(range(1, STEPS + 1)) and not len(job.metrics.held_out_step)
+
+
+def test_the_fastest_pace_that_a_job_has_found_is_remembered(toy):
+    probed(toy_recipe(toy))
+    name = machine(home.home()).device_name
+    found = pace.measured_pace(name)
+    assert 1e9 < found.flops < 1e15 and 1e8 < found.bytes < 1e13
+    pace.keep_pace(name, Pace(1e18, 1.0))
+    probed(toy_recipe(toy), "20260101-000001-probe")
+    after = pace.measured_pace(name)
+    assert after.flops == 1e18 and after.bytes > 1e8
+
+
+def test_the_forecast_is_that_of_the_probe_afterwards(toy):
+    recipe, here = toy_recipe(toy), machine(home.home())
+    before = forecast.forecast(recipe, here)
+    assert before.memory_basis.kind == before.time_basis.kind == "computed"
+    probed(recipe)
+    after, (found,) = forecast.forecast(recipe, here), known_of(recipe)
+    assert after.counted and after.memory_basis.measurement == after.time_basis.measurement == found
+    assert after.memory.peak_bytes == pytest.approx(found.peak_bytes, rel=0.1)
+
+
+def test_the_longest_rows_come_first_and_in_one_batch():
+    rows = Dataset.from_dict({"input_ids": [[0] * length for length in (3, 9, 5, 7, 2, 4)]})
+    lengths = [len(ids) for ids in probe.chosen(rows, 2)["input_ids"]]
+    assert len(lengths) == 2 * STEPS
+    assert lengths[: 2 * LONGEST_STEPS] == [9, 7] * LONGEST_STEPS
+    assert set(lengths[2 * LONGEST_STEPS :]) <= {3, 9, 5, 7, 2, 4}
+
+
+def test_fewer_rows_than_a_step_are_repeated():
+    rows = Dataset.from_dict({"input_ids": [[0, 0], [0]]})
+    assert len(probe.chosen(rows, 4)) == 4 * STEPS
+
+
+def test_a_probe_keeps_what_memory_and_time_follow_from(toy):
+    recipe = toy_recipe(toy, training={"accumulation": 8, "early_stopping": 2}, lora={"rank": 8})
+    short = probe_recipe(recipe)
+    assert (short.lora, short.data, short.model) == (recipe.lora, recipe.data, recipe.model)
+    assert (short.training.batch, short.training.max_steps, short.training.accumulation) == (2, STEPS, 1)
+    assert short.training.early_stopping is None and short.contradictions() == []
+    whole = recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"method": "full"})})
+    assert probe_recipe(whole).training.accumulation == 2
+
+
+def test_a_stopped_probe_says_so_and_measures_nothing(toy):
+    recipe = toy_recipe(toy)
+    job = probed(recipe, stop_at=1)
+    assert job.result["status"] == "stopped" and "too few to measure" in job.result["why"]
+    assert known_of(recipe) == [] and not job.files.checkpoints.exists()
+
+
+def test_a_finished_run_is_a_measurement_too(toy):
+    recipe = toy_recipe(toy, training={"max_steps": 4})
+    job = train(new_folder(recipe))
+    (found,) = known_of(recipe)
+    assert (found.source, found.job) == ("run", job.id)
+    assert found.largest.tokens <= 2 * 400 and 0 < found.usual.labels <= found.usual.tokens <= found.largest.tokens
+
+
+def test_what_a_later_version_cannot_read_is_passed_over(toy):
+    recipe = toy_recipe(toy)
+    home.measured_file().parent.mkdir(parents=True, exist_ok=True)
+    row = {"device": machine(home.home()).device_name, "recipe": {"model": {"source": str(toy)}, "new": 1}}
+    home.measured_file().write_text(f"nonsense\n[]\n{json.dumps(row)}\n{json.dumps(row | {'recipe': 3})}\n")
+    assert known_of(recipe) == []
+
+
+def plan(**parts: int) -> MemoryPlan:
+    return MemoryPlan(**dict.fromkeys(PARTS, 0) | parts)
+
+
+def known(memory: MemoryPlan, peak: int, computed_s: float = 1.0, step_s: float = 2.0) -> Known:
+    batch = Batch(1, 1, 1)
+    found = Measurement("probe", "job", 1.0, "CPU", "fp32", Recipe(), batch, batch, peak, step_s)
+    return Known(found, memory, computed_s)
+
+
+def test_the_measured_setting_itself_is_planned_as_measured():
+    computed = plan(weights=1000, activations=2000, overhead=500)
+    corrected, basis = correction.corrected_memory(computed, [known(computed, 4000)])
+    assert corrected.peak_bytes == 4000 and basis.kind == "measured"
+    slower, basis = correction.corrected_seconds(1.0, [known(computed, 4000)])
+    assert slower == 2.0 and basis.kind == "measured"
+
+
+def test_another_setting_is_corrected_in_proportion_to_its_activations():
+    computed = plan(weights=1000, activations=1000)
+    found = known(computed, 2400)
+    corrected, basis = correction.corrected_memory(plan(weights=1000, activations=500), [found])
+    assert corrected.peak_bytes == 1500 + 200 and basis.kind == "scaled"
+    far, _ = correction.corrected_memory(plan(weights=1000, activations=100_000), [found])
+    assert far.peak_bytes == 101_000 + 2 * 400  # never more than twice
+
+
+def test_less_than_planned_never_makes_a_part_negative():
+    computed = plan(weights=1000, activations=1000, overhead=100)
+    corrected, _ = correction.corrected_memory(computed, [known(computed, 1500)])
+    assert corrected.peak_bytes == 1500 and corrected.overhead == 0 and corrected.activations == 500
+
+
+def test_the_nearest_of_several_measurements_is_taken():
+    near, far = known(plan(activations=1000), 1100), known(plan(activations=9000), 20_000)
+    corrected, basis = correction.corrected_memory(plan(activations=1200), [far, near])
+    assert basis.measurement is near.measurement and corrected.peak_bytes == 1200 + 120
+
+
+def test_numbers_that_are_none_are_no_measurement(toy):
+    recipe = toy_recipe(toy)
+    batch = Batch(1, 1, 1)
+    for step_s in (math.inf, 0.0, 1.0):
+        found = Measurement("run", "job", 1.0, "CPU", "fp32", recipe, batch, batch, 10, step_s)
+        measured.keep(found) if math.isfinite(step_s) else None
+    (kept,) = measured.measurements("CPU", str(toy))
+    assert kept.step_s == 1.0
+
+
+def test_the_rows_decide_the_batches(toy):
+    recipe = toy_recipe(toy)
+    probed(recipe)
+    found = forecast.rows_of(recipe)
+    lengths, labels = (column for column in vars(workload._rows(found.prepared.files, 400)).values())
+    side_by_side = workload.counted(recipe, found.prepared, padded=False)
+    padded = workload.counted(recipe, found.prepared, padded=True)
+    assert lengths.max() <= side_by_side.largest.tokens <= np.sort(lengths)[-2:].sum()
+    assert padded.largest.tokens == 2 * lengths.max() and padded.largest.longest == lengths.max()
+    assert side_by_side.usual.tokens == pytest.approx(2 * lengths.mean(), rel=0.06)
+    assert side_by_side.usual.labels == pytest.approx(2 * labels.mean(), rel=0.06)
