@@ -20,6 +20,8 @@ SCHEDULES = {
     "warmup_stable_decay": "Stable, then decay",
     "inverse_sqrt": "Inverse square root",
 }
+# What only one schedule has.
+OF_SCHEDULE = {"cosine_with_min_lr": "training.min_rate", "warmup_stable_decay": "training.decay"}
 OPTIMIZERS = {
     "auto": "Automatic (AdamW)",
     "adamw": "AdamW, not fused",
@@ -171,12 +173,9 @@ def optimizer(recipe: Recipe) -> None:
             recipe_form.number("training.neftune", step=1, write="%g", empty="none")
         with three:
             recipe_form.number("training.label_smoothing", step=0.05, write="%g")
-        one, two, three = st.columns(3, gap="medium")
-        with one:
-            if training.schedule == "cosine_with_min_lr":
-                recipe_form.number("training.min_rate", step=0.05, write="%g")
-            if training.schedule == "warmup_stable_decay":
-                recipe_form.number("training.decay", step=0.05, write="%g")
+        if own := OF_SCHEDULE.get(training.schedule):
+            with st.columns(3, gap="medium")[0]:
+                recipe_form.number(own, step=0.05, write="%g")
 
 
 def keeping(recipe: Recipe) -> None:

@@ -25,6 +25,7 @@ from core.jobs import launcher
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
+from core.training import documents
 from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
@@ -102,9 +103,13 @@ def test_long_rows_count_for_their_tokens():
 @pytest.mark.process
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_the_losses_of_rows_are_those_that_the_model_itself_computes(toy, at_once):
+    torch.set_float32_matmul_precision("highest")  # a training in this process may have shortened the products
     model = AutoModelForCausalLM.from_pretrained(toy, dtype=torch.float32).eval()
     rows = [{"input_ids": list(range(3, n)), "labels": [-100, -100, *range(5, n)]} for n in (40, 12, 25, 90)]
     found = row_losses(model, rows, at_once)
+    assert documents.use_in(model, 100) is None
+    assert row_losses(model, rows, at_once) == pytest.approx(found, rel=1e-4)
+    model.set_attn_implementation("sdpa")
     model.config.final_logit_softcapping = 1e9  # now all logits are computed
     assert row_losses(model, rows, at_once) == pytest.approx(found, rel=1e-5)
     for row, (total, tokens) in zip(rows, found, strict=True):
@@ -135,8 +140,8 @@ def test_a_run_is_compared_with_its_base(toy, trained):
     job = evaluate(trained, longest_answer=8)
     findings = read(job.files)
     assert findings.held_out.verdict == "better"
-    assert findings.held_out.tuned.mean == pytest.approx(trained.metrics.held_out_at[15], rel=1e-4)
-    assert findings.held_out.base.mean == pytest.approx(trained.metrics.held_out_at[0], rel=1e-4)
+    assert findings.held_out.tuned.mean == pytest.approx(trained.metrics.held_out_at[15], rel=5e-3)
+    assert findings.held_out.base.mean == pytest.approx(trained.metrics.held_out_at[0], rel=5e-3)
     assert findings.general.rows == 60
     assert job.result["why"].startswith("Better: the held-out loss fell from")
     assert "everyday questions" in job.result["why"]
