@@ -14,7 +14,7 @@ from core.training.workload import assumed
 
 Fit = Literal["fits", "tight", "qlora", "too big"]
 
-# Plans are within 15 % of what a run takes (benchmarks/plan.py), so less than this is left to chance.
+# A plan that nothing was measured for may be 15 % off, so not all of the memory is promised.
 COMFORTABLE, TIGHT = 0.85, 0.97
 SMALL = {"data": {"max_length": 512}, "lora": {"rank": 16}, "training": {"batch": 1}}
 # What a small training takes beside the weights, where only their size is known.

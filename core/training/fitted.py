@@ -1,9 +1,9 @@
 """What was measured and not counted: every constant of the plan that arithmetic does not give, with how it was measured.
 
 On two CPU cores with bf16 instructions, torch 2.13, transformers 5.23, peft 0.21, the starter model, LoRA of rank 16: what the
-worker's process held (VmHWM) in trainings with batches of 440, 1,024, 1,690, 1,940 and 2,230 tokens, of which the constants
-give each within 3 %. Those of GPUs are estimates from published figures, until `python -m benchmarks.plan` has run on one.
-A probe corrects them all.
+worker's process held in trainings with batches of 256, 440, 1,024, 1,690, 1,940 and 2,230 tokens, of which the constants give
+each within 6 %. They were not fitted to other methods. Those of GPUs are estimates from published figures, until
+`python -m benchmarks.plan` has run on one. A probe corrects them all.
 """
 
 from core.hardware import Device
