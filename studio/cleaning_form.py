@@ -18,8 +18,9 @@ def cleaning_form() -> None:
     rules = session.draft().data.cleaning
     label = f"Cleaning :gray[:small[{cleaning_words(rules)}]]"
     with st.expander(label, icon=":material/cleaning_services:", key="cleaning"):
-        for column, name in zip(st.columns(4, gap="small"), SHORT_NAMES, strict=True):
-            with column:
+        grid = st.grid(4, min_column_width=216, gap="xsmall")
+        for name in SHORT_NAMES:
+            with grid.cell():
                 recipe_form.switch(f"data.cleaning.{name}")
         one, two, _ = st.columns([1.4, 1, 0.6], gap="medium")
         with one:

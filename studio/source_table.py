@@ -76,7 +76,7 @@ def _columns() -> dict[str, Any]:
     column = st.column_config
     number = {"format": "%,d"}
     return {
-        "Data set": column.TextColumn(width=140, pinned=True),
+        "Data set": column.TextColumn(width=120, pinned=True),
         "Read": column.NumberColumn(**number, width=58, help="Rows read of the data set."),
         "Dropped": column.NumberColumn(
             **number, width=64, help="Set aside while reading, or left out by length or as a leak."
@@ -94,5 +94,5 @@ def _columns() -> dict[str, Any]:
         "Fit": column.NumberColumn(
             format="%.0f%%", width=44, help="Share of the first rows that can be read by this layout."
         ),
-        "Layout": column.TextColumn(width=86, help="How a row holds a conversation."),
+        "Layout": column.TextColumn(width=106, help="How a row holds a conversation."),
     }
