@@ -21,8 +21,8 @@ from core.files import append_line
 from core.hardware import machine
 from core.jobs import launcher
 from core.jobs.status import Status
+from core.plan.forecast import forecast
 from core.recipe import Recipe, parse
-from core.training.forecast import forecast
 from core.training.probe_recipe import probe_recipe
 
 STEPS = 6

@@ -4,11 +4,11 @@ from typing import Any
 
 from core import home
 from core.hardware import machine
+from core.plan.correction import Basis
+from core.plan.fixes import smallest_fix
+from core.plan.forecast import forecast, peak_bytes
+from core.plan.memory_plan import PARTS
 from core.recipe import Recipe
-from core.training.correction import Basis
-from core.training.fixes import smallest_fix
-from core.training.forecast import forecast, peak_bytes
-from core.training.memory_plan import PARTS
 
 SAID = {"computed": "computed, about", "scaled": "computed, corrected by {}", "measured": "measured by {}"}
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import home
 from core.hardware import machine
-from core.training.forecast import forecast
+from core.plan.forecast import forecast
 from studio import lora_form
 from studio.layout import page_header
 from studio.memory_card import memory_card

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import catalog
 from core.hardware import Machine
-from core.training.fits import fit
+from core.plan.fits import fit
 from studio import words
 from studio.layout import kv, section, split
 

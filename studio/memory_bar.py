@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.training.memory_plan import PARTS, MemoryPlan
+from core.plan.memory_plan import PARTS, MemoryPlan
 from studio import charts, words
 
 HEIGHT = 30

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from core.hardware import Machine
+from core.plan.correction import Basis
+from core.plan.forecast import Forecast
+from core.plan.memory_plan import MemoryPlan
 from core.recipe import Recipe
-from core.training.correction import Basis
-from core.training.forecast import Forecast
-from core.training.memory_plan import MemoryPlan
 from core.training.methods import METHODS
 from studio import words
 from studio.layout import section, split

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.catalog import Model
 from core.hardware import Machine
-from core.training.fits import fit
-from core.training.plan import model_bytes
+from core.plan.fits import fit
+from core.plan.plan import model_bytes
 from studio import draft, session, words
 from studio.layout import split
 from studio.markdown import plain

@@ -8,8 +8,8 @@ from core import catalog
 from core.catalog import MemoryClass, Model
 from core.hardware import Machine
 from core.jobs.preflight import check
+from core.plan.fits import fit
 from core.recipe import parse
-from core.training.fits import fit
 from core.where import Place, place_of
 from studio import session
 from studio.errors_shown import errors_shown

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from core.hardware import Machine
+from core.plan.forecast import Forecast
+from core.plan.plan import context_length
 from core.recipe import Recipe
-from core.training.forecast import Forecast
-from core.training.plan import context_length
 from studio import words
 from studio.layout import kv, section, split
 from studio.markdown import plain

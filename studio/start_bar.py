@@ -5,9 +5,9 @@ import streamlit as st
 from core.hardware import Machine
 from core.jobs import launcher
 from core.jobs.listing import training_now
+from core.plan.fixes import Fix, smallest_fix
+from core.plan.forecast import Forecast, peak_bytes
 from core.recipe import Recipe
-from core.training.fixes import Fix, smallest_fix
-from core.training.forecast import Forecast, peak_bytes
 from studio import draft, recipe_form, session, words
 from studio.errors_shown import errors_shown
 from studio.layout import row, split

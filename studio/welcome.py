@@ -5,8 +5,8 @@ import streamlit as st
 from core import catalog
 from core.hardware import Machine
 from core.jobs import launcher
+from core.plan.plan import total_steps
 from core.quick_start import DOWNLOAD_BYTES, quick_start
-from core.training.plan import total_steps
 from studio import words
 from studio.empty_state import empty_state
 from studio.layout import page_header, row, section

@@ -6,13 +6,13 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from core.models.shape import shape_in
+from core.plan.activations import kept_bytes
+from core.plan.setting import Setting
+from core.plan.trainable import TARGETS
+from core.plan.workload import Batch
 from core.recipe import parse
 from core.training import documents, short_lora
-from core.training.activations import kept_bytes
 from core.training.methods import METHODS
-from core.training.setting import Setting
-from core.training.trainable import TARGETS
-from core.training.workload import Batch
 
 LENGTHS = (48, 30)
 

@@ -16,10 +16,10 @@ from core.inference.prompt import read
 from core.inference.protocol import parse as asked
 from core.jobs import launcher
 from core.models.load import fetch
+from core.plan.plan import checkpoint_bytes, disk_bytes
+from core.plan.trainable import trainable_parameters
 from core.recipe import parse
 from core.training import start
-from core.training.plan import checkpoint_bytes, disk_bytes
-from core.training.trainable import trainable_parameters
 from studio.new_run import continued
 from tests.test_inference_parts import Ear
 from tests.toy_model import make_toy_model

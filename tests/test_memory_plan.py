@@ -8,16 +8,16 @@ from core import catalog
 from core.hardware import Gpu, Machine
 from core.models.known_shape import shape_of
 from core.models.shape import shape_in
+from core.plan.fits import fit
+from core.plan.fixes import changed, smallest_fix
+from core.plan.memory_plan import PARTS, memory
+from core.plan.pace import Pace
+from core.plan.setting import Setting, setting
+from core.plan.time_plan import backward_flops, batch_seconds, forward_flops
+from core.plan.trainable import trainable_of
+from core.plan.workload import Batch, Workload, assumed
 from core.recipe import Recipe, parse
-from core.training.fits import fit
-from core.training.fixes import changed, smallest_fix
-from core.training.memory_plan import PARTS, memory
-from core.training.pace import Pace
 from core.training.presets import PRESETS
-from core.training.setting import Setting, setting
-from core.training.time_plan import backward_flops, batch_seconds, forward_flops
-from core.training.trainable import trainable_of
-from core.training.workload import Batch, Workload, assumed
 from tests.toy_model import make_toy_model
 
 GIB = 2**30

@@ -13,13 +13,13 @@ from transformers import AutoModelForCausalLM, set_seed
 from core import catalog
 from core.errors import ModelError, RecipeError
 from core.models.load import fetch, load_base
+from core.plan.trainable import trainable_parameters
 from core.recipe import parse
 from core.training import run as training
 from core.training import start, template_tokens
 from core.training.device import choose_device
 from core.training.methods import METHODS
 from core.training.model import quantization, with_adapter
-from core.training.trainable import trainable_parameters
 from tests.toy_model import make_toy_adapter, make_toy_model, toy_tokenizer
 from tests.toy_training import new_folder, toy_recipe, train
 

@@ -13,14 +13,14 @@ from core.jobs import launcher
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
 from core.jobs.worker import Worker
+from core.plan import measured
+from core.plan.fixes import changed
+from core.plan.forecast import forecast
+from core.plan.measured import Measurement
+from core.plan.memory_plan import PARTS
+from core.plan.workload import Batch
 from core.recipe import Recipe
-from core.training import measured
-from core.training.fixes import changed
-from core.training.forecast import forecast
-from core.training.measured import Measurement
-from core.training.memory_plan import PARTS
 from core.training.probe_recipe import probe_recipe
-from core.training.workload import Batch
 from studio.memory_bar import memory_figure
 from tests.test_pages_prepare import GIB, click, edit, never_started, on_disk, opened, studio_home, text_of
 from tests.toy_prepared import make_prepared

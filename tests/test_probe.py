@@ -11,14 +11,15 @@ from datasets import Dataset
 from core import home
 from core.hardware import machine
 from core.jobs.folder import Job
+from core.plan import correction, forecast, measured, pace, workload
+from core.plan.correction import Known
+from core.plan.measured import Measurement
+from core.plan.memory_plan import PARTS, MemoryPlan
+from core.plan.pace import Pace
+from core.plan.workload import Batch
 from core.recipe import Recipe
-from core.training import correction, forecast, measured, pace, probe, workload
-from core.training.correction import Known
-from core.training.measured import Measurement
-from core.training.memory_plan import PARTS, MemoryPlan
-from core.training.pace import Pace
+from core.training import probe
 from core.training.probe_recipe import LONGEST_STEPS, STEPS, probe_recipe
-from core.training.workload import Batch
 from tests.toy_model import make_toy_model
 from tests.toy_training import StopsAt, new_folder, toy_recipe, train
 

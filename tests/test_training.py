@@ -12,12 +12,12 @@ from core import home
 from core.errors import ModelError
 from core.inference.choices import choices
 from core.jobs.worker import Worker
+from core.plan.plan import plan
+from core.plan.trainable import trainable_parameters
 from core.recipe import Recipe, parse
 from core.recipe_sections import TrainingSection
 from core.training import card, cpu_loss, device
 from core.training import run as training
-from core.training.plan import plan
-from core.training.trainable import trainable_parameters
 from tests.test_jobs import new_job
 from tests.toy_model import make_toy_model
 

@@ -13,9 +13,9 @@ from core.errors import EngineError
 from core.hardware import Machine, machine, memory_use_of
 from core.jobs.folder import Job
 from core.jobs.listing import training_now
-from core.training.fits import WORKING_BYTES
-from core.training.forecast import forecast
-from core.training.plan import model_bytes
+from core.plan.fits import WORKING_BYTES
+from core.plan.forecast import forecast
+from core.plan.plan import model_bytes
 
 # Beside the weights: torch itself is there already; this is what a conversation and the adapters take.
 CONVERSATION_BYTES = 300_000_000

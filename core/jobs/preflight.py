@@ -11,11 +11,11 @@ from core.hardware import machine
 from core.jobs.folder import Job
 from core.jobs.kinds import HEAVY
 from core.models.templates import template_text
+from core.plan.plan import disk_bytes
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.recipe_sections import ModelSection
 from core.training import start, trackers
-from core.training.plan import disk_bytes
 from core.where import Place, local_path, place_of
 
 WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json")

@@ -19,7 +19,7 @@ from core.files import write_whole
 from core.hardware import machine
 from core.jobs.checkpoint import Broken, Checkpoint
 from core.jobs.folder import Job
-from core.training.plan import checkpoint_bytes
+from core.plan.plan import checkpoint_bytes
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # torch and safetensors report a full disk as errors of their own, with the system's words in them.

@@ -9,11 +9,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from core import home
 from core.data.tokens import IGNORED
 from core.hardware import machine
-from core.training import measured
-from core.training.measured import Measurement
+from core.plan import measured
+from core.plan.measured import Measurement
+from core.plan.workload import Batch
 from core.training.peak import peak_bytes
 from core.training.session import Session
-from core.training.workload import Batch
 
 # The first step is slower than the others: caches are cold, libraries choose their ways.
 UNTIMED_STEPS = 1

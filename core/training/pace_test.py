@@ -7,8 +7,8 @@ import torch
 
 from core import home
 from core.hardware import cpu_has_bf16, machine
+from core.plan.pace import Pace, keep_pace, measured_pace
 from core.training.device import Device
-from core.training.pace import Pace, keep_pace, measured_pace
 
 # Rows of a batch, and the width of a small model's layers: large enough for a rate that a training also reaches.
 ROWS, WIDTH = 1024, 2048

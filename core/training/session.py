@@ -17,10 +17,10 @@ from core.data.report import source_names
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
+from core.plan.plan import total_steps
 from core.recipe import Recipe
 from core.training.device import Device
 from core.training.micro_batch import MicroBatch
-from core.training.plan import total_steps
 from core.training.resume import Point
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "tokenizers")

@@ -7,9 +7,9 @@ from core import catalog, home
 from core.errors import JobError
 from core.files import read_json
 from core.jobs.listing import known_job
+from core.plan.trainable import TARGETS
 from core.recipe import Recipe
 from core.training.methods import METHODS
-from core.training.trainable import TARGETS
 from core.where import local_path
 
 # What an adapter's configuration means by leaving a key out.

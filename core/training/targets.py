@@ -6,8 +6,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.errors import ModelError
+from core.plan.trainable import TARGETS
 from core.recipe_sections import LoraSection
-from core.training.trainable import TARGETS
 
 
 def modules(lora: LoraSection, base: PreTrainedModel) -> str | list[str]:

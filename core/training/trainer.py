@@ -14,6 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from core import home
 from core.files import read_json
+from core.plan.plan import eval_every
 from core.recipe import Recipe
 from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
@@ -21,7 +22,6 @@ from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stoppe
 from core.training.gauge import Gauge
 from core.training.methods import METHODS
 from core.training.model import base_of, make_portable
-from core.training.plan import eval_every
 from core.training.session import Session
 from core.training.speed import Speed, choose
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core import home
 from core.files import read_json, write_whole
 from core.hardware import Machine
-from core.training import fitted
+from core.plan import fitted
 
 
 @dataclass(frozen=True)

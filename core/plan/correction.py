@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.hardware import Machine
+from core.plan.measured import Measurement, measurements
+from core.plan.memory_plan import PARTS, MemoryPlan, memory
+from core.plan.pace import Pace
+from core.plan.setting import Setting, setting
+from core.plan.time_plan import step_seconds
+from core.plan.workload import Workload
 from core.recipe import Recipe
-from core.training.measured import Measurement, measurements
-from core.training.memory_plan import PARTS, MemoryPlan, memory
-from core.training.pace import Pace
-from core.training.setting import Setting, setting
-from core.training.time_plan import step_seconds
-from core.training.workload import Workload
 
 # A plan within so much of the measured setting's is called measured.
 SAME = 0.02

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from core.files import read_json
 from core.models.known_shape import config_file, shape_of
+from core.plan.trainable import trainable_parameters
 from core.recipe import Recipe
 from core.training.methods import METHODS
-from core.training.trainable import trainable_parameters
 from core.where import Place, local_path, place_of
 
 # A checkpoint holds what is trained (fp32), the optimiser's state, and about this much of other state and tokenizer.

@@ -5,11 +5,11 @@ On a GPU it is what torch reserves at most, and the driver's own; on a CPU what 
 
 from dataclasses import dataclass, replace
 
-from core.training import fitted
-from core.training.activations import kept_bytes
-from core.training.plan import STATE_BYTES
-from core.training.setting import Setting
-from core.training.workload import Batch, Workload
+from core.plan import fitted
+from core.plan.activations import kept_bytes
+from core.plan.plan import STATE_BYTES
+from core.plan.setting import Setting
+from core.plan.workload import Batch, Workload
 
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "loss", "overhead")
 # Bits of a weight in 4 bits with its scales (arXiv:2305.14314), and in 8 with one scale a row.

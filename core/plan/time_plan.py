@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
-from core.training import fitted
-from core.training.activations import kept_bytes
-from core.training.pace import Pace
-from core.training.plan import eval_every, total_steps
-from core.training.setting import Setting
-from core.training.workload import Batch, Workload
+from core.plan import fitted
+from core.plan.activations import kept_bytes
+from core.plan.pace import Pace
+from core.plan.plan import eval_every, total_steps
+from core.plan.setting import Setting
+from core.plan.workload import Batch, Workload
 
 
 @dataclass(frozen=True)

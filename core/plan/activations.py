@@ -4,9 +4,9 @@ Counted by reading transformers' Llama, PEFT's LoRA layer and PyTorch's dropout 
 autograd does keep in `tests/test_activations.py`.
 """
 
-from core.training.setting import Setting
-from core.training.trainable import Adapted
-from core.training.workload import Batch
+from core.plan.setting import Setting
+from core.plan.trainable import Adapted
+from core.plan.workload import Batch
 
 
 def kept_bytes(setting: Setting, batch: Batch) -> int:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from core import home
 from core.errors import RecipeError
 from core.files import append_line
+from core.plan.workload import Batch
 from core.recipe import Recipe, parse
-from core.training.workload import Batch
 
 # The newest lines that are looked at.
 REMEMBERED = 300

@@ -6,11 +6,11 @@ from typing import Literal
 
 from core import catalog
 from core.hardware import Machine
+from core.plan.memory_plan import memory
+from core.plan.plan import model_bytes
+from core.plan.setting import Setting, setting
+from core.plan.workload import assumed
 from core.recipe import Recipe, parse
-from core.training.memory_plan import memory
-from core.training.plan import model_bytes
-from core.training.setting import Setting, setting
-from core.training.workload import assumed
 
 Fit = Literal["fits", "tight", "qlora", "too big"]
 

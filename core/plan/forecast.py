@@ -8,16 +8,16 @@ from core.data.expected import expected_mix
 from core.data.preview import Prepared, prepared_for
 from core.hardware import Machine
 from core.jobs.listing import training_now
+from core.plan import workload
+from core.plan.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
+from core.plan.fits import share_fit
+from core.plan.memory_plan import MemoryPlan, memory
+from core.plan.pace import Pace, pace_of
+from core.plan.plan import Plan, plan, total_steps
+from core.plan.setting import Setting, setting
+from core.plan.time_plan import TimePlan, duration, step_seconds
+from core.plan.workload import Workload
 from core.recipe import Recipe
-from core.training import workload
-from core.training.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
-from core.training.fits import share_fit
-from core.training.memory_plan import MemoryPlan, memory
-from core.training.pace import Pace, pace_of
-from core.training.plan import Plan, plan, total_steps
-from core.training.setting import Setting, setting
-from core.training.time_plan import TimePlan, duration, step_seconds
-from core.training.workload import Workload
 
 
 @dataclass(frozen=True)

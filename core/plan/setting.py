@@ -7,10 +7,10 @@ from typing import Literal
 from core.hardware import Device, Machine
 from core.models.known_shape import shape_of
 from core.models.shape import Shape
+from core.plan.trainable import Adapted, adapted, trainable_of
 from core.recipe import Recipe
 from core.training.methods import METHODS, Method
 from core.training.speed import Place, Speed, choose
-from core.training.trainable import Adapted, adapted, trainable_of
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
