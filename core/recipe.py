@@ -1,4 +1,4 @@
-"""The recipe describes a run completely; its sections, with their fields, stand in `recipe_sections.py`."""
+"""The recipe describes a run completely; its sections, with their fields, stand in `recipe_*.py`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pydantic import Field, ValidationError
 from core.data.mixing import too_heavy
 from core.errors import RecipeError
 from core.recipe_data import DataSection
+from core.recipe_lora import LoraSection
 from core.recipe_problems import sentences
-from core.recipe_sections import CheckpointSection, LauncherSection, LoraSection, ModelSection, Section, TrainingSection
+from core.recipe_sections import CheckpointSection, LauncherSection, ModelSection, Section
+from core.recipe_training import TrainingSection
 from core.training.methods import METHODS
 from core.where import leaves_its_folder
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.recipe_sections import TrainingSection
+from core.recipe_training import TrainingSection
 from core.training.schedules import rate_at, warmup_steps
 from studio import charts, words
 

@@ -5,7 +5,7 @@ import torch
 
 from core.errors import ModelError, RecipeError
 from core.recipe import parse
-from core.recipe_sections import TrainingSection
+from core.recipe_training import TrainingSection
 from core.training import device, held_out, run
 from core.training.trainer import OPTIMIZERS, Trainer
 from tests.toy_model import make_toy_model

@@ -15,7 +15,7 @@ from core.jobs.worker import Worker
 from core.plan.plan import plan
 from core.plan.trainable import trainable_parameters
 from core.recipe import Recipe, parse
-from core.recipe_sections import TrainingSection
+from core.recipe_training import TrainingSection
 from core.training import card, cpu_loss, device
 from core.training import run as training
 from tests.test_jobs import new_job

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.models.known_shape import shape_of
 from core.models.shape import Shape
 from core.recipe import Recipe
-from core.recipe_sections import LoraSection
+from core.recipe_lora import LoraSection
 from core.training.methods import METHODS
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")

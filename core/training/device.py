@@ -9,7 +9,7 @@ import torch
 from core.errors import ModelError
 from core.hardware import cpu_has_bf16
 from core.hardware import precision as precision_of
-from core.recipe_sections import TrainingSection
+from core.recipe_training import TrainingSection
 from core.training import speed
 
 

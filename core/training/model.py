@@ -24,7 +24,7 @@ from core.errors import ModelError
 from core.files import write_whole
 from core.models import starter
 from core.recipe import Recipe
-from core.recipe_sections import LoraSection
+from core.recipe_lora import LoraSection
 from core.training import eva, pissa, start, targets, template_tokens
 from core.training.device import Device
 from core.training.methods import METHODS

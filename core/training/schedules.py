@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from core.recipe_sections import TrainingSection
+from core.recipe_training import TrainingSection
 
 # `constant_with_warmup` is `constant` where the warm-up is 0.
 SCHEDULES = {

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from core.errors import ModelError
 from core.plan.trainable import TARGETS
-from core.recipe_sections import LoraSection
+from core.recipe_lora import LoraSection
 
 
 def modules(lora: LoraSection, base: PreTrainedModel) -> str | list[str]:

@@ -5,7 +5,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from core.errors import ModelError
-from core.recipe_sections import LoraSection
+from core.recipe_lora import LoraSection
 
 # Every row has them, so a few are enough.
 ROWS = 100
