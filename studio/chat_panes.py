@@ -31,11 +31,14 @@ def show_panes(chat: Chat, panes: Panes, writing: bool = False) -> list[Place]:
         with cell:
             _header(place, panes)
             with _conversation(len(panes.models)):
-                for turn in chat.turns:
-                    found = _show(chat, turn, place, panes.models[place], writing and turn is chat.turns[-1])
-                    if found:
-                        places[turn.pane_at(place)] = found
+                places |= _show_turns(chat, place, panes.models[place], writing)
     return [places[pane] for pane in sorted(places)]
+
+
+def _show_turns(chat: Chat, place: int, model: ChatModel, writing: bool) -> dict[int, Place]:
+    """One pane's conversation; its place for the answer that is being written, if any, under the number of its pane."""
+    shown = ((turn, _show(chat, turn, place, model, writing and turn is chat.turns[-1])) for turn in chat.turns)
+    return {turn.pane_at(place): found for turn, found in shown if found}
 
 
 @contextmanager

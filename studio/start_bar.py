@@ -18,22 +18,25 @@ from studio.plan_panel import roughly, time_words
 
 
 def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
-    busy, too_big = training_now(), found.fit == "too big"
     with st.bottom, st.container(border=True):
         with split():
             st.markdown(_line(found), width="content")
             with row(width="content", horizontal_alignment="right"):
-                if too_big:
-                    _offer_fix(recipe, found, machine)
-                elif busy:
-                    st.caption(f"{plain(busy.name)} is training", width="content")
-                label, icon = ("Add to queue", "playlist_add") if busy else ("Start training", "play_arrow")
-                start = st.button(
-                    label, icon=f":material/{icon}:", type="primary", disabled=found.hopeless, key="start"
-                )
+                start = _buttons(recipe, found, machine)
         if start:
             with errors_shown():
                 _start(recipe)
+
+
+def _buttons(recipe: Recipe, found: Forecast, machine: Machine) -> bool:
+    """What stands in the way, if anything, and the button; whether it was pressed."""
+    busy = training_now()
+    if found.fit == "too big":
+        _offer_fix(recipe, found, machine)
+    elif busy:
+        st.caption(f"{plain(busy.name)} is training", width="content")
+    label, icon = ("Add to queue", "playlist_add") if busy else ("Start training", "play_arrow")
+    return st.button(label, icon=f":material/{icon}:", type="primary", disabled=found.hopeless, key="start")
 
 
 def _start(recipe: Recipe) -> None:
