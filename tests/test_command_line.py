@@ -175,7 +175,7 @@ def test_a_mistake_is_one_paragraph_and_exit_status_1(words, said):
     [
         ("lora.rnak=8", "lora.rnak: unknown key"),
         ("lora.rank=0", "lora.rank: 0 is too small"),
-        ("training.learning_rate=5", "training.learning_rate: 5 is too large"),
+        ("training.learning_rate=50", "training.learning_rate: 50 is too large"),
         ("name=../x", "name: '../x' is not usable here"),
         ("data.sources[0].source=/no/faq.jsonl", "The data file /no/faq.jsonl is not there"),
         ("model.source=/no/model", "The model folder /no/model is not there"),

@@ -21,7 +21,7 @@ from core.plan.trainable import trainable_parameters
 from core.recipe import parse
 from core.training import start
 from studio.new_run import continued
-from tests.test_inference_parts import Ear
+from tests.test_inference_parts import Ear, write
 from tests.toy_model import make_toy_model
 from tests.toy_training import curve, new_folder, resume, toy_recipe, train
 
@@ -97,7 +97,7 @@ def test_chat_answers_with_it_and_still_with_its_base(toy):
     engine, said = Engine(), []
     for target in (target_of(str(toy)), target_of(job.id), target_of(str(toy))):
         ear = Ear()
-        engine.answer([Row(request, target, read(target, request.messages), ear)])
+        write(engine, [Row(request, target, read(target, request.messages), ear)])
         said.append(ear.text)
     assert said[0] == said[2] != said[1]
 

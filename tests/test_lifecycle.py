@@ -210,7 +210,7 @@ def test_the_kernel_counts_those_it_has_ended(tmp_path):
 
 
 def test_a_run_that_another_machine_is_writing_is_not_resumed_here(toy):
-    elsewhere = process.Birth(1, 1.0, "elsewhere")
+    elsewhere = process.Birth(4711, 1.0, "elsewhere")
     job = interrupted(toy, elsewhere)
     with pytest.raises(JobError, match="seems to be running on elsewhere"):
         launcher.resume(job)
