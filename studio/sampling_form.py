@@ -1,4 +1,6 @@
-"""How an answer is drawn: temperature, top p, length, the system prompt; and the engine's memory."""
+"""How an answer is drawn: temperature, top p, length and what is seldom changed, the system prompt; and the engine's memory."""
+
+from typing import Any
 
 import streamlit as st
 
@@ -6,12 +8,23 @@ from core.errors import EngineError
 from core.hardware import memory_use_of
 from core.inference import process
 from core.inference.client import Sampling
+from core.inference.protocol import MOST_STOPS
 from studio import session, words
 from studio.layout import split
 
 DEFAULT = Sampling()
 TEMPERATURE, TOP_P, MAX_TOKENS = "chat:temperature", "chat:top p", "chat:max tokens"
 SEED, SYSTEM = "chat:seed", "chat:system"
+HELP = {
+    "temperature": "How freely words are drawn. 0 always takes the likeliest; over 1 gets wild.",
+    "top_p": "Only the likeliest words that together have this share are drawn from.",
+    "max_tokens": "An answer is cut here.",
+    "seed": "The same number draws the same words again.",
+    "top_k": "Only so many of the likeliest words are drawn from; 0: any number.",
+    "min_p": "Words less likely than this share of the likeliest are not drawn. Raise it where answers drift.",
+    "repetition_penalty": "Over 1 makes what was said already less likely. Raise it a little where answers repeat themselves.",
+    "stop": "An answer ends where it would say one of these, a line each, four at most.",
+}
 
 
 def system_prompt() -> str:
@@ -23,46 +36,14 @@ def sampling_form() -> Sampling:
     """The popover, its label carrying the temperature; the system prompt stands in it too."""
     warmth = session.widget_value(TEMPERATURE, DEFAULT.temperature)
     with st.popover(f"Sampling · {warmth:g}", icon=":material/tune:", key="chat:sampling"):
-        temperature = st.slider(
-            "Temperature",
-            0.0,
-            2.0,
-            DEFAULT.temperature,
-            step=0.1,
-            help="How freely words are drawn. 0 always takes the likeliest; over 1 gets wild.",
-            key=TEMPERATURE,
-            persist_state="session",
-        )
-        top_p = st.slider(
-            "Top p",
-            0.05,
-            1.0,
-            DEFAULT.top_p,
-            step=0.05,
-            help="Only the likeliest words that together have this share are drawn from.",
-            key=TOP_P,
-            persist_state="session",
-        )
-        max_tokens = st.number_input(
-            "Max tokens",
-            1,
-            4096,
-            DEFAULT.max_tokens,
-            step=64,
-            help="An answer is cut here.",
-            key=MAX_TOKENS,
-            persist_state="session",
-        )
-        seed = st.number_input(
-            "Seed",
-            0,
-            2**31,
-            None,
-            placeholder="Another each time",
-            help="The same number draws the same words again.",
-            key=SEED,
-            persist_state="session",
-        )
+        temperature = _slider("Temperature", 0.0, 2.0, DEFAULT.temperature, 0.1, TEMPERATURE, HELP["temperature"])
+        top_p = _slider("Top p", 0.05, 1.0, DEFAULT.top_p, 0.05, TOP_P, HELP["top_p"])
+        one, two = st.columns(2, gap="xsmall")
+        with one:
+            most = _whole("Max tokens", 1, 4096, DEFAULT.max_tokens, MAX_TOKENS, HELP["max_tokens"])
+        with two:
+            seed = _whole("Seed", 0, 2**31, None, SEED, HELP["seed"])
+        more = _more()
         st.text_area(
             "System prompt",
             placeholder="None: the chat template's own",
@@ -72,7 +53,36 @@ def sampling_form() -> Sampling:
             persist_state="session",
         )
         _engine_memory()
-    return Sampling(temperature=temperature, top_p=top_p, max_tokens=int(max_tokens), seed=seed)
+    return Sampling(temperature=temperature, top_p=top_p, max_tokens=most, seed=seed, **more)
+
+
+def _more() -> dict[str, Any]:
+    """What is seldom changed, folded away."""
+    with st.expander("More", key="chat:seldom changed"):
+        one, two = st.columns(2, gap="xsmall")
+        with one:
+            top_k = _whole("Top k", 0, 1000, DEFAULT.top_k, "chat:top k", HELP["top_k"])
+        with two:
+            min_p = st.number_input(
+                "Min p", 0.0, 1.0, DEFAULT.min_p, 0.01, help=HELP["min_p"], key="chat:min p", persist_state="session"
+            )
+        penalty = _slider(
+            "Repetition penalty", 0.5, 2.0, DEFAULT.repetition_penalty, 0.05, "chat:penalty", HELP["repetition_penalty"]
+        )
+        stop = st.text_area("Stop at", help=HELP["stop"], height=68, key="chat:stop at", persist_state="session")
+    ends = tuple(line for line in (stop or "").splitlines() if line)[:MOST_STOPS]
+    return {"top_k": top_k, "min_p": min_p, "repetition_penalty": penalty, "stop": ends}
+
+
+def _slider(label: str, low: float, high: float, value: float, step: float, key: str, said: str) -> float:
+    return st.slider(label, low, high, value, step=step, help=said, key=key, persist_state="session")
+
+
+def _whole(label: str, low: int, high: int, value: int | None, key: str, said: str) -> int | None:
+    shown = "Another each time" if value is None else None
+    return st.number_input(
+        label, low, high, value, step=1, placeholder=shown, help=said, key=key, persist_state="session"
+    )
 
 
 def _engine_memory() -> None:

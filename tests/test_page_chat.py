@@ -198,12 +198,15 @@ def test_sampling_and_system_prompt_are_sent_and_survive_switching_pages(toy):
     app = opened()
     app.slider(key="chat:temperature").set_value(0.2).run()
     app.number_input(key="chat:max tokens").set_value(64).run()
+    app.number_input(key="chat:top k").set_value(20).run()
+    app.text_area(key="chat:stop at").set_value("END\n\nUser:").run()
     app.text_area(key="chat:system").set_value(" Be brief. ").run()
     app.switch_page("../pages/lora.py").run()
     app.switch_page("../pages/chat.py").run()
     ask(app, "Hi")
     _, (messages,), sampling = toy.asked[0]
     assert (sampling.temperature, sampling.max_tokens, sampling.top_p) == (0.2, 64, 0.95)
+    assert (sampling.top_k, sampling.stop, sampling.min_p) == (20, ("END", "User:"), 0)
     assert messages[0] == {"role": "system", "content": "Be brief."}
 
 

@@ -25,6 +25,7 @@ HARMLESS = {"user", "metadata", "store", "service_tier"}
 
 # So many models are asked the same at once, at most.
 MOST_MODELS = 4
+MOST_STOPS = 4
 
 
 class RequestError(EngineError):
@@ -87,7 +88,9 @@ class Sampled(Asked):
     max_tokens: int | None = Field(None, ge=1, description="empty: until the context is full")
     max_completion_tokens: int | None = Field(None, ge=1, description="the protocol's newer name for max_tokens")
     seed: int | None = Field(None, ge=0, lt=2**63)
-    stop: Annotated[list[Annotated[Text, Field(min_length=1)]], BeforeValidator(_several), Field(max_length=4)] = []
+    stop: Annotated[
+        list[Annotated[Text, Field(min_length=1)]], BeforeValidator(_several), Field(max_length=MOST_STOPS)
+    ] = []
 
     bits: Literal[4, 8, 16] = Field(
         16, description="the base's linear layers in so many bits each: less memory, slower"

@@ -43,11 +43,12 @@ def publish(written: Path, job: Job, step: int, made: dict[str, Any]) -> int:
     return sum(file["size_bytes"] for file in files.values())
 
 
-def prune(job: Job, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints and the best one."""
-    best = job.best_step
+def prune(job: Job, keep: int, doubtful_from: int | None = None) -> None:
+    """Delete all but the newest `keep` checkpoints, the best, and the last before a step from which all are in doubt."""
+    undoubted = [checkpoint.step for checkpoint in job.checkpoints if checkpoint.step < (doubtful_from or 0)]
+    spared = {job.best_step, *undoubted[-1:]}
     for checkpoint in job.checkpoints[:-keep]:
-        if checkpoint.step != best:
+        if checkpoint.step not in spared:
             remove(checkpoint.folder)
 
 

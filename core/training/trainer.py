@@ -121,7 +121,7 @@ class Trainer(SFTTrainer):
                 make_portable(written, job.recipe, self.accelerator.unwrap_model(self.model))
                 size = checkpoints.publish(written, job, step, self.session.made())
                 self.session.worker.event("checkpoint", step=step, size_bytes=size)
-                checkpoints.prune(job, job.recipe.checkpoints.keep)
+                checkpoints.prune(job, job.recipe.checkpoints.keep, self.reporter.divergence.since)
         _together()
 
 
