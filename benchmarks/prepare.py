@@ -7,6 +7,7 @@ row, and writes it all. Each runs in a process of its own, in turn; the models o
 starts. `python -m benchmarks.prepare [ROWS] [ROWS_FOR_MEMORY] [ROUNDS]`
 """
 
+import gc
 import json
 import os
 import random
@@ -79,6 +80,7 @@ def prepared(path: Path) -> dict[str, float]:
     write_whole(job.files.recipe, to_yaml(recipe))
     worker = Worker(job)
     found = find_model(worker)
+    gc.freeze()  # as the worker does before its job
     begin = time.perf_counter()
     report, _ = prepare(worker, found)
     took = time.perf_counter() - begin

@@ -49,7 +49,7 @@ class Encoder:
     def rendered(self, said: Conversation | PlainText) -> "Rendered":
         text, spans = tokens.rendered(said, self.tokenizer, self.template if isinstance(said, Conversation) else "")
         broken = isinstance(said, Conversation) and is_broken(said.messages)
-        return Rendered(text, spans, _body(said, text), digest_of(said), broken)
+        return Rendered(text, spans, _body(said, text), digest_of(text), broken)
 
     def encoded(self, rows: list[tuple[int, "Rendered"]]) -> list[EncodedRow]:
         """Rows with their numbers, cut to the limit."""
@@ -88,11 +88,9 @@ class Rendered:
         )
 
 
-def digest_of(said: Conversation | PlainText) -> int:
-    """The same 63 bits for the same turns, whatever layout they came in."""
-    turns = [said.text] if isinstance(said, PlainText) else [said.messages, said.tools]
-    written = json.dumps(turns, sort_keys=True, default=str).encode()
-    return int.from_bytes(hashlib.blake2b(written, digest_size=8).digest(), "big") >> 1
+def digest_of(text: str) -> int:
+    """The same 63 bits for what the model reads as the same, whatever layout it came in."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _body(said: Conversation | PlainText, text: str) -> int:

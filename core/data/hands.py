@@ -1,5 +1,6 @@
 """Batches worked on in several processes, their results in order. Forked, so that what they need is there and never copied."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ from core.errors import DataError
 
 MOST = 8
 LOOKS_EVERY_S = 0.2
+OBJECTS_BETWEEN_LOOKS = 200_000
 _work: Callable[[Any], Any] | None = None
 
 
@@ -67,6 +69,9 @@ def _begin(work: Callable[[Any], Any], parent: int, wanted: Any) -> None:
     """In the new process: a stop is its parent's to obey, and so is the counting of cores."""
     global _work
     _work = work
+    # A batch is many small objects and no circle: to look through them every 700th time takes a tenth of the work.
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

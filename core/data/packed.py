@@ -10,7 +10,7 @@ from trl import pack_dataset
 from core.data.pool import Pool
 from core.recipe import Recipe
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 5_000
 
 
 def efficiency(pool: Pool, train: np.ndarray, recipe: Recipe) -> dict[str, Any]:
