@@ -9,6 +9,7 @@ step warms up and is not timed. `python -m benchmarks.train_speed [STEPS] [ROUND
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def prepared(cut: str, steps: int) -> Any:
     write_whole(job.files.recipe, to_yaml(asked))
     found = find_model(Worker(job))
     _, files = prepare(Worker(job), found)
+    shutil.rmtree(job.folder)  # a run of the same recipe would be taken for this one, which seems to have just begun
     return asked, found, rows_of(files, asked)[0]
 
 

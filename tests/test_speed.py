@@ -151,6 +151,20 @@ def test_other_layers_keep_pefts_way(settings):
     assert short_lora.use_in(model) == 0
 
 
+def test_what_an_adapter_says_at_first_is_not_rounded_away():
+    """It is a thousandth of what the layer says, and bf16 knows two digits."""
+    torch.manual_seed(0)
+    model = get_peft_model(nn.Sequential(nn.Linear(64, 64)), LoraConfig(target_modules=["0"], r=4, lora_alpha=4))
+    layer = model.get_submodule("base_model.model.0")
+    nn.init.normal_(layer.lora_B["default"].weight, std=1e-3)
+    x = torch.randn(1, 2048, 64)
+    alone = layer.get_base_layer()(x).detach()
+    added = layer(x).detach() - alone
+    assert short_lora.use_in(model) == 1
+    found = layer(x).detach() - alone  # what the adapter adds, and roundings that go both ways
+    assert float((found * added).sum() / (added * added).sum()) == pytest.approx(1, abs=0.05)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("at_once", [1, 7, 100])
 def test_the_loss_and_its_gradients_are_those_of_pytorch_however_many_positions_at_once(

@@ -87,9 +87,10 @@ class Layer(torch.autograd.Function):
         ctx.scale, ctx.louder, ctx.shape, ctx.dtype = scale, louder, x.shape, x.dtype
         a_short, b_short = (a * louder).to(SHORT), (b * scale).to(SHORT)
         inner = _drop(short, kept) @ a_short.t()  # (tokens, rank)
-        found = torch.addmm(short @ weight.t(), inner, b_short.t())
+        # Added in x's own format: rounded to bf16 with the rest, what the adapter says at first would be lost.
+        found = (short @ weight.t()).to(x.dtype).addmm_(inner.to(x.dtype), b_short.to(x.dtype).t())
         ctx.save_for_backward(short, weight, a_short, b_short, inner, *(() if kept is None else (kept,)))
-        found = found.to(x.dtype).view(*x.shape[:-1], -1)
+        found = found.view(*x.shape[:-1], -1)
         return found if bias is None else found + bias
 
     @staticmethod
