@@ -28,6 +28,9 @@ bench: .venv/ready-dev
 	@$(BIN)/python -m benchmarks.prepare
 	@$(BIN)/python -m benchmarks.chaos 100
 	@$(BIN)/python -m benchmarks.first_light
+	@$(BIN)/python -m benchmarks.train_speed
+	@$(BIN)/python -m benchmarks.plan
+	@$(BIN)/python -m benchmarks.chat
 
 screenshots: .venv/ready-dev
 	@$(BIN)/python -m tools.screenshots
