@@ -4,14 +4,13 @@ import streamlit as st
 
 from core.evaluation.asked import asked_of, evaluations_of
 from core.evaluation.report import read
-from core.jobs import launcher
 from core.jobs.ending import why
 from core.jobs.folder import Job
-from core.jobs.status import Status
 from core.training.held_out_events import before_and_after
 from studio import words
 from studio.evaluation_form import evaluation_form
 from studio.evaluation_tables import findings_shown
+from studio.job_stop import job_stop
 from studio.layout import kv, row, section, split
 from studio.live_part import live_part
 from studio.markdown import plain
@@ -40,19 +39,7 @@ def _under_way(job: Job) -> None:
     with split():
         with st.container(width="stretch"):
             progress_bar(job)
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            key="evaluating:stop",
-            disabled=job.status is Status.STOPPING,
-            on_click=_stop,
-            args=(job,),
-        )
-
-
-def _stop(job: Job) -> None:
-    if job.status.live and job.status is not Status.STOPPING:
-        launcher.stop(job)
+        job_stop(job, "evaluating:stop")
 
 
 def _ended(job: Job) -> None:

@@ -9,6 +9,7 @@ from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio import session
 from studio.errors_shown import errors_shown
+from studio.job_stop import job_stop
 from studio.layout import split
 from studio.live_part import live_part
 from studio.markdown import plain
@@ -31,20 +32,7 @@ def _under_way(job: Job) -> None:
     with st.container(border=True), split():
         with st.container(width="stretch"):
             progress_bar(job)
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            key="preparing:stop",
-            disabled=job.status is Status.STOPPING,
-            on_click=_stop,
-            args=(job,),
-        )
-
-
-def _stop(job: Job) -> None:
-    """Only ever the first request, and none once it is over: the page may be older than the job."""
-    if job.status.live and job.status is not Status.STOPPING:
-        launcher.stop(job)
+        job_stop(job, "preparing:stop")
 
 
 def _invitation(last: Job | None) -> None:

@@ -11,6 +11,7 @@ from core.jobs.status import Status
 from core.recipe import Recipe
 from core.training.probe_recipe import STEPS, probe_recipe
 from studio.errors_shown import errors_shown
+from studio.job_stop import job_stop
 from studio.layout import split
 from studio.live_part import live_part
 from studio.markdown import plain
@@ -27,20 +28,7 @@ def probe_part(recipe: Recipe) -> None:
 
 def _under_way(job: Job) -> None:
     progress_bar(job)
-    st.button(
-        "Stop measuring",
-        icon=":material/stop_circle:",
-        key="probe:stop",
-        disabled=job.status is Status.STOPPING,
-        on_click=_stop,
-        args=(job,),
-    )
-
-
-def _stop(job: Job) -> None:
-    """Only ever the first request, and none once it is over: the page may be older than the job."""
-    if job.status.live and job.status is not Status.STOPPING:
-        launcher.stop(job)
+    job_stop(job, "probe:stop", "Stop measuring")
 
 
 def _invitation(recipe: Recipe) -> None:
