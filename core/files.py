@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file aside and rename it into place, so a reader never sees half of it."""
+    """Write a text file aside and rename it into place, so a reader never sees half of it; the last of several writers wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}")
     try:
         with aside.open("w", encoding="utf-8") as file:
             file.write(text)

@@ -1,19 +1,30 @@
 """Change the recipe being edited, one field at a time; a change that makes no valid recipe is told and not kept."""
 
+from collections.abc import Callable
+from threading import RLock
 from typing import Any
 
 from core.errors import RecipeError
 from core.recipe import Recipe, parse
 from studio import session
 
+# Streamlit starts the next run in a thread of its own while the last one still ends: without turns one would undo the other.
+_one_at_a_time = RLock()
+
 
 def change(values: dict[str, Any]) -> bool:
     """Set fields by key path, such as `lora.rank` or `data.sources.0.split`; whether the recipe took them."""
-    try:
-        session.save_draft(changed(session.draft(), values))
-    except RecipeError as error:
-        session.notify(str(error))
-        return False
+    return change_to(lambda: values)
+
+
+def change_to(values: Callable[[], dict[str, Any]]) -> bool:
+    """Set fields to what is read when it is this change's turn, such as what their widgets hold by then."""
+    with _one_at_a_time:
+        try:
+            session.save_draft(changed(session.draft(), values()))
+        except RecipeError as error:
+            session.notify(str(error))
+            return False
     return True
 
 
@@ -31,10 +42,12 @@ def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
 
 def add_source(source: dict[str, Any]) -> bool:
     """One more data set at the end of the list."""
-    sources = [known.model_dump(mode="json") for known in session.draft().data.sources]
-    return change({"data.sources": [*sources, source]})
+    return change_to(lambda: {"data.sources": [*_sources(), source]})
 
 
 def remove_source(index: int) -> bool:
-    sources = [known.model_dump(mode="json") for known in session.draft().data.sources]
-    return change({"data.sources": sources[:index] + sources[index + 1 :]})
+    return change_to(lambda: {"data.sources": _sources()[:index] + _sources()[index + 1 :]})
+
+
+def _sources() -> list[dict[str, Any]]:
+    return [source.model_dump(mode="json") for source in session.draft().data.sources]

@@ -114,8 +114,12 @@ def _bound(path: str, none: Any = None) -> dict[str, Any]:
 
 
 def _save(path: str) -> None:
+    draft.change_to(lambda: {path: _entered(path)})
+
+
+def _entered(path: str) -> Any:
     value = session.widget_value(_key(path))
-    draft.change({path: None if value == "" and type(None) in _types(field(path)) else value})
+    return None if value == "" and type(None) in _types(field(path)) else value
 
 
 def _key(path: str) -> str:

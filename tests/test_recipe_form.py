@@ -1,6 +1,7 @@
 """Recipe fields as widgets: what they show comes from the field, what they hold goes into the draft and nowhere else."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,7 +10,7 @@ from core import home
 from core.files import write_whole
 from core.recipe import Recipe, value_at
 from core.recipe_yaml import load, to_yaml
-from studio import recipe_form
+from studio import draft, recipe_form
 from studio.draft import changed
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
@@ -150,3 +151,13 @@ def test_a_contradiction_leaves_the_draft_alone(app):
 def test_values_are_read_and_set_by_path():
     recipe = changed(Recipe(), {"data.sources.0.limit": 5, "lora.rank": 8})
     assert value_at(recipe, "data.sources.0.limit") == 5 and value_at(recipe, "lora.rank") == 8
+
+
+def test_changes_of_runs_that_overlap_are_all_kept():
+    """Streamlit begins the next run while the last one still ends, each in a thread of its own."""
+    changes = [{"lora.rank": 8}, {"lora.alpha": 24}, {"training.batch": 3}, {"name": "four"}, {"data.max_length": 256}]
+    for _ in range(5):
+        edit(Recipe())
+        with ThreadPoolExecutor(len(changes)) as threads:
+            assert all(threads.map(draft.change, changes))
+        assert all(value_at(on_disk(), path) == value for change in changes for path, value in change.items())
