@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub import get_session
 
 from core import home
 from core.hub.account import Account
+from core.hub.patience import PATIENCE
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.test_local_hub import write
 from tests.toy_model import make_toy_model
@@ -91,6 +93,11 @@ def test_an_account_is_what_its_token_may_do(hub, tmp_path):
     assert bad == f"The Hub does not accept this token. Copy it whole, or make one at {hub.url}/settings/tokens."
     assert none == [None, "login"]
     assert odd.startswith("This is no token")
+
+
+def test_no_call_to_the_hub_waits_for_ever():
+    assert get_session().timeout == PATIENCE
+    assert all(seconds <= 120 for seconds in (PATIENCE.connect, PATIENCE.read, PATIENCE.write))
 
 
 def test_a_token_for_one_repository_may_write_to_that_one_alone():

@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 
 from core import catalog
 from core.errors import HubError
+from core.hub import patience  # noqa: F401  # for what it does: no call waits for ever
 
 SIGN_IN = "sign in on the Hub page, or with `hf auth login`"
 # All that the client raises for what the Hub answers, or does not.
