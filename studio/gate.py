@@ -16,7 +16,7 @@ def gate(model: str) -> None:
     token = session.hub_token() or account.token()
     if token is None:
         st.caption("Accept its licence, then sign in.")
-        with row(gap="xxsmall"):
+        with row(gap="small"):
             _licence(model)
             if st.button("Sign in", type="tertiary", icon=":material/login:", key="gate:sign in"):
                 go_to("hub")
@@ -31,7 +31,7 @@ def gate(model: str) -> None:
         is_open, said = False, "The Hub does not say whether it is open to you."
     st.caption(said)
     if is_open is False:
-        with row(gap="xxsmall"):
+        with row(gap="small"):
             _licence(model)
             st.button(
                 "Check again",
@@ -44,4 +44,4 @@ def gate(model: str) -> None:
 
 
 def _licence(model: str) -> None:
-    st.link_button("Licence", account.licence_page(model), type="tertiary", icon=":material/open_in_new:")
+    st.link_button("Licence", account.repository_page(model), type="tertiary", icon=":material/open_in_new:")

@@ -74,6 +74,15 @@ def test_a_download_says_how_far_it_is_of_all_that_is_missing(hub, tmp_path, kin
     assert (again, nothing) == (said, [])
 
 
+def test_what_was_fetched_while_signed_in_is_still_there_after_signing_out(hub, tmp_path):
+    write(hub.repository("models/ann/mine"), {"config.json": "{}", ".private": ""})
+    stranger, _ = fetched(hub.environment(tmp_path), "model", "ann/mine")
+    ann, _ = fetched(hub.environment(tmp_path, token="hf_ann"), "model", "ann/mine")
+    afterwards, _ = fetched(hub.environment(tmp_path), "model", "ann/mine")
+    assert stranger.startswith("The Hub has no repository ann/mine, or it is private.")
+    assert afterwards == ann and (Path(ann) / "config.json").exists()
+
+
 @pytest.mark.parametrize("left", ["as it was", "damaged"])
 def test_a_download_that_was_killed_goes_on_where_it_was_in_another_process(hub, tmp_path, left):
     environment, blobs = hub.environment(tmp_path), tmp_path / "hub/models--me--big/blobs"

@@ -78,8 +78,8 @@ def may_read(model: str, token: str) -> bool:
         return True
 
 
-def licence_page(model: str) -> str:
-    """Where a gated model's licence is accepted."""
+def repository_page(model: str) -> str:
+    """A model's page, where its licence is accepted and its files are read."""
     return f"{constants.ENDPOINT}/{model}"
 
 
