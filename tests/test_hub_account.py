@@ -153,7 +153,7 @@ def test_every_refusal_is_a_sentence_that_says_what_to_do(hub, tmp_path):
         ({"status": 409}, "ann/mine is being changed on the Hub by somebody else"),
         ({"status": 412}, "ann/mine was changed on the Hub by somebody else in the same moment"),
         ({"status": 500}, "The Hub answered 500 when asked for ann/mine. Try again in a while."),
-        ({"cut_after": 0}, "The Hub cannot be reached, so it was not asked for ann/mine"),
+        ({"cut_after": 0}, "The line to the Hub was cut while it was asked for ann/mine. Try again."),
     ],
 )
 def test_a_commit_that_goes_wrong_is_a_sentence_without_the_token(hub, tmp_path, trouble, said):

@@ -83,6 +83,12 @@ def test_what_was_fetched_while_signed_in_is_still_there_after_signing_out(hub, 
     assert afterwards == ann and (Path(ann) / "config.json").exists()
 
 
+def test_a_file_that_the_hub_does_not_give_is_a_sentence(hub, tmp_path):
+    with hub.trouble(where="/w.safetensors", status=403):
+        said, _ = fetched(hub.environment(tmp_path), "model", "me/big")
+    assert said.startswith("The Hub does not let this token read me/big. Sign in with one that may;")
+
+
 @pytest.mark.parametrize("left", ["as it was", "damaged"])
 def test_a_download_that_was_killed_goes_on_where_it_was_in_another_process(hub, tmp_path, left):
     environment, blobs = hub.environment(tmp_path), tmp_path / "hub/models--me--big/blobs"

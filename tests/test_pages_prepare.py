@@ -47,7 +47,7 @@ def studio_home(tmp_path, monkeypatch):
 @pytest.fixture
 def never_started(monkeypatch):
     """A job's folder is made, its process is not."""
-    monkeypatch.setattr(launcher, "_launch", lambda job: job)
+    monkeypatch.setattr(launcher, "_launch", lambda job, token: job)
 
 
 def opened(page: str) -> AppTest:
