@@ -23,6 +23,12 @@ def recall(key: str, default: Any = None) -> Any:
     return st.session_state.get(f"fact:{key}", default)
 
 
+def forget(beginning: str) -> None:
+    """Forget every fact whose key begins so."""
+    for key in [key for key in st.session_state if str(key).startswith(f"fact:{beginning}")]:
+        del st.session_state[key]
+
+
 def draft() -> Recipe:
     """The recipe being edited; the defaults where there is none yet, or where its file is broken."""
     path = home.draft_file()
@@ -97,6 +103,20 @@ def open_chat(chat: Chat) -> None:
 def forget_chat() -> None:
     """Begin anew; what was said is saved."""
     open_chat(Chat())
+
+
+def hub_token() -> str | None:
+    """The Hub's token that was typed in this tab; the machine's own is found without it. It is never written down."""
+    return recall("hub token")
+
+
+def sign_in(token: str) -> None:
+    remember("hub token", token)
+
+
+def sign_out() -> None:
+    """Forget the token of this tab."""
+    remember("hub token", None)
 
 
 def notify(text: str) -> None:
