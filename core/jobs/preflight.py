@@ -53,7 +53,10 @@ def _raise(problems: list[StudioError]) -> None:
 
 
 def located(recipe: Recipe) -> Recipe:
-    """The recipe with every local source as an absolute path, so that it means the same from any folder."""
+    """The recipe with every local source as an absolute path, so that it means the same from any folder.
+
+    Those in the studio's own folders stay `uploads/…` and `feedback/…`: so they mean the same on another machine too.
+    """
     sources = [source.model_copy(update={"source": _absolute(source.source)}) for source in recipe.data.sources]
     data = recipe.data.model_copy(update={"sources": sources})
     begin = recipe.model.start_from
@@ -63,7 +66,11 @@ def located(recipe: Recipe) -> Recipe:
 
 
 def _absolute(source: str) -> str:
-    return str(local_path(source)) if place_of(source) is Place.LOCAL else source
+    if place_of(source) is not Place.LOCAL:
+        return source
+    path = local_path(source)
+    ours = any(home.home() / folder in path.parents for folder in home.SOURCE_FOLDERS)
+    return str(path.relative_to(home.home()) if ours else path)
 
 
 def _problems_of_model(model: ModelSection) -> list[StudioError]:
