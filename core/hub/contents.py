@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core import home
 from core.hub.carried import carried
-from core.hub.manifest import RUN, TEXTS, CarriedData, FileFacts
+from core.hub.manifest import RUN, TEXTS, CarriedData, FileFacts, Manifest
 from core.jobs.checkpoint import Checkpoint
 from core.jobs.folder import Job
 
@@ -32,16 +32,20 @@ class Contents:
     data: list[CarriedData]
     left_behind: list[str]
 
+    @property
+    def facts(self) -> dict[str, FileFacts]:
+        return {path: piece.facts for path, piece in self.pieces.items()}
 
-def contents_of(job: Job, checkpoint: Checkpoint | None, with_result: bool) -> Contents:
-    """Everything small, with one checkpoint where one is given, and the final adapter or model."""
+
+def contents_of(job: Job, checkpoint: Checkpoint | None, with_result: bool, with_data: bool) -> Contents:
+    """Everything small, with one checkpoint where one is given, the final adapter or model, and the data files."""
     pieces = dict(_texts(job))
     if checkpoint:
         pieces |= _folder(checkpoint.folder, f"checkpoints/{job.files.checkpoint(checkpoint.step).name}")
     if with_result and job.final:
         pieces |= _folder(job.final, job.final.name)
     # What the data was is known once it is prepared.
-    found, left = carried(job) if job.prepared_key else ([], [])
+    found, left = carried(job) if with_data and job.prepared_key else ([], [])
     for one in found:
         pieces |= {path: piece_of(file) for path, file in one.files.items()}
     data = [CarriedData(source=one.source, folder=one.folder, files=list(one.files)) for one in found]
@@ -51,6 +55,12 @@ def contents_of(job: Job, checkpoint: Checkpoint | None, with_result: bool) -> C
 def recipe_alone(job: Job) -> Contents:
     """What a run is before anything has happened in it."""
     return Contents({path: piece for path, piece in _texts(job) if path == f"{RUN}/recipe.yaml"}, [], [])
+
+
+def manifest_of(job: Job, writer: str, files: dict[str, FileFacts]) -> Manifest:
+    """What the backup of a job says of itself."""
+    facts = {"job": job.id, "name": job.name, "total_steps": job.total_steps, "status": str(job.status)}
+    return Manifest(writer=writer, files=files, **facts)
 
 
 def held(job: Job, checkpoint: Checkpoint) -> Checkpoint | None:

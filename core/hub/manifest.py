@@ -62,6 +62,10 @@ class Manifest(Section):
             raise ValueError("it names data that it does not list")
         return self
 
+    def with_data(self, before: "Manifest | None") -> "Manifest":
+        """The same with the data that was there before: it went up once, whatever has become of the files since."""
+        return self.model_copy(update={"data": before.data}) if before and before.data else self
+
     @property
     def steps(self) -> list[int]:
         """The steps of its checkpoints, in order."""

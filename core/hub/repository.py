@@ -10,16 +10,21 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf
 
 from core.errors import HubError
 from core.hub import manifest
-from core.hub.contents import Contents
+from core.hub.contents import Contents, manifest_of, recipe_alone
 from core.hub.manifest import Manifest
+from core.jobs.folder import Job
 
 TAG = "fine-tuning-studio-backup"
 # What the Hub puts into a new repository, and what a backup has beside its manifest.
 OF_ANY_REPOSITORY = {".gitattributes", "README.md"}
 # Smaller ones go in one request, with the commit.
 LARGE_BYTES = 1_000_000
-# (bytes that are there, of how many)
-Uploaded = Callable[[int, int], None]
+# (what it becomes, bytes that are there, of how many)
+Uploaded = Callable[[Manifest, int, int], None]
+
+
+def silent(wanted: Manifest, done: int, total: int) -> None:
+    """For callers that do not watch."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +46,21 @@ class Repository:
     id: str
     writer: str
 
-    def claim(self, job_id: str, first: Callable[[], Manifest], contents: Contents) -> Head:
+    def claim(self, job: Job) -> Head:
         """Make it where it is missing, and become the one who writes it; raises HubError where it is not ours to use."""
         HfApi().create_repo(self.id, private=True, exist_ok=True)
         head = self.head()
-        if head.manifest and head.manifest.job != job_id:
+        if head.manifest and head.manifest.job != job.id:
             raise HubError(
                 f"checkpoints.hub_backup: {self.id} holds the backup of another run, {head.manifest.job}. Give this run a name "
                 "of its own."
             )
         if head.manifest and head.manifest.writer == self.writer:
             return head
-        known = head.manifest.model_copy(update={"writer": self.writer}) if head.manifest else first()
-        return self.commit(head, known, contents, f"Backup of {job_id}")
+        before = head.manifest.files if head.manifest else {}
+        first = recipe_alone(job)
+        mine = manifest_of(job, self.writer, before | first.facts)
+        return self.commit(head, mine.with_data(head.manifest), first)
 
     def head(self) -> Head:
         """What it holds now; raises HubError where it is no place for a backup."""
@@ -71,17 +78,15 @@ class Repository:
         return Head(found.sha, None)
 
     def head_of_ours(self) -> Head:
-        """The same for one that was claimed; raises TakenOver."""
+        """What it holds now, where it was claimed; raises TakenOver."""
         head = self.head()
         if head.manifest is None or head.manifest.writer != self.writer:
             raise TakenOver(
-                f"The run was restored elsewhere and is backed up in {self.id} from there: this worker leaves it alone."
+                f"The run was restored elsewhere and is backed up in {self.id} from there. This worker leaves it alone."
             )
         return head
 
-    def commit(
-        self, head: Head, wanted: Manifest, contents: Contents, message: str, uploaded: Uploaded = lambda done, total: None
-    ) -> Head:
+    def commit(self, head: Head, wanted: Manifest, contents: Contents, uploaded: Uploaded = silent) -> Head:
         """Bring the repository from `head` to `wanted` in one commit, or leave it as it is."""
         before = head.manifest.files if head.manifest else {}
         adding = [
@@ -89,13 +94,12 @@ class Repository:
             for path, piece in contents.pieces.items()
             if before.get(path) != piece.facts
         ]
-        _send_large_files(self.id, adding, uploaded)
+        _send_large_files(self.id, adding, lambda done, total: uploaded(wanted, done, total))
         said = wanted.model_dump_json(indent=1).encode()
         adding += [CommitOperationAdd(manifest.NAME, said), CommitOperationAdd("README.md", _readme(self.id, wanted))]
         gone = [CommitOperationDelete(path) for path in before if path not in wanted.files]
-        made = HfApi().create_commit(
-            self.id, [*adding, *gone], commit_message=message, parent_commit=head.commit, num_threads=1
-        )
+        message = f"Step {wanted.step:,}" if wanted.step else "Begin the backup"
+        made = HfApi().create_commit(self.id, [*adding, *gone], commit_message=message, parent_commit=head.commit)
         return Head(made.oid, wanted)
 
 
@@ -108,7 +112,7 @@ def fetch_manifest(repository: str, commit: str) -> Manifest:
         return manifest.read(path.read_bytes(), repository)
 
 
-def _send_large_files(repository: str, adding: list[CommitOperationAdd], uploaded: Uploaded) -> None:
+def _send_large_files(repository: str, adding: list[CommitOperationAdd], uploaded: Callable[[int, int], None]) -> None:
     """One after the other, so that they can be counted and leave the machine to the training."""
     total = sum(addition.upload_info.size for addition in adding)
     done = sum(addition.upload_info.size for addition in adding if addition.upload_info.size < LARGE_BYTES)

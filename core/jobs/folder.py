@@ -119,7 +119,8 @@ class Job:
         if result := self.result:
             return _ended(result)
         if self.worker is None:
-            return Status.STARTING if process.just_now(self.began) else Status.INTERRUPTED
+            begins = process.just_now(self.began) and not self.newest_event("restored")
+            return Status.STARTING if begins else Status.INTERRUPTED
         if not self.worker.alive:
             # The worker may have written its result between the two looks.
             return _ended(self.result) if self.result else self._silent_end

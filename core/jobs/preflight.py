@@ -24,6 +24,9 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
+    if kind == "restore":
+        _check_disk(0)  # how much it needs is known once the backup is found
+        return
     if kind == "evaluate":
         # The run has its data prepared, and what it began with is in its result.
         _raise(_problems_of_model(recipe.model))
@@ -35,7 +38,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
-    if job.kind == "evaluate":
+    if job.kind in ("evaluate", "restore"):
         check(job.recipe, job.kind)
         return
     key = job.prepared_key

@@ -1,0 +1,212 @@
+"""The backup of a run: whole or not there, caught up after any trouble, and restored as if nothing had happened."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+import yaml
+
+from core import home
+from core.errors import HubError, RecipeError
+from core.files import append_line, write_whole
+from core.hub import manifest
+from core.hub.manifest import Manifest, may_stand
+from core.jobs import launcher, process
+from core.jobs.folder import Job
+from core.jobs.status import Status
+from core.jobs.tail import lines_of
+from core.recipe import parse
+from core.recipe_yaml import to_yaml
+from tests.local_hub import NO_HUB, client_environment, local_hub
+from tests.toy_model import make_toy_model
+from tests.toy_training import adapter_bytes, curve, new_folder, toy_recipe, train
+
+process_test = pytest.mark.process
+TOKEN = "hf_ann"
+FAQ = "question,answer\n" + "".join(f"What is {n}?,The answer is {n}.\n" for n in range(24))
+# The tests' Hub answers at once; where it is told not to, nobody waits long.
+SHORT = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with local_hub(tmp_path_factory.mktemp("hub")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory):
+    """The folder of a home with a finished run on uploaded data; tests copy it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIO_HOME", str(folder))
+        upload()
+        train(new_folder(recipe_of(toy, "ann/none", checkpoints={"hub_backup": None})))
+    return folder
+
+
+@pytest.fixture
+def signed_in(hub, tmp_path, monkeypatch):
+    """This process, and those it starts, speak to the tests' Hub as ann."""
+    use(hub.environment(tmp_path / "hf", TOKEN), monkeypatch)
+
+
+def use(environment: dict[str, str], monkeypatch) -> None:
+    for name in [name for name in os.environ if name not in environment]:
+        monkeypatch.delenv(name)
+    for name, value in (environment | SHORT).items():
+        monkeypatch.setenv(name, value)
+
+
+def recipe_of(toy, repository: str, **more):
+    data = {"sources": [{"source": "uploads/faq.csv"}], "max_length": 400}
+    kept = {"hub_backup": repository, "keep": 2, "every_steps": 4}
+    return toy_recipe(toy, data=data, checkpoints=kept | more.pop("checkpoints", {}), **more)
+
+
+def upload(text: str = FAQ) -> Path:
+    write_whole(home.uploads_folder() / "faq.csv", text)
+    return home.uploads_folder() / "faq.csv"
+
+
+def copied(trained: Path, repository: str) -> Job:
+    """The finished run in this test's home, to be backed up in a repository."""
+    shutil.copytree(trained, home.home(), dirs_exist_ok=True)
+    (folder,) = (folder for folder in home.jobs_folder().iterdir() if folder.is_dir())
+    values = yaml.safe_load((folder / "recipe.yaml").read_text())
+    values["checkpoints"]["hub_backup"] = repository
+    write_whole(folder / "recipe.yaml", to_yaml(parse(values)))
+    return Job(folder)
+
+
+def begin_backup(job: Job, writer: str = "w1") -> subprocess.Popen:
+    """What a worker does whose Hub did not answer when it began."""
+    begun = {"event": "backup", "repository": job.recipe.checkpoints.hub_backup, "writer": writer}
+    append_line(job.files.events, {"time": time.time()} | begun)
+    return subprocess.Popen([sys.executable, "-m", "core.hub.backup", str(job.folder)], cwd=home.ROOT)
+
+
+def events(job: Job, name: str) -> list[dict]:
+    return [event for event in job.events if event["event"] == name]
+
+
+def wait_for(look, longest_s: float = 60):
+    until = time.monotonic() + longest_s
+    while not (found := look()):
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.02)
+    return found
+
+
+def held_on(hub, repository: str) -> Manifest:
+    """The manifest of a backup on the Hub; every file it lists is there, and no other."""
+    folder = hub.root / "models" / repository
+    found = manifest.read((folder / manifest.NAME).read_bytes(), repository)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in there if path.startswith(("run/", "data/"))} == set(found.files)
+    for path, facts in found.files.items():
+        assert (folder / path).stat().st_size == facts.size_bytes
+    return found
+
+
+def files_with_the_token(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+
+
+# --- the whole way -----------------------------------------------------------------------------------------------------
+
+
+@process_test
+def test_a_run_whose_machine_vanished_is_restored_and_comes_to_the_same_end(hub, toy, tmp_path, monkeypatch, signed_in):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    upload()
+    settings = {"training": {"max_steps": 40, "eval_every": 10}}
+    alone = recipe_of(toy, "ann/none", checkpoints={"hub_backup": None}, **settings)
+    expected = train(new_folder(alone, "20260101-000001-whole"))
+    torch.set_num_threads(threads)
+
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "first"))
+    upload()
+    job = launcher.start(recipe_of(toy, "ann/vanished", **settings))
+    wait_for(lambda: events(job, "backed_up"))
+    family = [psutil.Process(job.worker.pid), *psutil.Process(job.worker.pid).children(recursive=True)]
+    assert any("core.hub.backup" in one.cmdline() and one.nice() == 19 for one in family)
+    assert not any(TOKEN in word for one in family for word in one.cmdline())
+    os.killpg(job.worker.pid, signal.SIGKILL)
+    assert job.result is None
+    assert files_with_the_token(tmp_path / "first") == []
+    safe = held_on(hub, "ann/vanished").step
+    assert 4 <= safe < 40
+    shutil.rmtree(tmp_path / "first")
+
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "second"))
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "restore", "ann/vanished"], cwd=home.ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    again = Job(home.job_folder(job.id))
+    assert again.result["status"] == "finished"
+    assert "Step 40 is safe on the Hub in ann/vanished." in again.result["why"]
+    assert [event["step"] for event in events(again, "resumed")] == [safe]
+    assert curve(again) == curve(expected)
+    assert adapter_bytes(again) == adapter_bytes(expected)
+    reported = [row for row in lines_of(again.files.metrics) if "loss" in row]
+    resumed_at = next(n for n, row in enumerate(lines_of(again.files.metrics)) if row.get("resumed_from") == safe)
+    executed = [row["step"] for row in lines_of(again.files.metrics)[resumed_at:] if "loss" in row]
+    assert executed == list(range(safe + 1, 41))
+    assert len(reported) < 80
+    wait_for(lambda: "run/result.json" in held_on(hub, "ann/vanished").files)
+    found = held_on(hub, "ann/vanished")
+    assert (found.steps, found.has_result) == ([36, 40], True)
+    assert files_with_the_token(tmp_path) == []
+
+
+# --- what goes wrong between a run and the Hub ------------------------------------------------------------------------
+
+TROUBLES = {
+    "errors": {"where": "/commit/", "status": 500, "times": 2},
+    "busy": {"where": "/objects/batch", "status": 429, "times": 1},
+    "conflict": {"where": "/commit/", "status": 409, "times": 1},
+    "silence": {"where": "/commit/", "delay_s": 3, "times": 1},
+    "cut": {"where": "/large-files/", "cut_after": 10_000, "times": 2},
+    "refused": {"where": "/preupload/", "status": 403, "times": 1},
+    "stranger": {"where": "/preupload/", "status": 401, "times": 1},
+}
+
+
+@process_test
+def test_every_trouble_ends_in_a_whole_backup(hub, trained, tmp_path, monkeypatch, signed_in):
+    running = {}
+    for name, trouble in TROUBLES.items():
+        monkeypatch.setenv("STUDIO_HOME", str(tmp_path / name))
+        job = copied(trained, f"ann/{name}")
+        met = dict(trouble)
+        met["where"] = "/large-files/" if name == "cut" else f"/ann/{name}{'.git/info/lfs' if name == 'busy' else ''}"
+        running[name] = (job, met, trouble["where"])
+    # One after the other: what is cut is named by its hash, which all of them share.
+    for name, (job, met, where) in running.items():
+        place = met["where"] if name in ("cut", "busy") else f"{met['where']}{where}"
+        with hub.trouble(**met | {"where": place}) as trouble:
+            begun = begin_backup(job)
+            assert begun.wait(60) == 0, name
+            assert trouble.times == 0, f"{name} was not met"
+        found = held_on(hub, f"ann/{name}")
+        assert (found.steps, found.has_result, found.status) == ([8, 12], True, "finished"), name
+        assert [event["step"] for event in events(job, "backed_up")][-1] == 12
+        assert len(events(job, "warning")) <= 1
+        assert job.result["status"] == "finished"
+        assert files_with_the_token(job.folder) == []
