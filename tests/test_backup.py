@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -177,36 +178,150 @@ def test_a_run_whose_machine_vanished_is_restored_and_comes_to_the_same_end(hub,
 
 # --- what goes wrong between a run and the Hub ------------------------------------------------------------------------
 
+@process_test
+def test_a_large_file_that_is_cut_goes_up_again(hub, trained, signed_in):
+    job = copied(trained, "ann/cutfile")
+    optimizer = held_facts(job, 12)["optimizer.pt"]["sha256"]
+    with hub.trouble(where=f"/large-files/{optimizer}", cut_after=10_000, times=2) as trouble:
+        assert begin_backup(job).wait(60) == 0
+        assert trouble.times == 0
+    whole_in_the_end(hub, "cutfile", job)
+
+
+# Where, and what: the path of each begins with the name of its repository.
 TROUBLES = {
-    "errors": {"where": "/commit/", "status": 500, "times": 2},
-    "busy": {"where": "/objects/batch", "status": 429, "times": 1},
-    "conflict": {"where": "/commit/", "status": 409, "times": 1},
-    "silence": {"where": "/commit/", "delay_s": 3, "times": 1},
-    "cut": {"where": "/large-files/", "cut_after": 10_000, "times": 2},
-    "refused": {"where": "/preupload/", "status": 403, "times": 1},
-    "stranger": {"where": "/preupload/", "status": 401, "times": 1},
+    "errors": ("/api/models/ann/errors/commit/", {"status": 500, "times": 2}),
+    "busy": ("/ann/busy.git/info/lfs/", {"status": 429, "times": 1}),
+    "conflict": ("/api/models/ann/conflict/commit/", {"status": 409, "times": 1}),
+    "silence": ("/api/models/ann/silence/commit/", {"delay_s": 2, "times": 1}),
+    "cut": ("/api/models/ann/cut/commit/", {"cut_after": 2000, "times": 2}),
+    "refused": ("/api/models/ann/refused/preupload/", {"status": 403, "times": 1}),
+    "stranger": ("/api/models/ann/stranger/preupload/", {"status": 401, "times": 1}),
 }
 
 
 @process_test
 def test_every_trouble_ends_in_a_whole_backup(hub, trained, tmp_path, monkeypatch, signed_in):
+    with ExitStack() as troubles:
+        met = {name: troubles.enter_context(hub.trouble(where=where, **how)) for name, (where, how) in TROUBLES.items()}
+        running = {}
+        for name in TROUBLES:
+            monkeypatch.setenv("STUDIO_HOME", str(tmp_path / name))
+            job = copied(trained, f"ann/{name}")
+            running[name] = job, begin_backup(job)
+        for name, (_, process) in running.items():
+            assert process.wait(60) == 0, name
+            assert met[name].times == 0, f"{name} was not met"
+    for name, (job, _) in running.items():
+        whole_in_the_end(hub, name, job)
+
+
+def held_facts(job: Job, step: int) -> dict:
+    return job.checkpoint_of(step).manifest["files"]
+
+
+def whole_in_the_end(hub, name: str, job: Job) -> None:
+    """All of it is on the Hub, the job is as it was, and a person was told at most once."""
+    found = held_on(hub, f"ann/{name}")
+    assert (found.steps, found.has_result, found.status) == ([8, 12], True, "finished"), name
+    assert [event["step"] for event in events(job, "backed_up")][-1] == 12
+    assert len(events(job, "warning")) <= 1, name
+    assert job.result["status"] == "finished"
+    assert files_with_the_token(job.folder) == []
+
+
+CLAIMS = {
+    "read only": ("hf_ann_read", "ann/readonly", "does not let this token change ann/readonly"),
+    "not a member": ("hf_bob", "ann/bob", "does not let this token change ann/bob"),
+    "nobody": ("hf_nobody", "ann/nobody", "The Hub does not accept the token"),
+    "signed out": (None, "ann/none", "nobody is signed in to the Hub, so ann/none cannot be written"),
+    "another run": (TOKEN, "ann/other", "ann/other holds the backup of another run, 20260101-000000-other"),
+    "public": (TOKEN, "ann/public", "ann/public is public, and a backup holds your data"),
+    "something else": (TOKEN, "ann/model", "ann/model holds something else"),
+}
+
+
+@process_test
+def test_what_cannot_be_written_is_said_before_the_training(hub, toy, tmp_path, monkeypatch):
+    others = Manifest(job="20260101-000000-other", name="other", writer="w", files={})
+    for name, contents in {"other": others.model_dump_json(), "model": None}.items():
+        folder = hub.repository(f"models/ann/{name}")
+        (folder / ".private").touch()
+        (folder / (manifest.NAME if contents else "model.safetensors")).write_text(contents or "weights")
+    (hub.repository("models/ann/public") / "README.md").write_text("")
     running = {}
-    for name, trouble in TROUBLES.items():
-        monkeypatch.setenv("STUDIO_HOME", str(tmp_path / name))
-        job = copied(trained, f"ann/{name}")
-        met = dict(trouble)
-        met["where"] = "/large-files/" if name == "cut" else f"/ann/{name}{'.git/info/lfs' if name == 'busy' else ''}"
-        running[name] = (job, met, trouble["where"])
-    # One after the other: what is cut is named by its hash, which all of them share.
-    for name, (job, met, where) in running.items():
-        place = met["where"] if name in ("cut", "busy") else f"{met['where']}{where}"
-        with hub.trouble(**met | {"where": place}) as trouble:
-            begun = begin_backup(job)
-            assert begun.wait(60) == 0, name
-            assert trouble.times == 0, f"{name} was not met"
-        found = held_on(hub, f"ann/{name}")
-        assert (found.steps, found.has_result, found.status) == ([8, 12], True, "finished"), name
-        assert [event["step"] for event in events(job, "backed_up")][-1] == 12
-        assert len(events(job, "warning")) <= 1
-        assert job.result["status"] == "finished"
-        assert files_with_the_token(job.folder) == []
+    for number, (token, repository, _) in enumerate(CLAIMS.values()):
+        job = new_folder(recipe_of(toy, repository), f"20260101-00000{number}-toy")
+        upload()
+        environment = hub.environment(tmp_path / f"hf{number}", token) | SHORT
+        running[repository] = job, subprocess.Popen(
+            [sys.executable, "-m", "core.jobs", str(job.folder)], env=environment, cwd=home.ROOT
+        )
+    for _, repository, said in CLAIMS.values():
+        job, worker = running[repository]
+        assert worker.wait(60) == 1, repository
+        assert said in job.result["why"]
+        assert "\n" not in job.result["why"]
+        assert job.phase is None
+
+
+@process_test
+def test_a_hub_that_is_away_keeps_no_training_from_beginning(toy, tmp_path):
+    job = new_folder(recipe_of(toy, "ann/away"))
+    code = (
+        "import sys; from pathlib import Path; from core.hub import backing; from core.jobs.folder import Job; "
+        "from core.jobs.worker import Worker; backing.claim(Worker(Job(Path(sys.argv[1]))))"
+    )
+    environment = client_environment(NO_HUB, tmp_path / "hf", TOKEN) | SHORT
+    subprocess.run([sys.executable, "-c", code, str(job.folder)], env=environment, cwd=home.ROOT, check=True)
+    (warning,) = events(job, "warning")
+    assert "cannot be reached" in warning["text"]
+    assert "The training begins without it" in warning["text"]
+
+
+@process_test
+def test_the_backup_outlives_a_killed_worker_and_gives_way_to_the_next(hub, trained, signed_in):
+    job = copied(trained, "ann/outlives")
+    job.files.result.unlink()
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    process.write(job.files.process, process.born(sleeper.pid))
+    append_line(job.files.events, {"time": time.time(), "event": "phase", "phase": "running"})
+    first = begin_backup(job)
+    wait_for(lambda: [e["step"] for e in events(job, "backed_up")] == [12])
+    shutil.rmtree(job.files.checkpoint(8))
+    with hub.trouble(where="/preupload/", delay_s=0.5):
+        shutil.copytree(job.files.checkpoint(12), job.files.checkpoint(16))
+        renumber(job.files.checkpoint(16), 16)
+        wait_for(lambda: events(job, "backing_up")[-1]["step"] == 16)
+        sleeper.kill()
+        sleeper.wait()
+        assert first.wait(60) == 0
+    assert job.status is Status.INTERRUPTED
+    found = held_on(hub, "ann/outlives")
+    assert (found.steps, found.status, found.writer) == ([12, 16], "interrupted", "w1")
+    # A worker elsewhere takes over; what is left of this one does not touch it.
+    late = begin_backup(job, "w2")
+    assert late.wait(60) == 0
+    assert held_on(hub, "ann/outlives").writer == "w2"
+    append_line(job.files.events, {"time": time.time(), "event": "backup", "repository": "ann/outlives", "writer": "w1"})
+    append_line(job.files.events, {"time": time.time(), "event": "backup_claimed", "writer": "w1"})
+    before = hub.commits("models/ann/outlives")
+    assert subprocess.run([sys.executable, "-m", "core.hub.backup", job.folder], cwd=home.ROOT).returncode == 0
+    assert hub.commits("models/ann/outlives") == before
+    assert "restored elsewhere" in events(job, "warning")[-1]["text"]
+
+
+def renumber(checkpoint: Path, step: int) -> None:
+    values = json.loads(home.manifest_file(checkpoint).read_text()) | {"step": step}
+    home.manifest_file(checkpoint).write_text(json.dumps(values))
+
+
+@process_test
+def test_a_checkpoint_that_is_not_what_was_written_does_not_go_up_and_costs_no_other(hub, trained, signed_in):
+    job = copied(trained, "ann/harmed")
+    file = job.files.checkpoint(12) / "optimizer.pt"
+    data = file.read_bytes()
+    file.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    assert begin_backup(job).wait(60) == 0
+    assert held_on(hub, "ann/harmed").steps == [8]
+    assert "optimizer.pt is not what was written" in events(job, "warning")[0]["text"]

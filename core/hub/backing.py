@@ -39,7 +39,7 @@ def claim(worker: Worker) -> None:
     worker.event("backup", repository=repository_id, writer=writer)
     bear_no_silence()
     try:
-        asked(f"the backup in {repository_id}", lambda: claimed(worker.job, Repository(repository_id, writer)))
+        asked(repository_id, lambda: claimed(worker.job, Repository(repository_id, writer)))
     except PassingTrouble as error:
         worker.warning(f"{error} The training begins without it; its checkpoints go up as soon as the Hub answers.")
 

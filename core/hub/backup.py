@@ -148,7 +148,7 @@ def follow(backup: Backup) -> None:
     while not backup.replaced and not backup.last_words and time.time() - live_at < PATIENCE_S:
         live_at = time.time() if backup.job.status.live else live_at
         try:
-            worked = asked(f"the backup in {backup.repository.id}", backup.step)
+            worked = asked(backup.repository.id, backup.step)
         except TakenOver as error:
             backup.say(str(error))
             return

@@ -9,8 +9,9 @@ from core.jobs.folder import Job
 
 def claimed(job: Job, repository: Repository) -> Head:
     """What it holds. Claimed by the first who reaches it: the worker before the training, or else its backup."""
-    if job.newest_event("backup_claimed"):
+    done = job.newest_event("backup_claimed")
+    if done and done.get("writer") == repository.writer:
         return repository.head_of_ours()
     head = repository.claim(job)
-    append_line(job.files.events, {"time": time.time(), "event": "backup_claimed", "repository": repository.id})
+    append_line(job.files.events, {"time": time.time(), "event": "backup_claimed", "writer": repository.writer})
     return head

@@ -13,7 +13,7 @@ from core.hub.refusals import hub_errors_in_words
 
 # Beside these every error of the Hub's own. A conflict passes once it was looked at what the other one did.
 PASSING = (408, 409, 412, 425, 429)
-OF_THE_CLIENT = (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, RuntimeError)
+OF_THE_CLIENT = (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, RuntimeError, OSError)
 
 Answer = TypeVar("Answer")
 
@@ -32,7 +32,7 @@ def asked(what: str, ask: Callable[[], Answer]) -> Answer:
             except OF_THE_CLIENT as error:
                 cause = _cause_of(error)
                 passing = _passes(cause)
-                raise cause from None
+                raise cause
     except HubError as error:
         if passing:
             raise PassingTrouble(str(error)) from None
@@ -47,7 +47,8 @@ def bear_no_silence() -> None:
 def _passes(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in PASSING or error.response.status_code >= 500
-    return isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError))
+    cut = str(error).startswith("Consistency check failed")
+    return cut or isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError))
 
 
 def _cause_of(error: BaseException) -> BaseException:

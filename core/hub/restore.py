@@ -55,13 +55,12 @@ def run(worker: Worker) -> None:
 
 def patiently(wanted: Restore, ask: Callable[[], Answer]) -> Answer:
     """What the Hub answers, asked again for a minute where it is in trouble; raises HubError."""
-    what = f"the backup in {wanted.repository}"
     for pause in PAUSES_S:
         try:
-            return asked(what, ask)
+            return asked(wanted.repository, ask)
         except PassingTrouble:
             time.sleep(pause)
-    return asked(what, ask)
+    return asked(wanted.repository, ask)
 
 
 def _found(repository: str) -> tuple[str, Manifest]:
@@ -126,7 +125,7 @@ def _may_write(repository: str | None) -> bool:
     if not repository or token is None:
         return False
     try:
-        return asked("the account", lambda: account.who(token)).may_write(repository.partition("/")[0])
+        return account.who(token).may_write(repository)
     except HubError:
         return True  # it is seen again before the training begins
 
