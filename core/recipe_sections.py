@@ -22,7 +22,9 @@ def _on_off(given: Any) -> Any:
 HubId = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True, max_length=96, pattern=r"^[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*/[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*$"
+        strip_whitespace=True,
+        max_length=96,
+        pattern=r"^[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*/[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*$",
     ),
 ]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)]

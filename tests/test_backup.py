@@ -178,6 +178,7 @@ def test_a_run_whose_machine_vanished_is_restored_and_comes_to_the_same_end(hub,
 
 # --- what goes wrong between a run and the Hub ------------------------------------------------------------------------
 
+
 @process_test
 def test_a_large_file_that_is_cut_goes_up_again(hub, trained, signed_in):
     job = copied(trained, "ann/cutfile")
@@ -254,8 +255,9 @@ def test_what_cannot_be_written_is_said_before_the_training(hub, toy, tmp_path, 
         job = new_folder(recipe_of(toy, repository), f"20260101-00000{number}-toy")
         upload()
         environment = hub.environment(tmp_path / f"hf{number}", token) | SHORT
-        running[repository] = job, subprocess.Popen(
-            [sys.executable, "-m", "core.jobs", str(job.folder)], env=environment, cwd=home.ROOT
+        running[repository] = (
+            job,
+            subprocess.Popen([sys.executable, "-m", "core.jobs", str(job.folder)], env=environment, cwd=home.ROOT),
         )
     for _, repository, said in CLAIMS.values():
         job, worker = running[repository]
@@ -303,7 +305,9 @@ def test_the_backup_outlives_a_killed_worker_and_gives_way_to_the_next(hub, trai
     late = begin_backup(job, "w2")
     assert late.wait(60) == 0
     assert held_on(hub, "ann/outlives").writer == "w2"
-    append_line(job.files.events, {"time": time.time(), "event": "backup", "repository": "ann/outlives", "writer": "w1"})
+    append_line(
+        job.files.events, {"time": time.time(), "event": "backup", "repository": "ann/outlives", "writer": "w1"}
+    )
     append_line(job.files.events, {"time": time.time(), "event": "backup_claimed", "writer": "w1"})
     before = hub.commits("models/ann/outlives")
     assert subprocess.run([sys.executable, "-m", "core.hub.backup", job.folder], cwd=home.ROOT).returncode == 0

@@ -53,7 +53,9 @@ def _changed(job: Job, source: str, here: LocalFiles) -> bool:
     """Whether the run read other contents than those that are there now."""
     known = job.resolved.get("data")
     rows = known if isinstance(known, list) else []
-    before = next((row.get("fingerprint") for row in rows if isinstance(row, dict) and row.get("source") == source), None)
+    before = next(
+        (row.get("fingerprint") for row in rows if isinstance(row, dict) and row.get("source") == source), None
+    )
     return before is not None and before != here.fingerprint()
 
 

@@ -13,7 +13,14 @@ from core.hub.refusals import hub_errors_in_words
 
 # Beside these every error of the Hub's own. A conflict passes once it was looked at what the other one did.
 PASSING = (408, 409, 412, 425, 429)
-OF_THE_CLIENT = (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, RuntimeError, OSError)
+OF_THE_CLIENT = (
+    HfHubHTTPError,
+    httpx2.TransportError,
+    OfflineModeIsEnabled,
+    LocalEntryNotFoundError,
+    RuntimeError,
+    OSError,
+)
 
 Answer = TypeVar("Answer")
 

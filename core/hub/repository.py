@@ -10,11 +10,12 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf
 
 from core.errors import HubError
 from core.hub import manifest
+from core.hub.backups import TAG
 from core.hub.contents import Contents, manifest_of, recipe_alone
 from core.hub.manifest import Manifest
 from core.jobs.folder import Job
 
-TAG = "fine-tuning-studio-backup"
+
 # What the Hub puts into a new repository, and what a backup has beside its manifest.
 OF_ANY_REPOSITORY = {".gitattributes", "README.md"}
 # Smaller ones go in one request, with the commit.

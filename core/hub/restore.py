@@ -80,7 +80,9 @@ def _refuse(found: Manifest, repository: str) -> None:
     free = machine(home.home()).disk_free_bytes
     if free < 2 * found.size_bytes + SPARE_BYTES:
         needed = (2 * found.size_bytes + SPARE_BYTES) / 1e9
-        raise HubError(f"The disk has {free / 1e9:.1f} GB free, and this backup needs {needed:.1f} GB. Make space first.")
+        raise HubError(
+            f"The disk has {free / 1e9:.1f} GB free, and this backup needs {needed:.1f} GB. Make space first."
+        )
 
 
 def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside: Path) -> None:

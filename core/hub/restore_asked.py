@@ -21,8 +21,8 @@ class Restore(Section):
     resume: bool = Field(True, title="Resume", description="Go on with the run once it is here.")
 
 
-def start(repository: str, resume: bool = True) -> Job:
-    """Begin to restore, in the background; the same twice is one job. Raises StudioError."""
+def start(repository: str, resume: bool = True, token: str | None = None) -> Job:
+    """Begin to restore, in the background; the same twice is one job. `token` as for `launcher.start`. Raises StudioError."""
     try:
         asked = Restore(repository=repository, resume=resume)
     except ValidationError as error:
@@ -30,7 +30,7 @@ def start(repository: str, resume: bool = True) -> Job:
     named = re.sub(r"[^A-Za-z0-9._-]", "-", asked.repository.partition("/")[2])
     # What the run's own recipe is, the job learns from the Hub.
     recipe = Recipe(name=f"restore {named}"[:60])
-    return launcher.start(recipe, "restore", {home.RESTORE_ASKED: yaml.safe_dump(asked.model_dump())})
+    return launcher.start(recipe, "restore", {home.RESTORE_ASKED: yaml.safe_dump(asked.model_dump())}, token)
 
 
 def asked_of(job: Job) -> Restore:
@@ -38,4 +38,6 @@ def asked_of(job: Job) -> Restore:
     try:
         return Restore.model_validate(yaml.safe_load(job.files.restore_asked.read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise JobError(f"The restore {job.id} is damaged: its {job.files.restore_asked.name} cannot be read.") from error
+        raise JobError(
+            f"The restore {job.id} is damaged: its {job.files.restore_asked.name} cannot be read."
+        ) from error
