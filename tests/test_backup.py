@@ -13,28 +13,23 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-import yaml
 
-from core import home
-from core.errors import HubError, RecipeError
-from core.files import append_line, write_whole
-from core.hub import manifest
-from core.hub.manifest import Manifest, may_stand
+from core import follow, home
+from core.files import append_line
+from core.hub import backing, manifest
+from core.hub.backup_state import backup_of
+from core.hub.manifest import Manifest
 from core.jobs import launcher, process
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.jobs.tail import lines_of
-from core.recipe import parse
-from core.recipe_yaml import to_yaml
+from core.jobs.worker import Worker
 from tests.local_hub import NO_HUB, client_environment, local_hub
+from tests.toy_backup import SHORT, TOKEN, begin_backup, copied, events, recipe_of, upload, use, wait_for
 from tests.toy_model import make_toy_model
-from tests.toy_training import adapter_bytes, curve, new_folder, toy_recipe, train
+from tests.toy_training import adapter_bytes, curve, new_folder, train
 
 process_test = pytest.mark.process
-TOKEN = "hf_ann"
-FAQ = "question,answer\n" + "".join(f"What is {n}?,The answer is {n}.\n" for n in range(24))
-# The tests' Hub answers at once; where it is told not to, nobody waits long.
-SHORT = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -63,53 +58,6 @@ def trained(toy, tmp_path_factory):
 def signed_in(hub, tmp_path, monkeypatch):
     """This process, and those it starts, speak to the tests' Hub as ann."""
     use(hub.environment(tmp_path / "hf", TOKEN), monkeypatch)
-
-
-def use(environment: dict[str, str], monkeypatch) -> None:
-    for name in [name for name in os.environ if name not in environment]:
-        monkeypatch.delenv(name)
-    for name, value in (environment | SHORT).items():
-        monkeypatch.setenv(name, value)
-
-
-def recipe_of(toy, repository: str, **more):
-    data = {"sources": [{"source": "uploads/faq.csv"}], "max_length": 400}
-    kept = {"hub_backup": repository, "keep": 2, "every_steps": 4}
-    return toy_recipe(toy, data=data, checkpoints=kept | more.pop("checkpoints", {}), **more)
-
-
-def upload(text: str = FAQ) -> Path:
-    write_whole(home.uploads_folder() / "faq.csv", text)
-    return home.uploads_folder() / "faq.csv"
-
-
-def copied(trained: Path, repository: str) -> Job:
-    """The finished run in this test's home, to be backed up in a repository."""
-    shutil.copytree(trained, home.home(), dirs_exist_ok=True)
-    (folder,) = (folder for folder in home.jobs_folder().iterdir() if folder.is_dir())
-    values = yaml.safe_load((folder / "recipe.yaml").read_text())
-    values["checkpoints"]["hub_backup"] = repository
-    write_whole(folder / "recipe.yaml", to_yaml(parse(values)))
-    return Job(folder)
-
-
-def begin_backup(job: Job, writer: str = "w1") -> subprocess.Popen:
-    """What a worker does whose Hub did not answer when it began."""
-    begun = {"event": "backup", "repository": job.recipe.checkpoints.hub_backup, "writer": writer}
-    append_line(job.files.events, {"time": time.time()} | begun)
-    return subprocess.Popen([sys.executable, "-m", "core.hub.backup", str(job.folder)], cwd=home.ROOT)
-
-
-def events(job: Job, name: str) -> list[dict]:
-    return [event for event in job.events if event["event"] == name]
-
-
-def wait_for(look, longest_s: float = 60):
-    until = time.monotonic() + longest_s
-    while not (found := look()):
-        assert time.monotonic() < until, "it did not come"
-        time.sleep(0.02)
-    return found
 
 
 def held_on(hub, repository: str) -> Manifest:
@@ -174,6 +122,55 @@ def test_a_run_whose_machine_vanished_is_restored_and_comes_to_the_same_end(hub,
     found = held_on(hub, "ann/vanished")
     assert (found.steps, found.has_result) == ([36, 40], True)
     assert files_with_the_token(tmp_path) == []
+
+
+# --- the end waits ------------------------------------------------------------------------------------------------------
+
+
+@process_test
+def test_a_stop_waits_for_the_last_checkpoint_visibly_and_a_second_one_ends_the_wait(hub, toy, monkeypatch, signed_in):
+    monkeypatch.setenv("STUDIO_STOP_DEADLINE_S", "1")
+    upload()
+    job = launcher.start(recipe_of(toy, "ann/waits", training={"max_steps": 100_000}))
+    wait_for(lambda: events(job, "backup_claimed"))
+    with hub.trouble(where="/api/models/ann/waits/commit", status=403):
+        wait_for(lambda: events(job, "backup_failed"))
+        assert job.status is Status.RUNNING
+        assert "does not let this token change ann/waits" in backup_of(job).trouble
+        launcher.stop(job)
+        assert launcher.wait(job, 60) is Status.STOPPED
+        # What lasts is not waited for.
+        assert "is not backed up in ann/waits: nothing of it is there. The Hub does not let" in job.result["why"]
+    step = job.checkpoints[-1].step
+    launcher.resume(job)
+    wait_for(lambda: events(job, "phase")[-1]["phase"] == "running")
+    with hub.trouble(where="/api/models/ann/waits/commit", delay_s=600) as silence:
+        wait_for(lambda: silence.times or job.metrics.step > step + 8)
+        launcher.stop(job)
+        wait_for(lambda: job.newest_event("waiting_for_backup"))
+        time.sleep(1.5)  # longer than a stop may take that is not obeyed
+        assert job.status is Status.STOPPING
+        assert follow.now(job)[0] == "backing up to the Hub"
+        assert job.progress["what"] == "Backing up to the Hub"
+        launcher.stop(job)
+        assert launcher.wait(job, 10) is Status.STOPPED
+    assert "Ended at once." in job.result["why"]
+    assert job.final is not None
+    assert job.checkpoints[-1].damage(hashes=True) is None
+
+
+def test_a_stop_that_comes_while_the_end_waits_ends_the_waiting(toy):
+    job = new_folder(recipe_of(toy, "ann/none"))
+    job.files.adapter.mkdir()
+    append_line(
+        job.files.events,
+        {"time": time.time(), "event": "backup_failed", "text": "The Hub is away.", "since": time.time()},
+    )
+    answers = iter([False, False, True])
+    assert backing.wait(Worker(job), lambda: next(answers)) == (
+        "Its result is not backed up in ann/none: nothing of it is there. The Hub is away."
+    )
+    assert backing.wait(Worker(new_folder(recipe_of(toy, None), "20260101-000001-toy")), lambda: False) == ""
 
 
 # --- what goes wrong between a run and the Hub ------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def asked(what: str, ask: Callable[[], Answer]) -> Answer:
             except OF_THE_CLIENT as error:
                 cause = _cause_of(error)
                 passing = _passes(cause)
-                raise cause
+                raise cause from cause.__cause__
     except HubError as error:
         if passing:
             raise PassingTrouble(str(error)) from None

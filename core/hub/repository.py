@@ -15,7 +15,6 @@ from core.hub.contents import Contents, manifest_of, recipe_alone
 from core.hub.manifest import Manifest
 from core.jobs.folder import Job
 
-
 # What the Hub puts into a new repository, and what a backup has beside its manifest.
 OF_ANY_REPOSITORY = {".gitattributes", "README.md"}
 # Smaller ones go in one request, with the commit.
