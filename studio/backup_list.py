@@ -29,11 +29,12 @@ def backup_list() -> None:
     token = session.hub_token() or account.token()
     with st.container(border=True):
         with split():
-            section("Backups")
+            with st.container(gap=None, width="content"):
+                section("Backups")
+                st.caption("Runs whose checkpoints go to the Hub while they learn. Restored here, each goes on.")
             if token:
                 again = {"on_click": forget, "args": (_question(token),)}
                 st.button("Look again", icon=":material/refresh:", type="tertiary", key="backups:again", **again)
-        st.caption("Runs whose checkpoints go to the Hub while they learn. Each can be restored here, and goes on.")
         _restores()
         if token is None:
             st.caption("Sign in to see yours.")

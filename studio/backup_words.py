@@ -24,7 +24,8 @@ def waiting_text(job: Job, state: BackupState) -> str:
     """The line above the bar while a run waits for its last upload."""
     share = f" · {words.percent(state.share)}" if state.share else ""
     cut = "Stop once more to end at once" if job.stop_asked else "Stop ends the waiting"
-    return f"**Backing up to the Hub**{share} · {_safe(state)[:-1].lower()} · {cut}"
+    safe = _safe(state).removesuffix(".")
+    return f"**Backing up to the Hub**{share} · {safe[0].lower()}{safe[1:]} · {cut}"
 
 
 def _safe(state: BackupState) -> str:

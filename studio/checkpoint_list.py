@@ -4,7 +4,6 @@ import streamlit as st
 
 from core.jobs.folder import Job
 from studio import words
-from studio.backup_words import backup_line
 from studio.layout import kv, section, split
 from studio.lora_form import cadence
 
@@ -14,7 +13,6 @@ def checkpoint_list(job: Job) -> None:
     with split():
         section("Checkpoints")
         st.caption(f"the newest {job.recipe.checkpoints.keep} and the best are kept", width="content")
-    backup_line(job)
     checkpoints = job.checkpoints[::-1]
     best = job.best_step
     for checkpoint in checkpoints[:6]:

@@ -46,6 +46,8 @@ def brief(job: Job) -> str:
     """One line for the sidebar: 412 / 1,125 · 23 min left"""
     if not job.total_steps or job.phase == "preparing":
         return plain(job.progress.get("what", STARTING))
+    if (backup := backup_of(job)) and backup.waiting:
+        return "Backing up to the Hub"
     left = time_left_s(job)
     rest = f" · {words.duration(left)} left" if left is not None else ""
     return f"{words.whole(job.metrics.step)} / {words.whole(job.total_steps)}{rest}"
