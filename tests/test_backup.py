@@ -121,6 +121,8 @@ def test_a_run_whose_machine_vanished_is_restored_and_comes_to_the_same_end(hub,
     wait_for(lambda: "run/result.json" in held_on(hub, "ann/vanished").files)
     found = held_on(hub, "ann/vanished")
     assert (found.steps, found.has_result) == ([36, 40], True)
+    # What was pruned is in no older commit either.
+    wait_for(lambda: len(hub.commits("models/ann/vanished")) == 1)
     assert files_with_the_token(tmp_path) == []
 
 

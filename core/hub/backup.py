@@ -28,6 +28,7 @@ from core.jobs.checkpoint import Checkpoint
 from core.jobs.folder import Job
 
 LOOK_EVERY_S = 0.5
+MANY_PRUNED = 10
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 # So long after its job is over it goes on trying.
 PATIENCE_S = 3600.0
@@ -43,6 +44,7 @@ class Backup:
         self.last_words = self.result_is_up = False
         self.unusable: set[str] = set()
         self.said: set[str] = set()
+        self.pruned = 0
         self.confirmed: tuple[int | None, bool] = (None, False)
 
     @property
@@ -91,9 +93,18 @@ class Backup:
         for sentence in found.left_behind:
             self.say(sentence)
         wanted = self._wanted(found.facts).model_copy(update={"data": found.data}).with_data(self.head.manifest)
+        before = len(self.head.manifest.steps)
         self.head = self.repository.commit(self.head, wanted, found, self._tell)
+        self.pruned += before + bool(safe) - len(self.head.manifest.steps)
         self._confirm()
         return True
+
+    def tidy(self, least: int) -> None:
+        """Give back what the pruned checkpoints take on the Hub, if there are so many; another time if that fails."""
+        if self.pruned >= least:
+            with suppress(HubError):
+                asked(self.repository.id, self.repository.forget_history)
+                self.pruned, self.head = 0, None
 
     def _wanted(self, fresh: dict[str, Any]) -> Manifest:
         kept = {path: facts for path, facts in self._files.items() if self._stays(path)}
@@ -158,6 +169,7 @@ def follow(backup: Backup) -> None:
             pause = min(LONGEST_PAUSE_S, 2 * pause)
             continue
         pause, since = FIRST_PAUSE_S, None
+        backup.tidy(1 if backup.last_words else MANY_PRUNED)
         if not worked:
             sleep(backup, LOOK_EVERY_S)
 

@@ -102,6 +102,10 @@ class Repository:
         made = HfApi().create_commit(self.id, [*adding, *gone], commit_message=message, parent_commit=head.commit)
         return Head(made.oid, wanted)
 
+    def forget_history(self) -> None:
+        """Leave only what it holds now: what was pruned takes room on the Hub for as long as an old commit has it."""
+        HfApi().super_squash_history(self.id)
+
 
 def fetch_manifest(repository: str, commit: str) -> Manifest:
     """What a repository says it holds at a commit; raises HubError where it cannot be trusted."""
