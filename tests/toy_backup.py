@@ -19,7 +19,7 @@ from tests.toy_training import toy_recipe
 TOKEN = "hf_ann"
 FAQ = "question,answer\n" + "".join(f"What is {n}?,The answer is {n}.\n" for n in range(24))
 # The tests' Hub answers at once; where it is told not to, nobody waits long.
-SHORT = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "OMP_NUM_THREADS": "1"}
+SHORT = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "STUDIO_HUB_TIMEOUT_S": "1", "OMP_NUM_THREADS": "1"}
 
 
 def use(environment: dict[str, str], monkeypatch) -> None:

@@ -15,6 +15,8 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 
 LOOK_EVERY_S = 0.2
+# A training does not wait longer for the Hub before it begins: its backup will.
+SILENCE_S = 10.0
 # At the end the Hub may be away for so long before the run ends without it.
 LONGEST_OUTAGE_S = 300.0
 
@@ -27,7 +29,7 @@ def claim(worker: Worker) -> None:
     # Not at the top: only runs with a backup need the Hub's client.
     from core.hub import account
     from core.hub.claim import claimed
-    from core.hub.passing import PassingTrouble, asked, bear_no_silence
+    from core.hub.passing import PassingTrouble, asked, bear_silence
     from core.hub.repository import Repository
 
     if account.token() is None:
@@ -37,7 +39,7 @@ def claim(worker: Worker) -> None:
         )
     writer = uuid4().hex
     worker.event("backup", repository=repository_id, writer=writer)
-    bear_no_silence()
+    bear_silence(SILENCE_S)
     try:
         asked(repository_id, lambda: claimed(worker.job, Repository(repository_id, writer)))
     except PassingTrouble as error:

@@ -20,7 +20,7 @@ from core.files import append_line
 from core.hardware import machine
 from core.hub import account, manifest
 from core.hub.manifest import RUN, FileFacts, Manifest
-from core.hub.passing import PassingTrouble, asked, bear_no_silence
+from core.hub.passing import PassingTrouble, asked, bear_silence
 from core.hub.placed_data import place
 from core.hub.repository import fetch_manifest
 from core.hub.restore_asked import Restore, asked_of
@@ -32,6 +32,7 @@ from core.jobs.worker import Worker
 
 # Seconds between tries where the Hub is in trouble.
 PAUSES_S = (1, 2, 4, 8, 15, 30)
+SILENCE_S = 60.0
 SPARE_BYTES = 200_000_000
 Answer = TypeVar("Answer")
 
@@ -39,7 +40,7 @@ Answer = TypeVar("Answer")
 def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError."""
     wanted = asked_of(worker.job)
-    bear_no_silence()
+    bear_silence(SILENCE_S)
     disable_progress_bars()
     worker.progress(f"Looking for {wanted.repository}", 0, 1)
     commit, found = patiently(wanted, lambda: _found(wanted.repository))
