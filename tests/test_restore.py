@@ -25,6 +25,7 @@ from tests.toy_training import new_folder, train
 
 process_test = pytest.mark.process
 JOB = "20260101-000000-toy"
+OWN_CODE = b"name: toy\nmodel: {source: ann/own, trust_remote_code: true, revision: '" + b"1" * 40 + b"'}\n"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,12 @@ def restored(repository: str, resume: bool = False) -> Job:
     return job
 
 
+def own_code(folder: Path) -> None:
+    """A model that brings its own code, at one commit."""
+    list_too("run/recipe.yaml", OWN_CODE)(folder)
+    list_too("run/resolved.yaml", b"model: {source: ann/own, revision: " + b"1" * 40 + b"}")(folder)
+
+
 REFUSED = {
     "spoilt": (spoil, "is not what was backed up there. Nothing was restored"),
     "leaves": (list_too("run/../../../evil.json"), "cannot be trusted as a backup.*which no run has"),
@@ -109,6 +116,10 @@ REFUSED = {
     "program": (list_too("run/adapter/modeling.py"), "cannot be trusted.*modeling.py"),
     "elsewhere": (lie(job="../../elsewhere"), "cannot be trusted as a backup: in its backup.json job"),
     "recipe": (list_too("run/recipe.yaml", b"name: [1]"), "The recipe in ann/recipe cannot be used here"),
+    "twocodes": (
+        list_too("run/recipe.yaml", OWN_CODE),
+        "cannot be trusted as a backup: it names two commits of ann/own, whose code runs",
+    ),
     "none": (lambda folder: (folder / manifest.NAME).unlink(), "is not the backup of a run"),
     "nonsense": (lambda folder: (folder / manifest.NAME).write_text("{"), "cannot be trusted as a backup"),
 }
@@ -152,6 +163,13 @@ def test_a_run_comes_back_beside_other_data_of_the_same_name(backup, signed_in):
     assert open_source(source).fingerprint == known
     again = restored("ann/beside")
     assert_said(f"is here already: toy, stopped. Its id is {JOB}", again.result["why"])
+
+
+@process_test
+def test_a_backup_does_not_let_a_models_own_code_run_by_itself(backup, signed_in):
+    job = restored(offered(backup, "code", own_code), resume=True)
+    assert_said("toy is back, at step 7. ann/own runs code of its own: resume it if you trust that", job.result["why"])
+    assert Job(home.job_folder(JOB)).status is Status.STOPPED
 
 
 @process_test

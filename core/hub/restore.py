@@ -115,11 +115,22 @@ def _put_in_place(wanted: Restore, commit: str, found: Manifest, aside: Path) ->
         recipe = run_aside.recipe
     except RecipeError as error:
         raise HubError(f"The recipe in {wanted.repository} cannot be used here. {error}") from None
+    _check_code(run_aside, wanted.repository)
     place(run_aside, found.data, aside, keep_backup=_may_write(recipe.checkpoints.hub_backup))
     said = {"repository": wanted.repository, "commit": commit, "step": found.step}
     append_line(run_aside.files.events, {"time": time.time(), "event": "restored"} | said)
     home.jobs_folder().mkdir(parents=True, exist_ok=True)
     return Job(run_aside.folder.rename(home.job_folder(found.job)))
+
+
+def _check_code(job: Job, repository: str) -> None:
+    """Raise HubError where other code would run than the recipe names: a resume goes by what the model was resolved to."""
+    model, resolved = job.recipe.model, job.resolved.get("model")
+    revision = resolved.get("revision") if isinstance(resolved, dict) else None
+    if model.trust_remote_code and revision not in (None, model.revision):
+        raise HubError(
+            f"{repository} cannot be trusted as a backup: it names two commits of {model.source}, whose code runs."
+        )
 
 
 def _may_write(repository: str | None) -> bool:
@@ -141,6 +152,9 @@ def _go_on(job: Job, wanted: Restore, found: Manifest) -> str:
         return f"{back} It is {job.status}."
     if not wanted.resume:
         return f"{back} Resume goes on from there."
+    if job.recipe.model.trust_remote_code:
+        # Said by whoever wrote the backup, and not yet by the one who restores it.
+        return f"{back} {job.recipe.model.source} runs code of its own: resume it if you trust that."
     try:
         launcher.resume(job)
     except StudioError as error:
