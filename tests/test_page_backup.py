@@ -11,6 +11,8 @@ from core.files import append_line, write_whole
 from core.hub import restore_asked
 from core.jobs import launcher, process
 from core.jobs.folder import Job
+from studio.event_words import lines_of
+from studio.markdown import plain
 from tests.test_page_runs import no_worker  # noqa: F401
 from tests.test_pages import opened, progress_of, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
@@ -40,7 +42,7 @@ def test_the_dashboard_shows_the_step_that_is_safe_and_what_keeps_the_next_from_
     assert "Nothing is on the Hub yet." in train_page(job)
     say(job, "backed_up", step=250, has_result=False)
     assert "Step 250 is safe on the Hub." in train_page(job)
-    assert "Safe on the Hub · step 250" in train_page(job)
+    assert lines_of(job.events)[0].text == "Safe on the Hub · step 250"
     say(job, "backup_failed", text="The Hub is away.", refused=False, since=time.time())
     assert "The Hub is away. Step 250 is safe on the Hub." in train_page(job)
     say(job, "backing_up", step=300, done=0, total=10)
@@ -67,7 +69,7 @@ def test_the_hub_page_says_how_a_restore_ended():
     app.session_state["fact:restore begun"] = job.id
     app.switch_page("../pages/hub.py").run()
     assert not app.exception
-    assert why in text_of(app)
+    assert plain(why) in text_of(app)
     run = make_job(0, "toy")
     write_whole(job.files.result, json.dumps({"status": "finished", "why": "toy is back.", "time": 1.0, "run": run.id}))
     app.run()
