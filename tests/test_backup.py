@@ -16,7 +16,7 @@ import torch
 
 from core import follow, home
 from core.files import append_line
-from core.hub import backing, manifest
+from core.hub import backing, carried, manifest
 from core.hub.backup_state import backup_of
 from core.hub.manifest import Manifest
 from core.jobs import launcher, process
@@ -317,6 +317,22 @@ def test_the_backup_outlives_a_killed_worker_and_gives_way_to_the_next(hub, trai
 def renumber(checkpoint: Path, step: int) -> None:
     values = json.loads(home.manifest_file(checkpoint).read_text()) | {"step": step}
     home.manifest_file(checkpoint).write_text(json.dumps(values))
+
+
+@process_test
+def test_data_that_is_too_large_stays_and_is_named(trained, monkeypatch):
+    job = copied(trained, "ann/large")
+    (one,), left = carried.carried(job)
+    assert (one.source, list(one.files), left) == ("uploads/faq.csv", ["data/0/faq.csv"], [])
+    monkeypatch.setattr(carried, "MOST_BYTES", 100)
+    assert carried.carried(job)[1] == [
+        "uploads/faq.csv does not go along with the backup: of data files, up to 0 MB do. To restore the run elsewhere, bring "
+        "it there yourself."
+    ]
+    monkeypatch.undo()
+    upload("question,answer\nother,other\n")
+    assert carried.carried(job)[0] == []
+    assert "it was changed since the run began" in carried.carried(job)[1][0]
 
 
 @process_test

@@ -233,6 +233,7 @@ def test_a_name_that_is_no_repository_is_refused_at_once():
         ("run/.lock", False),
         ("run/checkpoints/manifest.json", False),
         ("run/checkpoints/step-000004/sub/a.json", False),
+        ("run/adapter/additional_chat_templates/tool_use.jinja", True),
         ("run/checkpoints/step-../a.json", False),
         ("run/adapter/adapter_model.bin", False),
         ("run/adapter/x.pkl", False),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.data.local_files import LocalFiles, local_files
 from core.errors import DataError
-from core.hub.manifest import DATA
+from core.hub.manifest import DATA, may_stand
 from core.jobs.folder import Job
 from core.where import Place, local_path, place_of
 
@@ -38,8 +38,11 @@ def carried(job: Job) -> tuple[list[Carried], list[str]]:
         if _changed(job, source, here):
             left.append(_sentence(source, "it was changed since the run began"))
             continue
-        room -= size
         names = {f"{DATA}/{number}/{file.name}": file for file in here.files}
+        if not all(map(may_stand, names)):
+            left.append(_sentence(source, "a backup takes no files of such a name"))
+            continue
+        room -= size
         found.append(Carried(source, here.files != (here.path,), names))
     return found, left
 

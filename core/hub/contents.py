@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core import home
 from core.hub.carried import carried
-from core.hub.manifest import RUN, TEXTS, CarriedData, FileFacts, Manifest
+from core.hub.manifest import RUN, TEXTS, CarriedData, FileFacts, Manifest, may_stand
 from core.jobs.checkpoint import Checkpoint
 from core.jobs.folder import Job
 
@@ -49,7 +49,8 @@ def contents_of(job: Job, checkpoint: Checkpoint | None, with_result: bool, with
     for one in found:
         pieces |= {path: piece_of(file) for path, file in one.files.items()}
     data = [CarriedData(source=one.source, folder=one.folder, files=list(one.files)) for one in found]
-    return Contents(pieces, data, left)
+    # The rest a restore would refuse: above all a model's own code.
+    return Contents({path: piece for path, piece in pieces.items() if may_stand(path)}, data, left)
 
 
 def recipe_alone(job: Job) -> Contents:
@@ -77,7 +78,7 @@ def held(job: Job, checkpoint: Checkpoint) -> Checkpoint | None:
 
 
 def unlike_its_manifest(checkpoint: Checkpoint, pieces: dict[str, Piece]) -> str | None:
-    """The first file of a checkpoint whose bytes are not those that were written; None where all are."""
+    """The first file of a checkpoint that is not what was written, or may not go up; None where all are well."""
     hashes = {path.partition(f"{checkpoint.folder.name}/")[2]: piece.facts.sha256 for path, piece in pieces.items()}
     files = checkpoint.manifest["files"]
     return next((name for name, facts in files.items() if hashes.get(name) != facts.get("sha256")), None)

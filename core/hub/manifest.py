@@ -18,7 +18,7 @@ NAME = "backup.json"
 LONGEST_BYTES = 10_000_000
 RUN, DATA = "run", "data"
 TEXTS = ("recipe.yaml", "resolved.yaml", "events.jsonl", "metrics.jsonl", "about.json", "result.json")
-FOLDERS = re.compile(r"checkpoints/step-\d{6,9}|adapter|model")
+FOLDERS = re.compile(r"(checkpoints/step-\d{6,9}|adapter|model)(/additional_chat_templates)?")
 HARMLESS = (".json", ".safetensors", ".txt", ".model", ".jinja", ".md", ".tiktoken")
 # The trainer's own pickles: of these it reads weights only, and the last one not at all.
 PICKLES = re.compile(r"(optimizer|scheduler|scaler)\.pt|rng_state(_\d+)?\.pth|training_args\.bin")
