@@ -23,8 +23,10 @@ class Carried:
 
 
 def carried(job: Job) -> tuple[list[Carried], list[str]]:
-    """The local data sets of a run that go along, and a sentence for each that does not."""
+    """The local data sets of a run that go along, and a sentence for each that does not, as no local model does."""
     found, left, room = [], [], MOST_BYTES
+    if place_of(job.recipe.model.source) is Place.LOCAL:
+        left.append(_sentence(job.recipe.model.source, "a base model does not"))
     for number, source in enumerate(_local_sources(job)):
         try:
             here = local_files(local_path(source))
