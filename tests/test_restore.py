@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from core import home
 from core.data.sources import open_source
 from core.errors import HubError
-from core.files import write_whole
+from core.files import append_line, write_whole
 from core.hub import manifest, restore_asked
 from core.hub.contents import piece_of
 from core.hub.manifest import may_stand
@@ -155,6 +156,11 @@ def test_a_run_comes_back_beside_other_data_of_the_same_name(backup, signed_in):
     assert source.source.startswith("uploads/faq-")
     assert (home.home() / source.source).read_text() == FAQ
     assert run.status is Status.STOPPED
+    # The restore is no part of its work, whenever it comes.
+    run.files.result.unlink()
+    worked_s = run.duration_s
+    append_line(run.files.events, {"time": time.time() + 9999, "event": "restored"})
+    assert run.duration_s == worked_s
     assert run.recipe.checkpoints.hub_backup == "ann/kept"
     assert [checkpoint.step for checkpoint in run.checkpoints] == [4, 7]
     assert all(checkpoint.damage(hashes=True) is None for checkpoint in run.checkpoints)

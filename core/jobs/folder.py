@@ -24,6 +24,8 @@ Row = dict[str, Any]
 
 # The events with which a worker's life begins.
 BEGINNINGS = ("created", "resuming")
+# Those that others write, who may outlive the worker by hours: no signs of its life.
+OF_THE_BACKUP = ("backing_up", "backed_up", "backup_failed", "restored")
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ class Job:
         if self.status is Status.QUEUED:
             return before
         begun = self._newest(*BEGINNINGS, "turn") or {"time": self.created}
-        last = self.events[-1]["time"] if self.events else begun["time"]
+        signs = (event["time"] for event in reversed(self.events) if event["event"] not in OF_THE_BACKUP)
+        last = next(signs, begun["time"])
         end = process.now() if self.status.live else _seconds((self.result or {}).get("time"), last)
         return before + max(0.0, end - begun["time"])
 
