@@ -168,7 +168,7 @@ def test_a_run_comes_back_beside_other_data_of_the_same_name(backup, signed_in):
     known = run.resolved["data"][0]["fingerprint"]
     assert open_source(source).fingerprint == known
     again = restored("ann/beside")
-    assert_said(f"is here already: toy, stopped. Its id is {JOB}", again.result["why"])
+    assert_said(f"is here already: toy, interrupted. Its id is {JOB}", again.result["why"])
 
 
 @process_test
