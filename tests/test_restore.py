@@ -26,7 +26,8 @@ from tests.toy_training import new_folder, train
 
 process_test = pytest.mark.process
 JOB = "20260101-000000-toy"
-OWN_CODE = b"name: toy\nmodel: {source: ann/own, trust_remote_code: true, revision: '" + b"1" * 40 + b"'}\n"
+COMMIT = "a1" * 20
+OWN_CODE = f"name: toy\nmodel: {{source: ann/own, trust_remote_code: true, revision: {COMMIT}}}\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +106,17 @@ def restored(repository: str, resume: bool = False) -> Job:
 
 def own_code(folder: Path) -> None:
     """A model that brings its own code, at one commit."""
+    resolved_code(folder, COMMIT)
+
+
+def another_code(folder: Path) -> None:
+    """One commit to read, and another to run."""
+    resolved_code(folder, "b2" * 20)
+
+
+def resolved_code(folder: Path, commit: str) -> None:
     list_too("run/recipe.yaml", OWN_CODE)(folder)
-    list_too("run/resolved.yaml", b"model: {source: ann/own, revision: " + b"1" * 40 + b"}")(folder)
+    list_too("run/resolved.yaml", f"model: {{source: ann/own, revision: {commit}}}".encode())(folder)
 
 
 REFUSED = {
@@ -118,7 +128,7 @@ REFUSED = {
     "elsewhere": (lie(job="../../elsewhere"), "cannot be trusted as a backup: in its backup.json job"),
     "recipe": (list_too("run/recipe.yaml", b"name: [1]"), "The recipe in ann/recipe cannot be used here"),
     "twocodes": (
-        list_too("run/recipe.yaml", OWN_CODE),
+        another_code,
         "cannot be trusted as a backup: it names two commits of ann/own, whose code runs",
     ),
     "none": (lambda folder: (folder / manifest.NAME).unlink(), "is not the backup of a run"),

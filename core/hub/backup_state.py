@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.jobs.folder import Job
+from core.jobs.folder import BEGINNINGS, Job
 from core.jobs.tail import latest_of
 
 SIGNS = ("backing_up", "backed_up", "backup_failed")
@@ -35,7 +35,8 @@ def backup_of(job: Job) -> BackupState | None:
     if not repository:
         return None
     safe = latest_of(job.files.events, "backed_up") or {}
-    newest = latest_of(job.files.events, *SIGNS) or {}
+    # What failed for an earlier worker need not fail for this one.
+    newest = latest_of(job.files.events, *SIGNS, *BEGINNINGS) or {}
     failed = newest if newest.get("event") == "backup_failed" else {}
     step, text = safe.get("step"), failed.get("text")
     return BackupState(
