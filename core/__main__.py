@@ -15,6 +15,8 @@ from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
+from core.hub import restore_asked as restoring
+from core.hub.restore_asked import Restore
 from core.inference import example
 from core.jobs import ending, launcher, queue
 from core.jobs.folder import Job
@@ -92,6 +94,29 @@ def evaluate(
     asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows, "tasks": task}
     given = {name: value for name, value in asked.items() if value is not None}
     _watch(evaluation.start(find_run(job).id, given), detach, as_json)
+
+
+@app.command()
+def restore(
+    repository: Annotated[str, typer.Argument(help=Restore.model_fields["repository"].description)],
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Only bring it here; `resume` goes on later.")] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a run back from its backup on the Hub, go on with it, and follow until it is over."""
+    job = restoring.start(repository, resume=not no_resume)
+    if detach:
+        _watch(job, detach, as_json)
+        return
+    _follow(job, quiet=as_json)
+    _must_have_finished(job)
+    run = find_job(job.result["run"])
+    if run.status.live:
+        _watch(run, detach, as_json)
+    elif as_json:
+        print(json.dumps(follow.details(run)))
+    elif ending.can_resume(run) and not no_resume:
+        raise StudioError(f"It was not resumed. `python -m core resume {run.id}` tries again.")
 
 
 @app.command()
@@ -229,7 +254,12 @@ def _watch(job: Job, detach: bool, as_json: bool) -> None:
         print(json.dumps(follow.details(job)))
     elif detach:
         print(job.id)
-    if not detach and job.status is not Status.FINISHED:
+    if not detach:
+        _must_have_finished(job)
+
+
+def _must_have_finished(job: Job) -> None:
+    if job.status is not Status.FINISHED:
         raise StudioError(ending.why(job) or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more.")
 
 

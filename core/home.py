@@ -9,6 +9,7 @@ from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATION_ASKED = "evaluation.yaml"
+RESTORE_ASKED = "restore.yaml"
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
 SOURCE_FOLDERS = ("uploads", "feedback")
@@ -180,6 +181,11 @@ class JobFiles:
         return self.folder / "findings.json"
 
     @cached_property
+    def restore_asked(self) -> Path:
+        """Which backup a restore job brings back."""
+        return self.folder / RESTORE_ASKED
+
+    @cached_property
     def ballast(self) -> Path:
         """A little room kept for the last words on a full disk."""
         return self.folder / ".ballast"
@@ -188,6 +194,16 @@ class JobFiles:
     def lock(self) -> Path:
         """Held by the worker, so that a folder never has two."""
         return self.folder / ".lock"
+
+    @cached_property
+    def backup_lock(self) -> Path:
+        """Held by the process that backs the run up, so that it never has two."""
+        return self.folder / ".backup.lock"
+
+    @cached_property
+    def backup_aside(self) -> Path:
+        """A checkpoint while it goes up: the training may delete its own."""
+        return self.folder / ".backup"
 
     @cached_property
     def checkpoints(self) -> Path:

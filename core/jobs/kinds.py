@@ -5,6 +5,7 @@ KINDS = {
     "train": "core.training.run",
     "probe": "core.training.probe",
     "evaluate": "core.evaluation.run",
+    "restore": "core.hub.restore",
 }
 # Those that hold a model on the device, so that only one at a time may.
 HEAVY = ("train", "probe", "evaluate")
