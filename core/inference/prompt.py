@@ -80,6 +80,12 @@ def read(target: Target, messages: list[Message]) -> Prompt:
         return _reader(target.source, target.revision, target.chat_template, target.spare_template).prompt(messages)
 
 
+def forget() -> None:
+    """Free the memory of the tokenizers; the next prompt loads its own again."""
+    with _reading:
+        _reader.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def _reader(source: str, revision: str | None, template: str | None, spare: str | None) -> Reader:
     found = _found(source, revision)
