@@ -86,12 +86,14 @@ def evaluate(
     general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
     prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
     most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
+    longest_answer: Annotated[int | None, typer.Option(help=_help("longest_answer"))] = None,
     task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
     asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows, "tasks": task}
+    asked |= {"longest_answer": longest_answer}
     given = {name: value for name, value in asked.items() if value is not None}
     _watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
@@ -210,16 +212,18 @@ def chat(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    bits: Annotated[int, typer.Option(help="16, or hold the base in 8 or 4: less memory, slower.")] = 16,
 ) -> None:
     """Talk with a base model or a trained one."""
     from core import talk
+    from core.inference.client import Sampling
 
-    chosen = talk.model_id(model, checkpoint)
+    chosen, sampling = talk.model_id(model, checkpoint), Sampling(temperature=temperature, max_tokens=max_tokens)
     if compare:
         others = [talk.other_id(name, chosen) for name in compare]
-        talk.side_by_side([chosen, *others], prompt, temperature, max_tokens)
+        talk.side_by_side([chosen, *others], prompt, sampling, bits)
     else:
-        talk.talk(chosen, prompt, temperature, max_tokens)
+        talk.talk(chosen, prompt, sampling, bits)
 
 
 @app.command()
