@@ -14,10 +14,9 @@ from core.inference.choices import ADAPTER_FILES
 
 
 def write_adapter(facts: Facts, source: Path, target: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write it into a folder; raises JobError where the run's own files are missing."""
+    """Write it into a folder that is there; raises JobError where the run's own files are missing."""
     if missing := [name for name in ADAPTER_FILES if not (source / name).is_file()]:
         raise JobError(f"{source} has no {missing[0]}, so there is no adapter in it. Choose another checkpoint.")
-    target.mkdir(parents=True)
     tokenizer.save_pretrained(target)
     for name in ADAPTER_FILES:
         shutil.copy2(source / name, target / name)

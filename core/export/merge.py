@@ -8,16 +8,15 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.errors import ModelError
 from core.export.likeness import Likeness, ask
 from core.files import read_json
 from core.models.load import Found, load_base
+from core.models.precision import DTYPES, precision_of
 from core.models.progress import Progress
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
 # Small enough that a transfer which breaks off loses little.
 SHARD = "1GB"
 
@@ -32,17 +31,15 @@ class Ingredients:
     ends: frozenset[int]
 
 
-def precision_of(folder: Path, asked: str) -> str:
-    """bf16, fp16 or fp32: what is asked, or the one that a base came in. Raises ModelError for a quantised base."""
+def precision_to_write(folder: Path, asked: str) -> str:
+    """What is asked, or the one that a base came in. Raises ModelError for a quantised base."""
     config = read_json(folder / "config.json") or {}
     if "quantization_config" in config:
         raise ModelError(
             "The base model itself comes quantised, and an adapter merged into such weights would be rounded with them. "
             "Take the adapter alone."
         )
-    if asked != "auto":
-        return asked
-    return NAMES.get(AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype, "fp32")
+    return precision_of(folder) if asked == "auto" else asked
 
 
 def write_merged(things: Ingredients, precision: str, target: Path, tell: Progress) -> Likeness:
@@ -67,8 +64,7 @@ def write_merged(things: Ingredients, precision: str, target: Path, tell: Progre
 
 
 def _loaded(things: Ingredients) -> PreTrainedModel | PeftModel:
-    dtype = AutoConfig.from_pretrained(things.base.folder, trust_remote_code=False).dtype or torch.float32
-    base = load_base(things.base, dtype, "cpu").eval()
+    base = load_base(things.base, DTYPES[precision_of(things.base.folder)], "cpu").eval()
     if things.adapter is None:
         return base
     try:
@@ -107,8 +103,9 @@ def _save(model: PreTrainedModel, things: Ingredients, dtype: torch.dtype, targe
     model.to(dtype)
     if dtype == torch.float16 and not all(weights.isfinite().all() for weights in model.parameters()):
         raise ModelError("Some weights are too large for fp16. Choose bf16, which has the same size, or fp32.")
-    if things.ends:
-        model.generation_config.eos_token_id = sorted(things.ends)
+    own = model.generation_config.eos_token_id
+    ends = things.ends | set(own if isinstance(own, list) else [own])
+    model.generation_config.eos_token_id = sorted(ends - {None}) or None
     model.save_pretrained(target, max_shard_size=SHARD)
     things.tokenizer.save_pretrained(target)
 

@@ -25,6 +25,8 @@ BESIDE = "adapter"
 # A longer one would hide how the model is used.
 LONGEST_SYSTEM = 300
 PROJECT = "Fine-Tuning Studio"
+# What a card in a folder calls it.
+HERE = "path/to/this/folder"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Contents:
     settings do not say so.
     """
 
-    place: str = "path/to/this/folder"
+    place: str = HERE
     adapter: bool = True
     precision: str | None = None
     ends: tuple[int, ...] = ()

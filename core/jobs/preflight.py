@@ -24,8 +24,8 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
-    if kind == "evaluate":
-        # The run has its data prepared, and what it began with is in its result.
+    if kind in home.ASKED:
+        # About a run: it has its data prepared, and what it began with is in its result.
         _raise(_problems_of_model(recipe.model))
         return
     begin = [JobError(text) for text in [*start.problems(recipe), *trackers.problems(recipe)]]
@@ -35,7 +35,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
-    if job.kind == "evaluate":
+    if job.kind in home.ASKED:
         check(job.recipe, job.kind)
         return
     key = job.prepared_key

@@ -1,0 +1,63 @@
+"""Which troubles with the Hub pass by themselves, and how long its silence is borne. For jobs: the app has its own patience."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub import constants, set_client_factory
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils._http import default_client_factory
+
+from core.errors import HubError
+from core.hub.refusals import hub_errors_in_words
+
+# Beside these every error of the Hub's own. A conflict passes once it was looked at what the other one did.
+PASSING = (408, 409, 412, 425, 429)
+OF_THE_CLIENT = (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, RuntimeError)
+
+Answer = TypeVar("Answer")
+
+
+class PassingTrouble(HubError):
+    """One that may be over in a while: no connection, silence, too many requests, a conflict, an error of the Hub's own."""
+
+
+def asked(what: str, ask: Callable[[], Answer]) -> Answer:
+    """What the Hub answers; raises PassingTrouble, or HubError for what lasts. `what` as for `hub_errors_in_words`."""
+    passing = False
+    try:
+        with hub_errors_in_words(what):
+            try:
+                return ask()
+            except OF_THE_CLIENT as error:
+                cause = _cause_of(error)
+                passing = _passes(cause)
+                raise cause from None
+    except HubError as error:
+        if passing:
+            raise PassingTrouble(str(error)) from None
+        raise
+
+
+def bear_no_silence() -> None:
+    """From now on in this process a Hub that says nothing for a while is an error; the client itself would wait for ever."""
+    set_client_factory(_client)
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in PASSING or error.response.status_code >= 500
+    return isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError))
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """What really happened: the client wraps the errors of an upload, and of a download's first look."""
+    cause = error.__cause__
+    wraps = isinstance(error, (RuntimeError, LocalEntryNotFoundError))
+    return _cause_of(cause) if wraps and isinstance(cause, OF_THE_CLIENT) else error
+
+
+def _client() -> httpx2.Client:
+    client = default_client_factory()
+    client.timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    return client
