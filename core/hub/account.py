@@ -11,6 +11,7 @@ from core.errors import HubError
 from core.hub.refusals import hub_errors_in_words
 
 ANSWER_WITHIN_S = 10.0
+TOKENS_PAGE = f"{constants.ENDPOINT}/settings/tokens"
 WRITERS = ("admin", "write", "contributor")
 
 Origin = Literal["environment", "login"]
@@ -61,6 +62,8 @@ def who(token: str, within_s: float = ANSWER_WITHIN_S) -> Account:
         answer = get_session().get(
             f"{constants.ENDPOINT}/api/whoami-v2", headers=build_hf_headers(token=token), timeout=within_s
         )
+        if answer.status_code == 401:
+            raise HubError(f"The Hub does not accept this token. Copy it whole, or make one at {TOKENS_PAGE}.")
         hf_raise_for_status(answer)
     return _account(answer.json())
 
