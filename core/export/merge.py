@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -75,7 +75,7 @@ def _loaded(things: Ingredients) -> PreTrainedModel | PeftModel:
 
 def _merged(model: PeftModel, dtype: torch.dtype, tell: Progress) -> PreTrainedModel:
     """Layer by layer in fp32, so that only the sum is rounded, once."""
-    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    layers = [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer)]
     for number, layer in enumerate(layers):
         tell("Merging", number, len(layers))
         layer.get_base_layer().float()
@@ -84,7 +84,7 @@ def _merged(model: PeftModel, dtype: torch.dtype, tell: Progress) -> PreTrainedM
     return model.merge_and_unload().to(dtype)
 
 
-def _merge(layer: LoraLayer) -> None:
+def _merge(layer: BaseTunerLayer) -> None:
     try:
         layer.merge(safe_merge=True)
     except (RuntimeError, ValueError, NotImplementedError) as error:

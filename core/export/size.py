@@ -5,9 +5,15 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from core import home
+from core import catalog, home
 from core.errors import JobError
+from core.export.asked import NOTHING, Export, parts
 from core.hardware import machine
+from core.inference.choices import ADAPTER_FILES
+from core.jobs.folder import Job
+from core.jobs.outcome import folder_of
+from core.plan.plan import model_bytes
+from core.training.methods import METHODS
 
 BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
 PRECISION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -28,6 +34,28 @@ def merged_bytes(folder: Path, precision: str) -> int:
     """The size of a base model's folder once merged and written in a precision; `auto` is its own."""
     count, own = parameters_in(folder)
     return count * PRECISION_BYTES[precision] if precision in PRECISION_BYTES else own
+
+
+def expected_bytes(asked: Export, run: Job) -> int | None:
+    """About what an export or a publication will take; None for a base of unknown size."""
+    source, wanted = folder_of(run, asked.step, NOTHING), parts(asked, run.recipe)
+    adapter = sum((source / name).stat().st_size for name in ADAPTER_FILES if (source / name).exists())
+    if "merged" not in wanted:
+        return adapter
+    count = _parameters(run, source)
+    known = count and count * PRECISION_BYTES.get(asked.precision, 2)
+    return known and known + (adapter if "adapter" in wanted else 0)
+
+
+def _parameters(run: Job, source: Path) -> int | None:
+    """Of the run's own model where it trained all of it, else of its base."""
+    base = run.recipe.model.source
+    if METHODS[run.recipe.lora.method].whole:
+        return parameters_in(source)[0]
+    if known := catalog.model(base):
+        return known.parameters
+    size = model_bytes(base)
+    return size // 2 if size else None
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """What a model card tells of a run: facts of its job folder and the catalog, none of them invented. No torch."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,9 @@ from core.recipe import Recipe
 from core.training.held_out_events import before_and_after
 from core.training.methods import METHODS, Method
 from core.where import Place, place_of
+
+# A package is pinned by its SHA-256, a repository by its commit.
+PACKAGE = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ class Facts:
     def base_is_requantised(self) -> bool:
         """Whether it is the starter out of a package: the same model with its weights rounded to four bits."""
         model = self.run.resolved.get("model")
-        revision = model.get("revision") if isinstance(model, dict) else None
-        return self.recipe.model.source == "starter" and revision is not None and self.base_commit is None
+        revision = str(model.get("revision")) if isinstance(model, dict) else ""
+        return self.recipe.model.source == "starter" and PACKAGE.fullmatch(revision) is not None
 
     @property
     def licence(self) -> Licence | None:

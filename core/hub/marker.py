@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, constants, hf_hub_download
 
 from core.errors import HubError
 from core.files import read_json
@@ -30,12 +30,15 @@ class Marker:
         return json.dumps(asdict(self), indent=1)
 
 
-def files_of(repository: str) -> list[str]:
-    """What was published into a repository before; raises HubError where it holds something else."""
-    found = HfApi().model_info(repository)
+def files_of(repository: str, token: str | None = None) -> list[str]:
+    """What was published into a repository before; raises HubError where it holds something else.
+
+    `token` is the Hub's, if another than this machine's.
+    """
+    found = HfApi(token=token).model_info(repository, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     names = {sibling.rfilename for sibling in found.siblings or ()}
     if NAME in names:
-        files = _read(repository, found.sha)
+        files = _read(repository, found.sha, token)
         return [name for name in files if name in names]
     if names - OF_ANY_REPOSITORY:
         raise HubError(
@@ -44,9 +47,10 @@ def files_of(repository: str) -> list[str]:
     return []
 
 
-def _read(repository: str, commit: str | None) -> list[str]:
+def _read(repository: str, commit: str | None, token: str | None) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="studio-publish-") as folder:
-        said = read_json(Path(hf_hub_download(repository, NAME, revision=commit, local_dir=folder))) or {}
+        file = hf_hub_download(repository, NAME, revision=commit, local_dir=folder, token=token)
+        said = read_json(Path(file)) or {}
     if said.get("by") != BY or not isinstance(said.get("files"), list):
         raise HubError(f"{repository} has a {NAME} that is not ours, so it is left alone. Choose another name.")
     return [name for name in said["files"] if isinstance(name, str)]

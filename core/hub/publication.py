@@ -44,11 +44,8 @@ class Publication(Export):
     )
 
 
-def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
-    """The job, from what differs of the fields' defaults; the very same is not started twice. Raises StudioError.
-
-    `token` is the Hub's, if another than this machine's.
-    """
+def asked_for(run_id: str, values: dict[str, Any]) -> Publication:
+    """What is asked, from what differs of the fields' defaults; raises JobError where it cannot be."""
     asked = errand(Publication, run_id, values, NOTHING)
     run = run_of(asked)
     if "adapter" in parts(asked, run.recipe) and hub_id(run.recipe.model.source) is None:
@@ -56,7 +53,13 @@ def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
             f"{run.name} was trained on the folder {run.recipe.model.source}, which others do not have, so its adapter alone "
             "cannot be loaded elsewhere. Publish it merged."
         )
-    return launcher.start(run.recipe, "publish", beside("publish", asked), token)
+    return asked
+
+
+def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
+    """The job; the very same is not started twice. Raises StudioError. `token` is the Hub's, if another than this machine's."""
+    asked = asked_for(run_id, values)
+    return launcher.start(run_of(asked).recipe, "publish", beside("publish", asked), token)
 
 
 def publications_of(run: Job) -> list[Job]:
