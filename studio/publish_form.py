@@ -10,7 +10,7 @@ from core.export.asked import parts
 from core.export.size import expected_bytes
 from core.hub import account, publication
 from core.hub.publication import Publication
-from core.hub.standing import standing
+from core.hub.standing import Standing, standing
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.training.methods import METHODS
@@ -19,7 +19,7 @@ from studio import words
 from studio.errors_shown import errors_shown
 from studio.hub_account import account_known
 from studio.hub_question import asked as ask_once
-from studio.hub_question import forget, wait_shortly
+from studio.hub_question import wait_shortly
 from studio.layout import kv, section
 from studio.local_time import when
 from studio.markdown import plain
@@ -91,7 +91,9 @@ def _repository(run: Job) -> str:
     found = account_known()
     owners = list(found.writable) if found else []
     left, right = st.columns([1, 2], gap="xsmall")
-    owner = left.selectbox("Owner", owners, key="publish:owner", disabled=not owners, placeholder="sign in first")
+    # Another account has other owners: a widget that was drawn without any would go on choosing none.
+    key = f"publish:owner:{found.name if found else ''}"
+    owner = left.selectbox("Owner", owners, key=key, disabled=not owners, placeholder="sign in first")
     name = right.text_input(
         "Repository",
         value=_slug(run.name),
@@ -119,27 +121,27 @@ def _asked(run: Job, values: dict) -> Publication | None:
 def _go(run: Job, asked: Publication | None, values: dict) -> None:
     size_bytes = expected_bytes(asked, run) if asked else None
     for part in parts(asked, run.recipe) if asked else ():
-        one = asked.model_copy(update={"what": part})
-        kv({"adapter": "Adapter", "merged": "Model"}[part], f"**{words.size(expected_bytes(one, run))}**")
-    free = asked is not None and _may_go_there(asked.repository)
+        one = expected_bytes(asked.model_copy(update={"what": part}), run)
+        kv({"adapter": "Adapter", "merged": "Model"}[part], f"**{words.size(one)}**")
+    free = asked is not None and _may_go_there(run, asked.repository)
     label = f"Publish {words.size(size_bytes)}" if size_bytes else "Publish"
     if st.button(
         label, icon=":material/cloud_upload:", type="primary", width="stretch", disabled=not free, key="publish:go"
     ):
         with errors_shown():
             publication.start(run.id, values, hub_token())
-            forget(_question(asked.repository))
             st.rerun()
 
 
-def _may_go_there(repository: str) -> bool:
+def _may_go_there(run: Job, repository: str) -> bool:
     """Says whether the name is free; what the Hub does not tell now, the job will find out."""
     token = hub_token() or account.token()
     if account_known() is None:
         st.caption(":material/lock: Sign in above with a token that may write.")
         return False
     try:
-        found = wait_shortly(ask_once(_question(repository), lambda: standing(repository, token)))
+        known: Standing | None = "ours" if publication.was_published(run, repository) else None
+        found = known or wait_shortly(ask_once(f"standing {repository}", lambda: standing(repository, token)))
     except HubError as error:
         st.caption(f":orange[:material/warning: {plain(str(error))}]")
         return False
@@ -150,7 +152,3 @@ def _may_go_there(repository: str) -> bool:
     }
     st.caption(said[found])
     return True
-
-
-def _question(repository: str) -> str:
-    return f"standing {repository}"

@@ -132,7 +132,8 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Rows", f"{rows['rows']:,} with {rows['tokens']:,} tokens"
     learned = "answers only" if recipe.data.train_on == "assistant" else "every token"
     yield "Trained on", f"{learned}, up to {recipe.data.max_length:,} tokens a conversation"
-    yield "Steps", f"{facts.steps:,} of {recipe.effective_batch():,} conversations" if facts.steps else "not known"
+    if facts.steps:
+        yield "Steps", f"{facts.steps:,}, each of {recipe.effective_batch():,} conversations"
     yield "Learning rate", f"{training.learning_rate:g}, {training.schedule}"
     yield "Optimiser", training.optimizer
     yield "Seed", f"{training.seed}"

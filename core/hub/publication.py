@@ -10,8 +10,9 @@ from core.errors import JobError
 from core.export.asked import Export, parts
 from core.hub.names import hub_id
 from core.jobs import launcher
-from core.jobs.errand import beside, errand, errands_of, run_of
+from core.jobs.errand import beside, errand, errands_of, read, run_of
 from core.jobs.folder import Job
+from core.jobs.status import Status
 from core.recipe_sections import Line
 
 NOTHING = "to publish"
@@ -65,3 +66,9 @@ def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
 def publications_of(run: Job) -> list[Job]:
     """Newest first."""
     return errands_of(run, "publish")
+
+
+def was_published(run: Job, repository: str) -> bool:
+    """Whether a publication of a run has come to its end there; without asking the Hub."""
+    finished = (job for job in publications_of(run) if job.status is Status.FINISHED)
+    return any(read(job, Publication).repository == repository for job in finished)
