@@ -6,7 +6,7 @@ from core.errors import HubError
 from core.hub import account
 from core.hub.account import Account
 from studio import session
-from studio.hub_question import answer_so_far, asked, forget, wait_shortly
+from studio.hub_question import answer_so_far, asked, forget, forget_all, wait_shortly
 from studio.layout import row, section, split
 from studio.markdown import plain
 
@@ -105,7 +105,7 @@ def _form() -> None:
 
 
 def _sign_in(token: str) -> None:
-    forget(QUESTION)
+    forget_all()
     try:
         with st.spinner("Asking the Hub…"):
             asked(QUESTION, lambda: account.who(token)).result()
@@ -119,4 +119,4 @@ def _sign_in(token: str) -> None:
 
 def _sign_out() -> None:
     session.sign_out()
-    forget(QUESTION)
+    forget_all()

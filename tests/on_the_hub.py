@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants, set_client_factory
-from huggingface_hub.utils._http import default_client_factory
 
+from core.hub import patience
 from tests.local_hub import Hub
 
 
@@ -21,4 +21,4 @@ def speak_to(hub: Hub, folder: Path, token: str | None, patch: pytest.MonkeyPatc
     patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
     patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    set_client_factory(default_client_factory)
+    set_client_factory(patience.client)

@@ -26,6 +26,7 @@ from core.jobs.errand import beside
 from core.jobs.folder import Job
 from core.jobs.listing import find_job
 from core.jobs.worker import Worker
+from core.models.load import Found
 from core.recipe_yaml import to_yaml
 from tests.test_inference_parts import answer
 from tests.toy_model import make_toy_model
@@ -141,7 +142,7 @@ def test_a_quantised_base_is_never_merged_into(toy, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     write_whole(folder / "config.json", json.dumps(config | {"quantization_config": {"quant_method": "bitsandbytes"}}))
     with pytest.raises(ModelError, match="comes quantised"):
-        merge.precision_to_write(folder, "auto")
+        merge.precision_to_write(Found(folder, None), "auto")
 
 
 @pytest.mark.usefixtures("in_its_home")

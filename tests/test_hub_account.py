@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from huggingface_hub import get_session
 
 from core import home
 from core.hub.account import Account
+from core.hub.patience import PATIENCE
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.test_local_hub import write
 from tests.toy_model import make_toy_model
@@ -93,6 +95,11 @@ def test_an_account_is_what_its_token_may_do(hub, tmp_path):
     assert odd.startswith("This is no token")
 
 
+def test_no_call_to_the_hub_waits_for_ever():
+    assert get_session().timeout == PATIENCE
+    assert all(seconds <= 120 for seconds in (PATIENCE.connect, PATIENCE.read, PATIENCE.write))
+
+
 def test_a_token_for_one_repository_may_write_to_that_one_alone():
     account = Account("ann", role="fineGrained", namespaces=("ann",), only=frozenset({"ann/one"}))
     assert account.may_write("ann/one") and not account.may_write("ann/two") and account.writable == ()
@@ -146,7 +153,7 @@ def test_every_refusal_is_a_sentence_that_says_what_to_do(hub, tmp_path):
         ({"status": 409}, "ann/mine is being changed on the Hub by somebody else"),
         ({"status": 412}, "ann/mine was changed on the Hub by somebody else in the same moment"),
         ({"status": 500}, "The Hub answered 500 when asked for ann/mine. Try again in a while."),
-        ({"cut_after": 0}, "The Hub cannot be reached, so it was not asked for ann/mine"),
+        ({"cut_after": 0}, "The line to the Hub was cut while it was asked for ann/mine. Try again."),
     ],
 )
 def test_a_commit_that_goes_wrong_is_a_sentence_without_the_token(hub, tmp_path, trouble, said):

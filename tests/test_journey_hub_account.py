@@ -78,6 +78,24 @@ def test_a_typed_token_opens_what_is_private_and_is_found_nowhere(hub_and_app, p
     page.get_by_text("Hub · ann").wait_for(state="detached")
 
 
+def test_a_gated_model_shows_what_is_left_to_do_until_it_is_open(hub_and_app, page):
+    hub, app = hub_and_app
+    model = "meta-llama/Llama-3.2-1B-Instruct"
+    gate = hub.repository(f"models/{model}") / ".gated"
+    gate.write_text("ann\n")
+    write_whole(home.draft_file(), to_yaml(parse({"model": {"source": model}})))
+    page.goto(f"{app.url}/model_and_data")
+    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, "hf_bob")
+    page.get_by_text("may write to bob, and read team").wait_for()
+    page.get_by_role("link", name="Model & data").click()
+    page.get_by_text("Accept its licence first.").wait_for()
+    assert page.get_by_role("link", name="Licence").get_attribute("href") == f"{hub.url}/{model}"
+    gate.write_text("ann bob\n")
+    page.get_by_role("button", name="Check again").click()
+    page.get_by_text("Open to you").wait_for()
+
+
 def heard(page) -> list[bytes]:
     """Everything that the server sends over the websocket, as it comes."""
     frames: list[bytes] = []

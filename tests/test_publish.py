@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi, ModelCard, hf_hub_download
+from huggingface_hub import HfApi, ModelCard, hf_hub_download, set_client_factory
 
 from core import home
 from core.errors import HubError, JobError
 from core.files import append_line, write_whole
-from core.hub import publication, publish, upload
+from core.hub import patience, publication, publish, upload
 from core.hub.publication import Publication
 from core.inference.engine import Engine
 from core.jobs import launcher
@@ -182,7 +182,8 @@ def test_a_transfer_that_breaks_off_goes_on_and_sends_nothing_twice(hub, taught,
 )
 def test_each_trouble_ends_in_one_clear_sentence(hub, taught, monkeypatch, trouble, repository, said):
     monkeypatch.setattr(upload, "WAITS_S", ())
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(patience, "PATIENCE", 1)
+    set_client_factory(patience.client)
     with hub.trouble(**trouble), pytest.raises(HubError, match=said) as raised:
         published(taught, repository=repository)
     assert TOKEN not in str(raised.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from core.data.prepare import find_model
 from core.errors import ModelError
 from core.export import size
 from core.export.adapter import write_adapter
@@ -20,7 +21,7 @@ from core.jobs.errand import run_of
 from core.jobs.folder import Job
 from core.jobs.outcome import folder_of
 from core.jobs.worker import Worker
-from core.models.load import Found, fetch, load_tokenizer
+from core.models.load import Found, load_tokenizer
 from core.training.methods import METHODS
 from core.training.resume import model_revision
 
@@ -53,9 +54,8 @@ class Maker:
     @cached_property
     def base(self) -> Found:
         """The base at the revision it was trained at; its weights only where they are needed."""
-        model, weights = self.run.recipe.model, "merged" in self.parts and not self.whole
-        self.worker.progress(f"Looking for {model.source}", 0, 1)
-        return fetch(model.source, model_revision(self.run), self.worker.progress, weights)
+        weights = "merged" in self.parts and not self.whole
+        return find_model(self.worker, model_revision(self.run), weights)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -68,7 +68,7 @@ class Maker:
     @cached_property
     def precision(self) -> str:
         """Of the merged model; raises ModelError for a quantised base."""
-        return precision_to_write(self.base.folder, self.asked.precision)
+        return precision_to_write(self.base, self.asked.precision)
 
     @property
     def precision_written(self) -> str | None:
@@ -104,7 +104,7 @@ class Maker:
         write_adapter(self.facts, self.source, folder, self.tokenizer)
 
     def _merged(self, folder: Path) -> None:
-        weights = Found(self.source, None) if self.whole else self.base
+        weights = Found(self.source, None, code=self.base.code) if self.whole else self.base
         size.check_disk(size.merged_bytes(weights.folder, self.precision), "the merged model")
         size.check_memory(weights.folder, self.precision)
         adapter = None if self.whole else self.source

@@ -31,15 +31,15 @@ class Ingredients:
     ends: frozenset[int]
 
 
-def precision_to_write(folder: Path, asked: str) -> str:
+def precision_to_write(base: Found, asked: str) -> str:
     """What is asked, or the one that a base came in. Raises ModelError for a quantised base."""
-    config = read_json(folder / "config.json") or {}
+    config = read_json(base.folder / "config.json") or {}
     if "quantization_config" in config:
         raise ModelError(
             "The base model itself comes quantised, and an adapter merged into such weights would be rounded with them. "
             "Take the adapter alone."
         )
-    return precision_of(folder) if asked == "auto" else asked
+    return precision_of(base) if asked == "auto" else asked
 
 
 def write_merged(things: Ingredients, precision: str, target: Path, tell: Progress) -> Likeness:
@@ -59,12 +59,16 @@ def write_merged(things: Ingredients, precision: str, target: Path, tell: Progre
     del model
     gc.collect()
     tell("Checking the merged model", 0, 1)
-    found = ask(load_base(Found(target, None), DTYPES[precision], "cpu").eval(), things.tokenizer, things.ends)
+    found = ask(
+        load_base(Found(target, None, code=things.base.code), DTYPES[precision], "cpu").eval(),
+        things.tokenizer,
+        things.ends,
+    )
     return _alike(Likeness.between(plain, expected, found))
 
 
 def _loaded(things: Ingredients) -> PreTrainedModel | PeftModel:
-    base = load_base(things.base, DTYPES[precision_of(things.base.folder)], "cpu").eval()
+    base = load_base(things.base, DTYPES[precision_of(things.base)], "cpu").eval()
     if things.adapter is None:
         return base
     try:

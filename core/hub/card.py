@@ -220,13 +220,13 @@ def code(facts: Facts, contents: Contents) -> str:
     package, loader = (
         ("transformers", "AutoModelForCausalLM") if contents.whole else ("peft", "AutoPeftModelForCausalLM")
     )
-    place = json.dumps(contents.place)
+    place, trust = json.dumps(contents.place), _trust(facts)
     ends = f", eos_token_id={list(contents.ends)}" if contents.ends else ""
     return f"""from {package} import {loader}
 from transformers import AutoTokenizer, pipeline
 
-model = {loader}.from_pretrained({place})
-chat = pipeline("text-generation", model=model, tokenizer=AutoTokenizer.from_pretrained({place}))
+model = {loader}.from_pretrained({place}{trust})
+chat = pipeline("text-generation", model=model, tokenizer=AutoTokenizer.from_pretrained({place}{trust}))
 print(chat({_question(facts)}, max_new_tokens=256, do_sample=False{ends})[0]["generated_text"][-1]["content"])"""
 
 
@@ -236,8 +236,13 @@ def _beside(facts: Facts, contents: Contents) -> str:
     return f"""from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-base = AutoModelForCausalLM.from_pretrained({json.dumps(facts.base)}{commit})
+base = AutoModelForCausalLM.from_pretrained({json.dumps(facts.base)}{commit}{_trust(facts)})
 model = PeftModel.from_pretrained(base, {json.dumps(contents.place)}, subfolder="{BESIDE}")"""
+
+
+def _trust(facts: Facts) -> str:
+    """A base with Python files of its own is not loaded unasked."""
+    return ", trust_remote_code=True" if facts.recipe.model.trust_remote_code else ""
 
 
 def _question(facts: Facts) -> str:

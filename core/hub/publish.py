@@ -13,7 +13,6 @@ from core.errors import HubError
 from core.export.make import Maker
 from core.hub import account, card, marker
 from core.hub.about import about_files
-from core.hub.passing import bear_no_silence
 from core.hub.publication import Publication
 from core.hub.refusals import SIGN_IN
 from core.hub.upload import Upload, patiently
@@ -24,7 +23,6 @@ from core.jobs.worker import Worker
 def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError with a sentence for the person."""
     asked = read(worker.job, Publication)
-    bear_no_silence()
     # First of all: nobody wants to hear after an hour of merging that the name is taken.
     worker.progress(f"Looking for {asked.repository}", 0, 1)
     before = _open(asked)

@@ -32,7 +32,7 @@ def write(
     (_whole_model if whole else _adapter)(session, found, trainer, best)
     tokenizer.save_pretrained(files.final_aside)
     facts = Facts(job, steps=best.step if best else trainer.state.global_step)
-    contents = card.Contents(adapter=not whole, precision=precision_of(found.folder) if whole else None)
+    contents = card.Contents(adapter=not whole, precision=precision_of(found) if whole else None)
     write_whole(files.final_aside / "README.md", card.text(facts, contents))
     write_whole(files.final_aside / card.RECIPE, portable(job))
     for folder in files.finals:
@@ -60,5 +60,5 @@ def _whole_model(session: Session, found: Found, trainer: Trainer, best: Checkpo
     """In the number format that the base came in; while it is trained, and in checkpoints, it is fp32."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if best:
-        model = AutoModelForCausalLM.from_pretrained(best.folder, use_safetensors=True)
-    model.to(DTYPES[precision_of(found.folder)]).save_pretrained(session.worker.files.final_aside)
+        model = AutoModelForCausalLM.from_pretrained(best.folder, use_safetensors=True, trust_remote_code=found.code)
+    model.to(DTYPES[precision_of(found)]).save_pretrained(session.worker.files.final_aside)
