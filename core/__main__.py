@@ -62,7 +62,10 @@ def resume(
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made."""
+    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made.
+
+    With the id of a publication or an export it goes on with that.
+    """
     _watch(launcher.resume(find_job(job), step), detach, as_json)
 
 

@@ -23,7 +23,7 @@ from core.jobs import launcher
 from core.jobs.ending import can_resume
 from core.jobs.errand import beside
 from core.jobs.folder import Job
-from core.jobs.listing import known_job
+from core.jobs.listing import find_job, known_job
 from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.models import starter
@@ -111,6 +111,7 @@ def test_what_the_command_line_publishes_loads_with_the_card_s_five_lines_and_an
     assert done.returncode == 0, done.stderr
     job = known_job(json.loads(done.stdout)["id"])
     assert job.result["why"] == f"Published at {hub.url}/ann/first."
+    assert find_job("taught") == taught  # the run keeps its name
     assert not job.files.made.exists()
     assert HfApi().model_info("ann/first").private
 
