@@ -134,6 +134,10 @@ def test_a_merged_and_a_whole_model_say_so():
     assert (merged.data.base_model_relation, merged.data.library_name) == ("finetune", "transformers")
     assert "merged into the base's full weights" in merged.text
     assert "AutoModelForCausalLM" in merged.text
+    again = read(make_job(3, "again", lora={"method": "rslora"}, model={"start_from": "/home/ann/adapter"}))
+    assert "An rsLoRA adapter for" in again.text
+    assert "Began with" in again.text
+    assert "/home/ann" not in again.text
     whole = read(make_job(2, "whole", lora={"method": "full"}), adapter=False, precision="bf16")
     assert "lora" not in whole.data.tags
     assert "with every weight of it trained" in whole.text

@@ -89,14 +89,16 @@ def _method_tags(facts: Facts) -> list[str]:
 
 def _summary(facts: Facts, contents: Contents) -> str:
     base = f"[{facts.base}](https://huggingface.co/{facts.base})" if facts.base else plain(facts.base_name)
+    title = facts.method.title
+    adapter = f"{'an' if title.startswith(('E', 'r')) else 'a'} {title} adapter"
     if facts.method.whole:
         what = f"{base} with every weight of it trained"
     elif contents.whole and contents.adapter:
-        what = f"{base} with a {facts.method.title} adapter merged into it, and that adapter in `{BESIDE}/`"
+        what = f"{base} with {adapter} merged into it, and that adapter in `{BESIDE}/`"
     elif contents.whole:
-        what = f"{base} with a {facts.method.title} adapter merged into it"
+        what = f"{base} with {adapter} merged into it"
     else:
-        what = f"A {facts.method.title} adapter for {base}"
+        what = f"A{adapter[1:]} for {base}"
     precision = f", in {contents.precision}" if contents.precision else ""
     steps = f", trained for {facts.steps:,} steps" if facts.steps else ", trained"
     return f"{what}{precision}{steps} with {PROJECT}."
@@ -128,6 +130,8 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Method", f"{facts.method.title}, rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}{bits}"
         targets = lora.targets if isinstance(lora.targets, str) else ", ".join(lora.targets)
         yield "Targets", plain(targets)
+    if recipe.model.start_from:
+        yield "Began with", "the adapter of an earlier run"
     if isinstance(rows.get("rows"), int) and isinstance(rows.get("tokens"), int):
         yield "Rows", f"{rows['rows']:,} with {rows['tokens']:,} tokens"
     learned = "answers only" if recipe.data.train_on == "assistant" else "every token"
