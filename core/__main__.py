@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,10 +15,14 @@ from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
+from core.export import start as exporting
+from core.hub import publication
 from core.hub import restore_asked as restoring
+from core.hub.publication import Publication
 from core.hub.restore_asked import Restore
 from core.inference import example
 from core.jobs import ending, launcher, queue
+from core.jobs.errand import Errand
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
@@ -37,9 +41,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
 
 
-def _help(field: str) -> str:
-    """What the field of an evaluation says of itself."""
-    return Evaluation.model_fields[field].description or ""
+def _help(field: str, model: type[Errand] = Evaluation) -> str:
+    """What a field of what a job about a run is asked says of itself."""
+    return model.model_fields[field].description or ""
+
+
+What = Annotated[str | None, typer.Option(help=_help("what", Publication))]
+Precision = Annotated[str | None, typer.Option(help=_help("precision", Publication))]
+OfCheckpoint = Annotated[int | None, typer.Option("--checkpoint", help=_help("step", Publication))]
 
 
 @app.command()
@@ -55,7 +64,10 @@ def resume(
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made."""
+    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made.
+
+    With the id of a publication or an export it goes on with that.
+    """
     _watch(launcher.resume(find_job(job), step), detach, as_json)
 
 
@@ -92,9 +104,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
-    asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows, "tasks": task}
-    asked |= {"longest_answer": longest_answer}
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = _given(step=checkpoint, general=general, prompts=prompt, most_rows=most_rows, tasks=task)
     _watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
 
@@ -119,6 +129,36 @@ def restore(
         print(json.dumps(follow.details(run)))
     elif ending.can_resume(run) and not no_resume:
         raise StudioError(f"It was not resumed. `python -m core resume {run.id}` tries again.")
+
+
+@app.command()
+def publish(
+    job: JobName,
+    repository: Annotated[str, typer.Argument(help=_help("repository", Publication))],
+    checkpoint: OfCheckpoint = None,
+    what: What = None,
+    precision: Precision = None,
+    public: Annotated[bool, typer.Option("--public", help="Everybody can see it.")] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring what was trained to the Hub, with a model card. Private unless told otherwise."""
+    given = _given(step=checkpoint, what=what, precision=precision) | {"repository": repository, "private": not public}
+    _watch(publication.start(find_run(job).id, given), detach, as_json)
+
+
+@app.command()
+def export(
+    job: JobName,
+    checkpoint: OfCheckpoint = None,
+    what: What = None,
+    precision: Precision = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pack the adapter, or merge it into its base, for use elsewhere."""
+    given = _given(step=checkpoint, what=what, precision=precision)
+    _watch(exporting.start(find_run(job).id, given), detach, as_json)
 
 
 @app.command()
@@ -244,6 +284,11 @@ def recipe_check(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = 
     found = recipe_yaml.load(recipe, changes)
     check(found)
     print(json.dumps(found.model_dump(mode="json")) if as_json else f"{recipe} is a good recipe: it can be trained.")
+
+
+def _given(**asked: Any) -> dict[str, Any]:
+    """What was really asked for."""
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_json: bool) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
-EVALUATION_ASKED = "evaluation.yaml"
+
+# What a job about a run was asked, beside the recipe of that run: kind of job -> file of its folder.
+ASKED = {"evaluate": "evaluation.yaml", "publish": "publication.yaml", "export": "export.yaml"}
 RESTORE_ASKED = "restore.yaml"
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
@@ -171,11 +173,6 @@ class JobFiles:
         return self.folder / "about.json"
 
     @cached_property
-    def evaluation_asked(self) -> Path:
-        """What an evaluate job was asked, beside the recipe of the run it is about."""
-        return self.folder / EVALUATION_ASKED
-
-    @cached_property
     def evaluation(self) -> Path:
         """What an evaluate job found."""
         return self.folder / "findings.json"
@@ -238,6 +235,15 @@ class JobFiles:
     def scratch(self) -> Path:
         """What the trainer writes before it is published; never read by anyone else."""
         return self.folder / ".scratch"
+
+    @cached_property
+    def made(self) -> Path:
+        """What an export or a publication has made of a run: an adapter, a merged model, or both."""
+        return self.folder / "made"
+
+    def asked(self, kind: str) -> Path:
+        """What a job about a run was asked."""
+        return self.folder / ASKED[kind]
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:06d}"

@@ -27,8 +27,8 @@ def check(recipe: Recipe, kind: str = "train") -> None:
     if kind == "restore":
         _check_disk(0)  # how much it needs is known once the backup is found
         return
-    if kind == "evaluate":
-        # The run has its data prepared, and what it began with is in its result.
+    if kind in home.ASKED:
+        # About a run: it has its data prepared, and what it began with is in its result.
         _raise(_problems_of_model(recipe.model))
         return
     begin = [JobError(text) for text in [*start.problems(recipe), *trackers.problems(recipe)]]
@@ -38,7 +38,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
-    if job.kind in ("evaluate", "restore"):
+    if job.kind == "restore" or job.kind in home.ASKED:
         check(job.recipe, job.kind)
         return
     key = job.prepared_key
