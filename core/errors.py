@@ -25,6 +25,10 @@ class ModelError(StudioError):
     """A model that cannot be found, fetched or loaded."""
 
 
+class HubError(StudioError):
+    """The Hugging Face Hub refused, did not answer, or has not what was asked for."""
+
+
 class JobError(StudioError):
     """A job that cannot be found, started or stopped."""
 

@@ -6,6 +6,7 @@ from core.chats import Chat, Turn
 from core.inference import client, process
 from studio.charts import palette
 from studio.errors_shown import errors_shown
+from studio.session import hub_token
 from studio.token_view import prompt_html
 
 MANY = 400  # tokens; more scroll
@@ -24,7 +25,7 @@ def show_prompt(chat: Chat, turn: Turn, pane: int) -> None:
 
 def _draw(chat: Chat, turn: Turn, pane: int) -> None:
     reply = turn.answer_in(pane)
-    found = client.reading(process.engine(), reply.model, chat.prompt(turn, pane))
+    found = client.reading(process.engine().asking_with(hub_token()), reply.model, chat.prompt(turn, pane))
     st.caption(
         f"{len(found.ids):,} tokens of the {found.context:,} that the model reads, its answer included. Small tokens are "
         "the chat template's own; hovering over one tells its id."

@@ -22,6 +22,7 @@ from core.inference.choices import ChatModel
 from core.inference.client import Comparison, Sampling
 from core.inference.process import Engine
 from studio.chat_text import safe_markdown
+from studio.session import hub_token
 
 CURSOR = " ▍"
 DRAW_EVERY_S = 0.05
@@ -59,7 +60,7 @@ def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:
     turn = chat.turns[-1]
     redraw_when_over(turn)
     try:
-        engine = _engine(places[0].foot)
+        engine = _engine(places[0].foot).asking_with(hub_token())
         _write(_ask(engine, chat, turn, sampling), turn.answers, places)
         _learn_context(engine, chat, turn)
     except EngineError as error:

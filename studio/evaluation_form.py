@@ -7,6 +7,7 @@ from core.evaluation.asked import Evaluation
 from core.jobs.folder import Job
 from studio import words
 from studio.errors_shown import errors_shown
+from studio.session import hub_token
 
 RESULT = "The result"
 
@@ -48,7 +49,7 @@ def evaluation_form(run: Job, again: bool) -> None:
             asked = {"prompts": [line.strip() for line in written.splitlines() if line.strip()]}
             asked |= {"general": general, "most_rows": rows, "longest_answer": longest, "tasks": tests.split()}
             with errors_shown():
-                start.start(run.id, asked | ({} if chosen == RESULT else {"step": chosen}))
+                start.start(run.id, asked | ({} if chosen == RESULT else {"step": chosen}), hub_token())
                 st.rerun()
 
 

@@ -18,7 +18,10 @@ FILES: dict[str, dict[str, tuple[str, str]]] = {  # group -> page -> (title, ico
         "train": ("Train", ":material/monitoring:"),
         "runs": ("Runs", ":material/list_alt:"),
     },
-    "Use": {"chat": ("Chat", ":material/forum:")},
+    "Use": {
+        "chat": ("Chat", ":material/forum:"),
+        "hub": ("Hub", ":material/cloud_upload:"),
+    },
 }
 
 

@@ -49,5 +49,5 @@ def _invitation(last: Job | None) -> None:
         clicked = st.button("Prepare", icon=":material/play_arrow:", key="prepare")
     if clicked:
         with errors_shown():
-            launcher.start(session.draft(), "prepare")
+            launcher.start(session.draft(), "prepare", token=session.hub_token())
             st.rerun()

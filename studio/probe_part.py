@@ -16,6 +16,7 @@ from studio.layout import split
 from studio.live_part import live_part
 from studio.markdown import plain
 from studio.progress import progress_bar
+from studio.session import hub_token
 
 
 def probe_part(recipe: Recipe) -> None:
@@ -43,5 +44,5 @@ def _invitation(recipe: Recipe) -> None:
         clicked = st.button("Measure", icon=":material/speed:", key="probe", disabled=busy)
     if clicked:
         with errors_shown():
-            launcher.start(probe_recipe(recipe), "probe")
+            launcher.start(probe_recipe(recipe), "probe", token=hub_token())
             st.rerun()

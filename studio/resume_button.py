@@ -10,7 +10,7 @@ from core.jobs.folder import Job
 from studio import words
 from studio.errors_shown import errors_shown
 from studio.navigation import go_to
-from studio.session import select_job
+from studio.session import hub_token, select_job
 
 ICON = ":material/resume:"
 
@@ -36,7 +36,7 @@ def resume_button(job: Job, step: int | None = None, key: str = "resume", primar
 
 def _resume(job: Job, step: int | None) -> None:
     with errors_shown():
-        select_job(launcher.resume(job, step).id)
+        select_job(launcher.resume(job, step, hub_token()).id)
         go_to("train")
 
 

@@ -99,6 +99,20 @@ def forget_chat() -> None:
     open_chat(Chat())
 
 
+def hub_token() -> str | None:
+    """The Hub's token that was typed in this tab; the machine's own is found without it. It is never written down."""
+    return recall("hub token")
+
+
+def sign_in(token: str) -> None:
+    remember("hub token", token)
+
+
+def sign_out() -> None:
+    """Forget the token of this tab."""
+    remember("hub token", None)
+
+
 def notify(text: str) -> None:
     """Say something once, on the page that is drawn next."""
     remember("notice", text)

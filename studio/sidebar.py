@@ -11,6 +11,7 @@ from core.jobs.folder import Job
 from core.jobs.listing import training_now
 from studio import words
 from studio.errors_shown import errors_shown
+from studio.hub_account import account_known
 from studio.markdown import plain
 from studio.navigation import go_to
 from studio.progress import brief, percent_done, share_done
@@ -56,6 +57,8 @@ def _foot() -> None:
                 st.caption(f"{words.count(len(waiting), 'run')} waiting")
     reading = machine(home.home())
     st.caption(f":material/memory: {plain(reading.device_name)} · {words.size(reading.memory_free_bytes)} free")
+    if found := account_known():
+        st.caption(f":material/cloud_done: Hub · {plain(found.name)}")
 
 
 def _whole_page_is_old(live: Job | None) -> bool:

@@ -41,7 +41,7 @@ def _buttons(recipe: Recipe, found: Forecast, machine: Machine) -> bool:
 
 def _start(recipe: Recipe) -> None:
     """The same recipe twice is one run: a double click, or a second tab, opens the one that is under way."""
-    job = launcher.start(recipe)
+    job = launcher.start(recipe, token=session.hub_token())
     session.select_job(job.id)
     go_to("train")
 

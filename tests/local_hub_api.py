@@ -1,103 +1,165 @@
-"""What the local Hub answers: the paths, headers and error codes of the Hub that its clients read by."""
+"""What the local Hub answers to readers: the paths, headers and error codes of the Hub that its clients read by."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tests.local_hub_repository import Repository, Snapshot, etag
+from tests.local_hub_access import (
+    HTTPException,
+    asked_for,
+    named,
+    no_repository,
+    pass_the_gate,
+    refusal,
+    refused,
+    token_of,
+    visible,
+    writer,
+)
+from tests.local_hub_accounts import Token
+from tests.local_hub_card import errors, metadata, warnings
+from tests.local_hub_history import history
+from tests.local_hub_repository import Repository, Snapshot, etag, is_commit
+from tests.local_hub_space import runtime
+from tests.local_hub_write import ROUTES as WRITE_ROUTES
 
 
 def whoami(request: Request) -> Response:
-    user = _user(request)
-    if user is None:
-        raise _refusal(401, None, "Invalid username or password.")
-    access = {"type": "access_token", "accessToken": {"displayName": "tests", "role": "read"}}
-    return JSONResponse({"type": "user", "id": user, "name": user, "fullname": user, "orgs": [], "auth": access})
+    token = token_of(request)
+    if token is None:
+        raise refusal(401, None, "Invalid username or password.")
+    return JSONResponse(token.description)
 
 
 def info(request: Request) -> Response:
     """What a repository is. Open to all even where it is gated, as its list of files is: the gate is before contents."""
-    repository, snapshot = _asked_for(request)
-    gated = "auto" if repository.accepted is not None else False
+    repository, snapshot = asked_for(request)
     siblings = [_sibling(snapshot.entry(name), "blobs" in request.query_params) for name in snapshot.files]
-    about = {"id": repository.id, "sha": snapshot.commit, "private": False, "gated": gated, "siblings": siblings}
+    about = _about(repository, snapshot) | {"siblings": siblings}
     return JSONResponse(about, headers={"X-Repo-Commit": snapshot.commit})
 
 
+def listing(request: Request) -> Response:
+    """The repositories that the one who asks may see, the newest first; by author, a part of the id, and tags."""
+    asked, kind = request.query_params, request.path_params["kind"]
+    found = []
+    for repository in _all(request.app.state.root, kind):
+        about = _about(repository, repository.snapshot("main"))
+        right = asked.get("author") in (None, repository.namespace) and asked.get("search", "") in repository.id
+        if right and visible(repository, token_of(request)) and set(asked.getlist("filter")) <= set(about["tags"]):
+            found.append(about)
+    found.sort(key=lambda about: about["lastModified"], reverse=True)
+    return JSONResponse(found[: int(asked.get("limit", len(found)))])
+
+
 def tree(request: Request) -> Response:
-    _, snapshot = _asked_for(request)
-    under = request.path_params.get("path", "")
+    _, snapshot = asked_for(request)
+    under = named(request, "path")
     if under and (snapshot.entry(under) or {}).get("type") != "directory":
-        raise _refusal(404, "EntryNotFound", f"{under} does not exist on this revision.", snapshot)
+        raise refusal(404, "EntryNotFound", f"{under} does not exist on this revision.", snapshot)
     recursive = request.query_params.get("recursive", "").lower() == "true"
     return JSONResponse(list(snapshot.tree(under, recursive)))
 
 
 async def paths_info(request: Request) -> Response:
     """Entries for the paths in the form that is sent; what does not exist is left out."""
-    _, snapshot = _asked_for(request)
+    _, snapshot = asked_for(request)
     paths = parse_qs((await request.body()).decode()).get("paths", [])
     return JSONResponse([entry for entry in map(snapshot.entry, paths) if entry])
 
 
+def commits(request: Request) -> Response:
+    repository, _ = asked_for(request)
+    entries = history(repository, named(request, "revision"))
+    return JSONResponse(
+        [
+            {"id": entry.id, "title": entry.title, "message": entry.message, "date": entry.date,
+             "authors": [{"user": entry.user}]}
+            for entry in entries
+        ]
+    )  # fmt: skip
+
+
+def refs(request: Request) -> Response:
+    repository, snapshot = asked_for(request)
+    named = {label: Snapshot(folder) for label, folder in repository.others.items() if not is_commit(label)}
+    tags = {label for label in named if repository.is_tag(label)}
+    branches = [_ref("heads", "main", snapshot.commit)]
+    branches += [_ref("heads", label, kept.commit) for label, kept in named.items() if label not in tags]
+    marks = [_ref("tags", label, named[label].commit) for label in tags]
+    return JSONResponse({"branches": branches, "converts": [], "tags": marks})
+
+
 def auth_check(request: Request) -> Response:
-    _pass_the_gate(request)
+    pass_the_gate(request)
+    return JSONResponse({})
+
+
+def auth_check_write(request: Request) -> Response:
+    writer(request)
     return JSONResponse({})
 
 
 def resolve(request: Request) -> Response:
     """The contents of a file, whole or a range of them, or with HEAD what it is."""
-    snapshot, name = _pass_the_gate(request), request.path_params["path"]
+    snapshot, name = pass_the_gate(request), request.path_params["path"]
     if name not in snapshot.files:
-        raise _refusal(404, "EntryNotFound", "Entry not found", snapshot)
+        raise refusal(404, "EntryNotFound", "Entry not found", snapshot)
     path = snapshot.files[name]
     return FileResponse(path, headers={"ETag": f'"{etag(path)}"', "X-Repo-Commit": snapshot.commit})
 
 
+async def validate_yaml(request: Request) -> Response:
+    """What is wrong with the metadata of a README."""
+    asked = await request.json()
+    wrong = errors(asked["content"], asked["repoType"])
+    said = {"errors": [{"message": text} for text in wrong],
+            "warnings": [{"message": text} for text in warnings(asked["content"])]}  # fmt: skip
+    return JSONResponse(said, 400 if wrong else 200)
+
+
 def unknown(request: Request) -> Response:
     """Any other path: most often a repository's name without its owner."""
-    raise _no_repository(request)
+    raise no_repository(request)
 
 
-def _asked_for(request: Request) -> tuple[Repository, Snapshot]:
-    """The repository and revision that a path names."""
-    kind, owner, name, revision = (request.path_params.get(part) for part in ("kind", "owner", "name", "revision"))
-    repository = Repository(f"{owner}/{name}", request.app.state.root / (kind or "models") / owner / name)
-    _user(request)  # refuses a bad token before anything else
-    if not repository.folder.is_dir():
-        raise _no_repository(request)
-    snapshot = repository.snapshot(revision or "main")
-    if snapshot is None:
-        raise _refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-    return repository, snapshot
+def _about(repository: Repository, snapshot: Snapshot) -> dict:
+    readme = snapshot.files.get("README.md")
+    card = metadata(readme.read_text()) if readme else {}
+    changed = _moment(max((path.stat().st_mtime for path in snapshot.files.values()), default=0))
+    gated = "auto" if repository.accepted is not None else False
+    space = {"sdk": card.get("sdk"), "runtime": runtime(repository, snapshot)} if repository.kind == "spaces" else {}
+    return {
+        "id": repository.id, "author": repository.namespace, "sha": snapshot.commit, "private": repository.private,
+        "gated": gated, "tags": _tags(card), "cardData": card or None, "lastModified": changed, "createdAt": changed,
+    } | space  # fmt: skip
 
 
-def _pass_the_gate(request: Request) -> Snapshot:
-    """The revision that a path names, if the one who asks may have its contents."""
-    repository, snapshot = _asked_for(request)
-    user, accepted = _user(request), repository.accepted
-    if accepted is not None and user not in accepted:
-        reason = f"Access to {repository.id} is restricted. "
-        raise _refusal(403 if user else 401, "GatedRepo", reason + "Accept its licence first.", snapshot)
-    return snapshot
+def _tags(card: dict) -> list[str]:
+    named = card.get("tags")
+    tags = [tag for tag in named if isinstance(tag, str)] if isinstance(named, list) else []
+    base = [f"base_model:{card['base_model']}"] if isinstance(card.get("base_model"), str) else []
+    return tags + base + ([card["library_name"]] if card.get("library_name") else [])
 
 
-def _no_repository(request: Request) -> HTTPException:
-    """To a stranger the Hub does not say whether there is none or it is private."""
-    return _refusal(404 if _user(request) else 401, "RepoNotFound", "Repository not found")
+def _all(root: Path, kind: str) -> Iterator[Repository]:
+    for folder in sorted((root / kind).glob("*/*")):
+        if "@" not in folder.name and not folder.name.startswith("."):
+            yield Repository(kind, f"{folder.parent.name}/{folder.name}", folder)
 
 
-def _user(request: Request) -> str | None:
-    """Whose token came along; None without one. A token that is nobody's is refused even where none is needed."""
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if token and not token.startswith("hf_"):
-        raise _refusal(401, None, "Invalid credentials in Authorization header")
-    return token.removeprefix("hf_") or None
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _ref(kind: str, name: str, commit: str) -> dict:
+    return {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit}
 
 
 def _sibling(entry: dict, detailed: bool) -> dict:
@@ -106,34 +168,29 @@ def _sibling(entry: dict, detailed: bool) -> dict:
     return {"rfilename": entry["path"]} | ({"size": entry["size"], "blobId": entry["oid"]} | large if detailed else {})
 
 
-def _refusal(status: int, code: str | None, message: str, snapshot: Snapshot | None = None) -> HTTPException:
-    """An error as the client reads it: by the code in its header first, by the status after that."""
-    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-    commit = {"X-Repo-Commit": snapshot.commit} if snapshot else {}
-    return HTTPException(status, message, headers | commit)
-
-
-def _refused(request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
-
-
 REPOSITORY = "/api/{kind}/{owner}/{name}"
 ROUTES = [
     Route("/api/whoami-v2", whoami),
+    Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
+    *WRITE_ROUTES,
+    Route("/api/{kind}", listing),
     Route(REPOSITORY, info),
-    Route(REPOSITORY + "/revision/{revision:path}", info),
+    Route(REPOSITORY + "/revision/{revision}", info),
     Route(REPOSITORY + "/tree/{revision}", tree),
     Route(REPOSITORY + "/tree/{revision}/{path:path}", tree),
     Route(REPOSITORY + "/paths-info/{revision}", paths_info, methods=["POST"]),
+    Route(REPOSITORY + "/commits/{revision}", commits),
+    Route(REPOSITORY + "/refs", refs),
     Route(REPOSITORY + "/auth-check", auth_check),
+    Route(REPOSITORY + "/auth-check/write", auth_check_write),
     Route("/{kind}/{owner}/{name}/resolve/{revision}/{path:path}", resolve),
     Route("/{owner}/{name}/resolve/{revision}/{path:path}", resolve),
     Route("/{anything:path}", unknown),
 ]
 
 
-def application(root: Path) -> Starlette:
+def application(root: Path, tokens: dict[str, Token]) -> Starlette:
     """The Hub's paths over the repositories under `root`."""
-    app = Starlette(routes=ROUTES, exception_handlers={HTTPException: _refused})
-    app.state.root = root
+    app = Starlette(routes=ROUTES, exception_handlers={HTTPException: refused})
+    app.state.root, app.state.tokens = root, tokens
     return app

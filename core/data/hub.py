@@ -8,29 +8,30 @@ from datasets import Dataset, DatasetBuilder, config, load_dataset, load_dataset
 from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
 from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from core.errors import DataError
+from core.hub.refusals import hub_errors_in_words
 from core.recipe_data import Source
 
 ANSWER_WITHIN_S = 10
 
 
 def load(source: Source) -> tuple[Dataset, str]:
-    """The rows of a split and the commit they come from; raises DataError."""
+    """The rows of a split and the commit they come from; raises DataError or HubError."""
     commit = commit_now(source)
+    with hub_errors_in_words(source.source):
+        rows, commit = _rows(source, commit)
+    return (rows.select(range(min(source.limit, len(rows)))) if source.limit else rows), commit
+
+
+def _rows(source: Source, commit: str | None) -> tuple[Dataset, str]:
     try:
-        rows, commit = (_fetched(source, commit), commit) if commit else _kept(source)
+        return (_fetched(source, commit), commit) if commit else _kept(source)
     except (DatasetNotFoundError, DataFilesNotFoundError, ConnectionError, httpx2.TransportError):
         raise DataError(
-            f"{source.source} is not on this machine and the Hub cannot be reached, or holds no data files there. Check "
-            "the connection, or use a file or the starter data."
+            f"{source.source} is not on this machine and the Hub cannot be reached or is in trouble, or it holds no data "
+            "files there. Check the connection, or use a file or the starter data."
         ) from None
     except RuntimeError as error:
         raise DataError(
@@ -41,33 +42,25 @@ def load(source: Source) -> tuple[Dataset, str]:
     except DatasetGenerationError as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise DataError(f"The files of {source.source} cannot be read as a table: {reason}") from error
-    return (rows.select(range(min(source.limit, len(rows)))) if source.limit else rows), commit
 
 
 def commit_now(source: Source) -> str | None:
-    """The commit a revision means now; None if the Hub does not answer, for the cache may have the data."""
-    try:
-        commit = HfApi().dataset_info(source.source, revision=source.revision, timeout=ANSWER_WITHIN_S).sha
-        # Anyone may look at a gated data set; only this tells whether its files may be read.
-        HfApi().auth_check(source.source, repo_type="dataset")
-        return commit
-    except (httpx2.TransportError, OfflineModeIsEnabled):
-        return None
-    except GatedRepoError:
-        raise DataError(
-            f"The data set {source.source} is gated. Accept its terms on its page on the Hub, then sign in with `hf auth login`."
-        ) from None
-    except RevisionNotFoundError:
-        raise DataError(f"The data set {source.source} has no revision {source.revision!r} on the Hub.") from None
-    except RepositoryNotFoundError:
-        raise DataError(f"The Hub has no data set {source.source}, or it is private. Check the spelling.") from None
-    except HfHubHTTPError as error:
-        code = error.response.status_code
-        if code == 401:
-            raise DataError(
-                "The Hub does not accept the token on this machine. Sign in again with `hf auth login`."
-            ) from None
-        raise DataError(f"The Hub answered {code} when asked for {source.source}. Try again in a while.") from None
+    """The commit a revision means now; None if the Hub is not reached or in trouble, for the cache may have the data.
+
+    Raises HubError where the Hub refuses.
+    """
+    with hub_errors_in_words(source.source, source.revision):
+        try:
+            commit = HfApi().dataset_info(source.source, revision=source.revision, timeout=ANSWER_WITHIN_S).sha
+            # Anyone may look at a gated data set; only this tells whether its files may be read.
+            HfApi().auth_check(source.source, repo_type="dataset")
+            return commit
+        except (httpx2.TransportError, OfflineModeIsEnabled):
+            return None
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500:
+                raise
+            return None
 
 
 def _fetched(source: Source, commit: str) -> Dataset:

@@ -13,8 +13,11 @@ from core.jobs.folder import Job
 from core.recipe_problems import sentences
 
 
-def start(run_id: str, values: dict[str, Any]) -> Job:
-    """The job, from what differs of the fields' defaults; the very same is not started twice. Raises StudioError."""
+def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
+    """The job, from what differs of the fields' defaults; the very same is not started twice. Raises StudioError.
+
+    `token` is for the Hub, if another than this machine's.
+    """
     try:
         asked = Evaluation(run=run_id, **values)
     except ValidationError as error:
@@ -27,4 +30,4 @@ def start(run_id: str, values: dict[str, Any]) -> Job:
         raise JobError(
             "tasks: lm-evaluation-harness is not installed. Install it with `pip install lm-eval`, or name none."
         )
-    return launcher.start(run.recipe, "evaluate", {home.EVALUATION_ASKED: to_yaml(asked)})
+    return launcher.start(run.recipe, "evaluate", {home.EVALUATION_ASKED: to_yaml(asked)}, token)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx2
 from filelock import FileLock, Timeout
@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from core import home
 from core.errors import EngineError
 from core.files import read_json
+from core.hub.asker import HEADER
 from core.jobs import process
 
 START_WITHIN_S = 180.0
@@ -25,15 +26,20 @@ IDLE_S = 600.0
 
 @dataclass(frozen=True)
 class Engine:
-    """Where the engine answers, and the key that opens it."""
+    """Where the engine answers, and the key that opens it; perhaps a token with which it asks the Hub for this caller."""
 
     url: str
     key: str = field(repr=False)
     pid: int
+    hub_token: str | None = field(default=None, repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"}
+        return {"Authorization": f"Bearer {self.key}"} | ({HEADER: self.hub_token} if self.hub_token else {})
+
+    def asking_with(self, hub_token: str | None) -> "Engine":
+        """The same engine, asked on behalf of another account than this machine's."""
+        return replace(self, hub_token=hub_token)
 
 
 _known: Engine | None = None

@@ -33,10 +33,11 @@ KEEP_BLOCKS = (
 QUIET_S = 60
 
 
-def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = None) -> Job:
+def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = None, token: str | None = None) -> Job:
     """Start a job in the background, or queue it behind another training; its handle.
 
-    `beside` are further files of its folder, name -> text, where a recipe does not say all. The very same that is already
+    `beside` are further files of its folder, name -> text, where a recipe does not say all. `token` is for the Hub, if
+    another than this machine's: the worker has it in its environment, and nowhere else. The very same that is already
     under way is not started twice: its job is returned. Raises StudioError and leaves nothing if it cannot start.
     """
     recipe = located(recipe)
@@ -45,13 +46,13 @@ def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = N
     # Two tabs, or a double click: the lock makes the look and the start one act.
     with FileLock(home.start_lock()):
         same = next((job for job in live_jobs(kind) if job.recipe == recipe and _has(job, beside or {})), None)
-        return same or _launch(_new_folder(recipe, kind, beside or {}))
+        return same or _launch(_new_folder(recipe, kind, beside or {}), token)
 
 
-def resume(job: Job, step: int | None = None) -> Job:
+def resume(job: Job, step: int | None = None, token: str | None = None) -> Job:
     """Go on with a training from its newest good checkpoint, or from that of a step; raises JobError if it cannot.
 
-    Without any checkpoint it begins anew, in the same folder.
+    Without any checkpoint it begins anew, in the same folder. `token` as for `start`.
     """
     with FileLock(home.start_lock()):
         if job.status.live:
@@ -62,7 +63,7 @@ def resume(job: Job, step: int | None = None) -> Job:
         append_line(job.files.events, {"time": time.time()} | request)
         job.files.result.unlink(missing_ok=True)
         job.files.process.unlink(missing_ok=True)
-        return _launch(job)
+        return _launch(job, token)
 
 
 def stop(job: Job) -> None:
@@ -176,8 +177,10 @@ def _claim(aside: Path, name: str) -> Path:
     raise JobError(f"There are already a hundred jobs named {name}.")
 
 
-def _launch(job: Job) -> Job:
-    started = _detached("core.jobs", job.folder, surroundings(job.kind))
+def _launch(job: Job, token: str | None) -> Job:
+    # Only this user can read a process's environment; its arguments everybody can.
+    signed_in = {"HF_TOKEN": token} if token else {}
+    started = _detached("core.jobs", job.folder, surroundings(job.kind) | signed_in)
     process.write(job.files.process, process.born(started.pid))
     return job
 

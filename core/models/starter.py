@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from core import home
-from core.errors import ModelError
+from core.errors import HubError, ModelError
 from core.files import read_json, write_whole
 from core.hardware import machine
 from core.models import hub, wheel
@@ -57,7 +57,7 @@ def _from_hub(folder: Path, progress: Progress) -> dict[str, str] | None:
     """The original from the Hub, or None where the Hub does not answer or does not have it."""
     try:
         snapshot = hub.download(HUB_ID, None, progress)
-    except ModelError:
+    except HubError:
         return None
     shutil.copytree(snapshot, folder, dirs_exist_ok=True, symlinks=False)
     return {"from": "hub", "source": HUB_ID, "revision": snapshot.name}

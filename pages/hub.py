@@ -1,0 +1,8 @@
+"""Hub: who you are there, and what goes to it and comes back."""
+
+from studio.hub_account import account_card
+from studio.layout import page_header
+
+with page_header("Hub", "Publish a model, and keep checkpoints safe from lost sessions"):
+    pass
+account_card()
