@@ -9,6 +9,7 @@ from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATION_ASKED = "evaluation.yaml"
+SPACE_ASKED = "space.yaml"
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
 SOURCE_FOLDERS = ("uploads", "feedback")
@@ -178,6 +179,19 @@ class JobFiles:
     def evaluation(self) -> Path:
         """What an evaluate job found."""
         return self.folder / "findings.json"
+
+    @cached_property
+    def space_asked(self) -> Path:
+        """What a space job was asked, beside the files that it pushes."""
+        return self.folder / SPACE_ASKED
+
+    def space_file(self, name: str) -> Path:
+        """A file that a space job pushes."""
+        return inside(self.folder, name)
+
+    def found_in_space(self, name: str) -> Path:
+        """What a space job found in the Space in place of its own file, where somebody had changed it."""
+        return inside(self.folder / "found-in-space", name)
 
     @cached_property
     def ballast(self) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import SpaceCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from core.hub.hardware import HARDWARE
+from core.hub.space_hardware import HARDWARE
 from core.inference.client import Sampling
 
 TEMPLATES = Path(__file__).with_name("space_templates")

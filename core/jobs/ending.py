@@ -31,6 +31,7 @@ def stopped_early(job: Job) -> str:
         "train": "Stopped before the first step. Nothing was trained.",
         "probe": "Stopped before anything was measured.",
         "evaluate": "Stopped before anything was compared. The run itself is as it was.",
+        "space": "Stopped before the Space was pushed whole. Push again to finish it.",
     }.get(job.kind, "Stopped before the data was ready.")
 
 

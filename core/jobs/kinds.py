@@ -5,6 +5,9 @@ KINDS = {
     "train": "core.training.run",
     "probe": "core.training.probe",
     "evaluate": "core.evaluation.run",
+    "space": "core.hub.space",
 }
 # Those that hold a model on the device, so that only one at a time may.
 HEAVY = ("train", "probe", "evaluate")
+# Those that load no model and read no data, so that neither can be missing.
+ERRANDS = ("space",)
