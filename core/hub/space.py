@@ -48,7 +48,7 @@ def run(worker: Worker) -> None:
         if changed:
             _refuse(push, changed)
             return
-        told = [*_push(push, there), *_about_token(push.asked, shown, push.url)]
+        told = [*_push(push, there), *_about_token(push, shown)]
     worker.finish("finished", " ".join(told), url=push.url)
 
 
@@ -169,12 +169,14 @@ def _is_there(push: Push, there: SpaceInfo | None) -> list[str]:
     return [f"{push.asked.space} is on the Hub and starts in some minutes.", seen]
 
 
-def _about_token(asked: Space, shown: Shown, url: str) -> list[str]:
-    if asked.secret:
+def _about_token(push: Push, shown: Shown) -> list[str]:
+    if push.asked.secret:
         return [f"It has your token as the secret {SECRET}."]
-    if shown.why_token:
-        return [
-            f"{shown.why_token}, so it cannot read it yet: set a secret {SECRET} with a token that may at {url}/settings, or "
-            "make the model public."
-        ]
-    return []
+    if not shown.why_token:
+        return []
+    if SECRET in push.api.get_space_secrets(push.asked.space):
+        return [f"It reads {shown.id} with the secret {SECRET} that it has."]
+    return [
+        f"{shown.why_token}, so it cannot read it yet: set a secret {SECRET} with a token that may at {push.url}/settings, or "
+        "make the model public."
+    ]
