@@ -3,23 +3,32 @@
 The program of the Space is run by a real Gradio, asked by a real gradio_client, and reads its model from the local Hub.
 """
 
+import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import RepoCard
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.hub.space_asked import problems_of
 from core.hub.space_files import APP, GRADIO, README, REQUIREMENTS, Shown, files
 from core.recipe import parse
 from core.recipe_yaml import to_yaml
+from tests.gradio_environment import gradio_python
 from tests.local_hub import Hub, local_hub
 from tests.local_hub_card import errors
 from tests.test_local_hub import ROOT, client
 from tests.toy_model import make_toy_adapter, make_toy_chatterbox, toy_tokenizer
+from tools.browser import free_port
 
 ADAPTER = Shown(
     "ann/bot",
@@ -235,3 +244,126 @@ def test_a_space_that_cannot_be_pushed_says_why(seen: dict) -> None:
     assert "a Space of another kind, static" in seen["other"]
     assert "does not let this token change bob/bot-chat" in seen["foreign"]
     assert "must know who you are: sign in" in seen["stranger"]
+
+
+# Asks as readers would, and prints what came. Questions to the same Client are one conversation.
+READERS = """
+import json, sys
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+def reader():
+    return Client(sys.argv[1], verbose=False)
+
+def ask(client, message, **settings):
+    answer = client.submit(message, api_name="/chat", **settings)
+    pieces = list(answer)
+    try:
+        return [*pieces, answer.result()]
+    except AppError as error:
+        return [str(error)]
+
+one, two = reader(), reader()
+print(json.dumps({
+    "settings": {p["parameter_name"]: p["parameter_default"] for p in one.view_api(return_format="dict", print_info=False)
+                 ["named_endpoints"]["/chat"]["parameters"]},
+    "greedy": ask(one, "Hi", temperature=0, max_tokens=12),
+    "failed": ask(one, "<|boom|>", max_tokens=5),
+    "after": ask(one, "Hi", temperature=0, max_tokens=12, system_prompt=""),
+    "long": ask(two, "x" * 5000),
+    "conversation": [ask(two, "a" * 1500, max_tokens=5)[-1] for _ in range(4)],
+}), flush=True)
+pieces = iter(one.submit("Hi", api_name="/chat", temperature=0, max_tokens=2000))
+next(pieces), next(pieces)
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def space_folder(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Space as `python -m core space` pushed it, with one line changed by a student."""
+    environment = hub.environment(tmp_path_factory.mktemp("cache"), token="hf_ann")
+    environment |= {"STUDIO_HOME": str(tmp_path_factory.mktemp("home"))}
+    command = [sys.executable, "-m", "core", "space", "ann/bot", "--name", "ann/shown", "--json"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "finished"
+    folder = hub.repository("spaces/ann/shown")
+    text = (folder / APP).read_text()
+    assert LAST_LINE in text
+    (folder / APP).write_text(text.replace(LAST_LINE, TELLS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def readers(hub: Hub, space_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What readers of the running Space saw; one of them left in the middle of an answer."""
+    python = str(gradio_python())
+    environment = hub.environment(tmp_path_factory.mktemp("cache"), token="hf_ann")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    settings = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONUNBUFFERED": "1"}
+    with ended([python, APP], cwd=space_folder, env=environment | settings) as space:
+        line_of(space, "Running on")
+        with ended([python, "-c", READERS, url], env=environment) as reader:
+            found = json.loads(line_of(reader, "{"))
+            line_of(reader, "reading")
+        return found | {"tokens": [int(line_of(space, "tokens").split()[1]) for _ in range(7)][-1]}
+
+
+@contextmanager
+def ended(command: list[str], **how: Any) -> Iterator[subprocess.Popen]:
+    """A process until the block ends, or for two minutes: nobody waits for ever for one that says nothing."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, **how) as process:
+        watch = Timer(120, process.kill)
+        watch.start()
+        try:
+            yield process
+        finally:
+            watch.cancel()
+            process.kill()
+
+
+def line_of(process: subprocess.Popen, begins: str) -> str:
+    """The next line that begins or goes on like this; fails where the process ends before."""
+    assert process.stdout
+    return next(line for line in process.stdout if begins in line)
+
+
+def expected(hub: Hub, turns: list[dict[str, str]]) -> str:
+    """What plain transformers and PEFT answer, always taking the likeliest token."""
+    tokenizer = AutoTokenizer.from_pretrained(hub.root / "models/ann/bot")
+    base = AutoModelForCausalLM.from_pretrained(hub.root / "models/ann/base", dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, hub.root / "models/ann/bot")
+    prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    ids = model.generate(**prompt, max_new_tokens=12, do_sample=False)[0, prompt["input_ids"].shape[1] :]
+    return tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.process
+def test_the_space_streams_the_answer_of_the_adapter_on_its_base(readers: dict, hub: Hub) -> None:
+    assert readers["settings"]["system_prompt"] == "Be brief."
+    pieces = readers["greedy"]
+    assert len(pieces) > 3
+    assert all(more.startswith(less) for less, more in itertools.pairwise(pieces))
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    assert pieces[-1] == expected(hub, turns)
+
+
+@pytest.mark.process
+def test_an_answer_that_fails_says_so_and_the_conversation_goes_on(readers: dict, hub: Hub) -> None:
+    assert readers["failed"][0].startswith("The model could not answer: index out of range")
+    said = [("user", "Hi"), ("assistant", readers["greedy"][-1]), ("user", "Hi")]
+    assert readers["after"][-1] == expected(hub, [{"role": role, "content": text} for role, text in said])
+
+
+@pytest.mark.process
+def test_the_oldest_turns_make_room_and_a_message_that_is_too_long_is_refused(readers: dict) -> None:
+    assert readers["long"] == ["This message is too long for the model. Shorten it."]
+    assert len(readers["conversation"]) == 4 and not any("too long" in answer for answer in readers["conversation"])
+
+
+@pytest.mark.process
+def test_nothing_more_is_written_once_the_reader_has_left(readers: dict) -> None:
+    assert readers["tokens"] < 2000
