@@ -138,8 +138,9 @@ def bare(cut: str, steps: int) -> dict[str, Any]:
     from transformers import get_cosine_schedule_with_warmup
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    from core.models.give_back import give_back
     from core.models.load import load_base
-    from core.training import cpu_loss, documents, short_lora
+    from core.training import cpu_loss, documents, gated, short_lora
     from core.training.device import choose_device, set_up
     from core.training.model import with_adapter
     from core.training.schedules import warmup_steps
@@ -154,6 +155,9 @@ def bare(cut: str, steps: int) -> dict[str, Any]:
         assert documents.use_in(base, asked.data.max_length) is None
     if chosen.short_adapter:
         short_lora.use_in(base)
+    if chosen.keeps_short:
+        gated.use_in(base)
+    give_back()
     model.train()
     weights = [one for one in model.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=asked.training.learning_rate, weight_decay=0, fused=True)

@@ -15,7 +15,7 @@ from core.recipe_problems import sentences
 from core.recipe_sections import CheckpointSection, LauncherSection, ModelSection, Section
 from core.recipe_training import TrainingSection
 from core.training.methods import METHODS
-from core.where import leaves_its_folder
+from core.where import Place, is_commit, leaves_its_folder, place_of
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
 
@@ -64,6 +64,19 @@ class Recipe(Section):
                     "feedback/chat.jsonl, or give the whole path."
                 )
 
+    def _untrusted(self) -> Iterator[str]:
+        """Code that nobody could have read before: only a commit's files stay what they are."""
+        model = self.model
+        if not model.trust_remote_code:
+            return
+        if place_of(model.source) is not Place.HUB:
+            yield "model.trust_remote_code: only a model of the Hub brings code of its own; leave it false."
+        elif not is_commit(model.revision or ""):
+            yield (
+                f"model.trust_remote_code: the code of {model.source} may only run at a fixed commit; give the one whose "
+                "files you have read as model.revision, all 40 digits of it."
+            )
+
     def _unbuildable(self) -> Iterator[str]:
         """What is wrong between the settings of the adapter."""
         lora, method = self.lora, METHODS[self.lora.method]
@@ -85,7 +98,7 @@ class Recipe(Section):
 
     def contradictions(self) -> list[str]:
         """Settings that are fine alone and wrong together, a sentence each."""
-        problems = [*self._astray(), *self._unmixable(), *self._unbuildable()]
+        problems = [*self._astray(), *self._unmixable(), *self._untrusted(), *self._unbuildable()]
         if self.training.eval_every and not self.measures_held_out():
             problems.append(
                 f"training.eval_every: {self.training.eval_every} asks for a loss on held-out rows, but "

@@ -36,6 +36,13 @@ class ModelSection(Section):
         title="Revision",
         description="A branch, tag or commit on the Hub. Empty: the newest, pinned at the start.",
     )
+    trust_remote_code: bool = Field(
+        False,
+        title="Run the model's own code",
+        description="Whether Python files of the model's repository may run on this machine, with all your rights. Switch it "
+        "on only for a model that cannot be loaded without, after reading those files; the revision must then be a full "
+        "commit, so that nobody can exchange them.",
+    )
     chat_template: str | None = Field(
         None,
         title="Chat template",

@@ -7,6 +7,7 @@ from pathlib import Path
 from core import home
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 FILE_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")
 
 
@@ -34,6 +35,11 @@ def local_path(source: str) -> Path:
     if _in_home(path) and ((home.home() / path).exists() or not path.exists()):
         return home.home() / path
     return path.absolute()
+
+
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a commit's whole id: a branch or a tag may mean other files tomorrow."""
+    return COMMIT.fullmatch(revision) is not None
 
 
 def leaves_its_folder(source: str) -> bool:

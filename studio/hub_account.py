@@ -1,19 +1,19 @@
 """The account on the Hub: whose token it is and what it may do, signing in for this tab, and signing out."""
 
 import streamlit as st
-from huggingface_hub import constants
 
 from core.errors import HubError
 from core.hub import account
 from core.hub.account import Account
 from studio import session
-from studio.hub_question import answer_so_far, asked, forget, wait_shortly
+from studio.hub_question import answer_so_far, asked, forget, forget_all, wait_shortly
 from studio.layout import row, section, split
 from studio.markdown import plain
 
 QUESTION = "account"
 FIELD = "hub:token"
-ORIGINS = {"environment": "the token in `HF_TOKEN`", "login": "the token of `hf auth login`"}
+ORIGINS = {"environment": "The token in `HF_TOKEN`", "login": "The token of `hf auth login`"}
+TYPED = "The token that only this tab knows"
 RIGHTS = {"write": "write", "read": "read only", "fineGrained": "fine-grained"}
 
 
@@ -49,8 +49,7 @@ def _signed_in(found: Account) -> None:
                 st.markdown(f"**{plain(found.name)}**", width="content")
                 icon, colour = ("cloud_done", "green") if found.writable else ("visibility", "orange")
                 st.badge(RIGHTS.get(found.role, found.role), icon=f":material/{icon}:", color=colour)
-            source = "a token that only this tab knows" if typed else ORIGINS[account.origin()]
-            st.caption(f"{_rights(found)} Signed in by {source}.", width="content")
+            st.caption(f"{TYPED if typed else ORIGINS[account.origin()]} {_rights(found)}", width="content")
         if typed:
             st.button("Sign out", type="tertiary", key="hub:sign out", on_click=_sign_out)
         else:
@@ -59,13 +58,13 @@ def _signed_in(found: Account) -> None:
 
 
 def _rights(found: Account) -> str:
-    """What the token may do, in a sentence."""
+    """What the token may do, as the end of a sentence."""
     if not found.writable:
-        return "It may read, also what is gated or private; publishing and backups need a token that may write."
+        return "may only read. Publishing and backups need one that may write."
     where = " and ".join(plain(owner) for owner in found.writable)
     others = [plain(name) for name in found.organisations if not found.may_write(name)]
-    reads = f", and read {' and '.join(others)}" if others else ""
-    return f"It may write to {where}{reads}."
+    reads = f", and read {', '.join(others)}" if others else ""
+    return f"may write to {where}{reads}."
 
 
 def _sign_in_card() -> None:
@@ -98,7 +97,7 @@ def _form() -> None:
         )
         pressed = st.form_submit_button("Sign in", type="primary", key="hub:submit")
     st.caption(
-        f"Make one at {constants.ENDPOINT}/settings/tokens. It is kept in this tab's memory and forgotten when the tab is "
+        f"Make one at {account.TOKENS_PAGE}. It is kept in this tab's memory and forgotten when the tab is "
         "closed or reloaded; to stay signed in, run `hf auth login` in a terminal."
     )
     if pressed and (token := (typed or "").strip()):
@@ -106,7 +105,7 @@ def _form() -> None:
 
 
 def _sign_in(token: str) -> None:
-    forget(QUESTION)
+    forget_all()
     try:
         with st.spinner("Asking the Hub…"):
             asked(QUESTION, lambda: account.who(token)).result()
@@ -120,4 +119,4 @@ def _sign_in(token: str) -> None:
 
 def _sign_out() -> None:
     session.sign_out()
-    forget(QUESTION)
+    forget_all()

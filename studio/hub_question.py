@@ -28,15 +28,20 @@ def forget(name: str) -> None:
     session.remember(f"hub question {name}", None)
 
 
+def forget_all() -> None:
+    """Everything is asked anew: another account asks."""
+    session.forget("hub question ")
+
+
 def answer_so_far(name: str) -> Future | None:
     """What is known without asking."""
     return session.recall(f"hub question {name}")
 
 
-def wait_shortly(answer: Future[T]) -> T | None:
+def wait_shortly(answer: Future[T], longest_s: float = WAIT_S) -> T | None:
     """The answer; None while it is not there, and then the page is drawn anew as soon as it is. Raises HubError."""
     try:
-        return answer.result(timeout=WAIT_S)
+        return answer.result(timeout=longest_s)
     except NotYet:
         _redraw_when_there(answer)
         return None

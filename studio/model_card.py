@@ -6,9 +6,12 @@ from core.catalog import Model
 from core.hardware import Machine
 from core.plan.fits import fit
 from core.plan.plan import model_bytes
+from core.where import Place, place_of
 from studio import draft, session, words
+from studio.gate import gate
 from studio.layout import split
 from studio.markdown import plain
+from studio.own_code_form import own_code_form
 from studio.template_choice import template_choice, template_for
 
 FIT_BADGES = {
@@ -38,6 +41,8 @@ def model_card(model: Model, machine: Machine, chosen: str) -> None:
             _choose_with_mirror(model, chosen, verdict == "too big")
         else:
             _choose(model.source, chosen, verdict == "too big")
+    if model.gated and chosen == model.source:
+        gate(chosen)
     if chosen in (model.source, model.mirror):
         template_choice(chosen)
 
@@ -51,12 +56,21 @@ def typed_model_card(source: str, machine: Machine, chosen: str) -> None:
         st.markdown(FIT_BADGES[known] if known else SIZE_UNKNOWN, width="content")
         _choose(source, chosen)
     template_choice(source)
+    if place_of(source) is Place.HUB:
+        own_code_form(source)
 
 
 def use_model(source: str) -> bool:
-    """Choose a model; the revision of the one before does not belong to it."""
+    """Choose a model; what was said of the one before, its revision and its code, does not hold for it."""
     template = template_for(source, session.draft().model.chat_template)
-    return draft.change({"model.source": source, "model.revision": None, "model.chat_template": template})
+    return draft.change(
+        {
+            "model.source": source,
+            "model.revision": None,
+            "model.trust_remote_code": False,
+            "model.chat_template": template,
+        }
+    )
 
 
 def _title(name: str, facts: list[str]) -> None:

@@ -23,6 +23,12 @@ def recall(key: str, default: Any = None) -> Any:
     return st.session_state.get(f"fact:{key}", default)
 
 
+def forget(beginning: str) -> None:
+    """Forget every fact whose key begins so."""
+    for key in [key for key in st.session_state if str(key).startswith(f"fact:{beginning}")]:
+        del st.session_state[key]
+
+
 def draft() -> Recipe:
     """The recipe being edited; the defaults where there is none yet, or where its file is broken."""
     path = home.draft_file()

@@ -20,7 +20,7 @@ from studio.plan_panel import roughly, time_words
 def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
     with st.bottom, st.container(border=True):
         with split():
-            st.markdown(_line(found), width="content")
+            st.markdown(_line(found, recipe.model.trust_remote_code), width="content")
             with row(width="content", horizontal_alignment="right"):
                 start = _buttons(recipe, found, machine)
         if start:
@@ -67,11 +67,13 @@ def fix_words(fix: Fix) -> str:
     return ", ".join(f"{recipe_form.field(path).title} {value}" for path, value in fix.changes.items())
 
 
-def _line(found: Forecast) -> str:
+def _line(found: Forecast, runs_code: bool) -> str:
     plan = found.plan
     parts = [fit_badge(found)]
     if found.memory and found.fit != "too big":
         parts.append(words.used_of(found.memory.peak_bytes, found.room_bytes))
+    if runs_code:
+        parts.append(":orange-badge[:material/code: Runs the model's own code]")
     parts.append(time_words(found))
     parts.append(f"{roughly(found)}**{plan.steps:,}** steps" if plan.steps else "steps not counted yet")
     return " :gray[|] ".join([*parts, f"**{words.size(plan.disk_bytes)}** disk"])

@@ -11,7 +11,7 @@ from core.plan.setting import Setting
 from core.plan.trainable import TARGETS
 from core.plan.workload import Batch
 from core.recipe import parse
-from core.training import documents, short_lora
+from core.training import documents, gated, short_lora
 from core.training.methods import METHODS
 
 LENGTHS = (48, 30)
@@ -81,6 +81,8 @@ def both(
     asked = Setting(recipe, shape_in(config(layers).to_dict()), "cpu", "bf16" if short else "fp32", cpu_bf16=cpu_bf16)
     if asked.in_one_step:
         assert short_lora.use_in(base)
+    if asked.keeps_short:
+        assert gated.use_in(base) == layers
     torch.set_float32_matmul_precision("medium" if asked.speed.products.name == "bf16" else "highest")
     counted = kept_bytes(asked, Batch(sum(LENGTHS), 10, max(LENGTHS)))
     return counted, kept_by_autograd(base, model.train(), short)

@@ -47,7 +47,7 @@ def studio_home(tmp_path, monkeypatch):
 @pytest.fixture
 def never_started(monkeypatch):
     """A job's folder is made, its process is not."""
-    monkeypatch.setattr(launcher, "_launch", lambda job: job)
+    monkeypatch.setattr(launcher, "_launch", lambda job, token: job)
 
 
 def opened(page: str) -> AppTest:
@@ -106,6 +106,31 @@ def test_a_gated_model_offers_its_mirror():
     assert "Mirror" in text_of(app)
     app.menu_button(key="model:meta-llama/Llama-3.2-1B-Instruct").click("original").run()
     assert on_disk().model.source == "meta-llama/Llama-3.2-1B-Instruct"
+
+
+def test_a_chosen_gated_model_shows_the_way_to_its_licence_and_to_the_hub_page(monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    edit({"model.source": "meta-llama/Llama-3.2-1B-Instruct"})
+    app = opened("model_and_data")
+    assert "Accept its licence, then sign in." in text_of(app)
+    app.button(key="gate:sign in").click().run()
+    assert [title.value for title in app.title] == ["Hub"]
+
+
+def test_code_of_a_model_is_switched_on_only_at_a_full_commit_and_with_a_warning():
+    edit({"model.source": "me/own"})
+    app = opened("model_and_data")
+    app.toggle(key="field:model.trust_remote_code").set_value(True).run()
+    assert not on_disk().model.trust_remote_code and not app.toggle(key="field:model.trust_remote_code").value
+    app.text_input(key="field:model.revision").set_value("a" * 40).run()
+    app.toggle(key="field:model.trust_remote_code").set_value(True).run()
+    assert on_disk().model.trust_remote_code
+    assert f"me/own/tree/{'a' * 40}" in app.warning[0].value
+    app.switch_page("../pages/lora.py").run()
+    assert "Runs the model's own code" in text_of(app)
+    app.switch_page("../pages/model_and_data.py").run()
+    click(app, "model:Qwen/Qwen3-0.6B")
+    assert not on_disk().model.trust_remote_code and not app.warning
 
 
 def test_a_model_too_big_for_the_machine_cannot_be_chosen(monkeypatch):

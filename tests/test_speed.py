@@ -6,12 +6,14 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from core.hardware import cpu_has_bf16
 from core.jobs import launcher
 from core.recipe import parse
 from core.recipe_yaml import from_yaml, to_yaml
-from core.training import cpu_loss, short_lora, speed
+from core.training import cpu_loss, gated, short_lora, speed
 from core.training.speed import Place, choose
 
 CPU, FAST_CPU = Place("cpu"), Place("cpu", cpu_bf16=True)
@@ -34,7 +36,10 @@ def names(place: Place, **training) -> dict[str, str]:
     ("place", "expected"),
     [
         (CPU, {"products": "fp32", "rows": "side by side", "loss": "at labels", "adapter": "peft"}),
-        (FAST_CPU, {"products": "bf16", "attention": "by conversation", "adapter": "one step in bf16"}),
+        (
+            FAST_CPU,
+            {"products": "bf16", "attention": "by conversation", "adapter": "one step in bf16", "kept": "in bf16"},
+        ),
         (Place("cpu", processes=2), {"rows": "side by side", "loss": "at every position"}),
         (Place("mps"), {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch"}),
         (T4, {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch", "adapter": "peft"}),
@@ -79,11 +84,13 @@ def test_pissa_keeps_its_base_exact(installed):
 
 
 def test_every_choice_has_a_reason_and_what_the_model_cannot_do_is_taken_back(installed):
-    chosen = choose(parse({}), FAST_CPU).without("rows", "No.").without("loss", "No.").without("adapter", "No.")
-    assert not (chosen.side_by_side or chosen.at_labels or chosen.short_adapter)
+    chosen = choose(parse({}), FAST_CPU)
+    for part in ("rows", "loss", "adapter", "kept"):
+        chosen = chosen.without(part, "No.")
+    assert not (chosen.side_by_side or chosen.at_labels or chosen.short_adapter or chosen.keeps_short)
     assert all(found["reason"].endswith(".") for found in chosen.as_dict().values())
     assert {part for part, found in chosen.as_dict().items() if found["reason"] == "No."} == {
-        *("rows", "attention", "loss", "adapter")
+        *("rows", "attention", "loss", "adapter", "kept")
     }
 
 
@@ -165,12 +172,37 @@ def test_what_an_adapter_says_at_first_is_not_rounded_away():
     assert float((found * added).sum() / (added * added).sum()) == pytest.approx(1, abs=0.05)
 
 
+def gated_part(activation: str = "silu") -> nn.Module:
+    torch.manual_seed(0)
+    return LlamaMLP(LlamaConfig(hidden_size=64, intermediate_size=176, hidden_act=activation))
+
+
+def test_a_gated_part_that_keeps_less_gives_the_same_and_its_gradient_to_the_precision_of_bf16():
+    model = nn.ModuleList([gated_part()])
+    x = torch.randn(2, 50, 64, requires_grad=True)
+    first, *expected = gradients(model[0], x)
+    assert gated.use_in(model) == 1
+    same, *found = gradients(model[0], x)
+    assert torch.equal(first, same)
+    away = [float((one - other).norm() / other.norm()) for one, other in zip(found, expected, strict=True)]
+    assert 0 < max(away) < 0.01
+
+
+def test_a_part_with_another_activation_or_another_way_keeps_its_own():
+    class Louder(LlamaMLP):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    odd = Louder(LlamaConfig(hidden_size=64, intermediate_size=16))
+    assert gated.use_in(nn.ModuleList([gated_part("gelu"), odd, nn.Linear(8, 8)])) == 0
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("at_once", [1, 7, 100])
 def test_the_loss_and_its_gradients_are_those_of_pytorch_however_many_positions_at_once(
     monkeypatch, at_once, smoothing
 ):
-    monkeypatch.setattr(cpu_loss, "AT_ONCE", at_once)
+    monkeypatch.setattr(cpu_loss, "LABELS_AT_ONCE", at_once)
     drawn = torch.Generator().manual_seed(1)
     hidden, weight, bias = (torch.randn(size, generator=drawn).requires_grad_() for size in ((20, 8), (30, 8), (30,)))
     targets = torch.randint(30, (20,), generator=drawn)

@@ -55,16 +55,19 @@ def free_port() -> int:
 class Studio:
     """The app as its own process, which can be killed and started again on the same home and port."""
 
-    def __init__(self, home: Path):
-        self.home = home
+    def __init__(self, home: Path, environment: dict[str, str] | None = None, log: Path | None = None):
+        self.home, self.log = home, log
+        self.environment = os.environ if environment is None else environment
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        environment = os.environ | {"STUDIO_HOME": str(self.home)}
+        environment = dict(self.environment) | {"STUDIO_HOME": str(self.home)}
         command = [sys.executable, "-m", "studio", str(self.port)]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        with (self.log or Path(os.devnull)).open("ab") as out:
+            errors = out if self.log else None
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=errors)
         deadline = time.monotonic() + 60
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -86,8 +89,9 @@ class Studio:
 
 
 @contextmanager
-def studio(home: Path) -> Iterator[Studio]:
-    running = Studio(home)
+def studio(home: Path, environment: dict[str, str] | None = None, log: Path | None = None) -> Iterator[Studio]:
+    """Serve until the block ends; with another environment than this process's, and its words in a file, if asked."""
+    running = Studio(home, environment, log)
     running.start()
     try:
         yield running

@@ -11,23 +11,27 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from core.errors import DataError
+from core.hub.download import Wanted, exactly, fetch
 from core.hub.refusals import hub_errors_in_words
+from core.models.progress import Progress, silent
 from core.recipe_data import Source
 
 ANSWER_WITHIN_S = 10
+# A data set lies on the disk as its files and once more as rows, which take about as much.
+AS_ROWS = 2
 
 
-def load(source: Source) -> tuple[Dataset, str]:
+def load(source: Source, progress: Progress = silent) -> tuple[Dataset, str]:
     """The rows of a split and the commit they come from; raises DataError or HubError."""
     commit = commit_now(source)
     with hub_errors_in_words(source.source):
-        rows, commit = _rows(source, commit)
+        rows, commit = _rows(source, commit, progress)
     return (rows.select(range(min(source.limit, len(rows)))) if source.limit else rows), commit
 
 
-def _rows(source: Source, commit: str | None) -> tuple[Dataset, str]:
+def _rows(source: Source, commit: str | None, progress: Progress) -> tuple[Dataset, str]:
     try:
-        return (_fetched(source, commit), commit) if commit else _kept(source)
+        return (_fetched(source, commit, progress), commit) if commit else _kept(source)
     except (DatasetNotFoundError, DataFilesNotFoundError, ConnectionError, httpx2.TransportError):
         raise DataError(
             f"{source.source} is not on this machine and the Hub cannot be reached or is in trouble, or it holds no data "
@@ -63,7 +67,13 @@ def commit_now(source: Source) -> str | None:
             return None
 
 
-def _fetched(source: Source, commit: str) -> Dataset:
+def _fetched(source: Source, commit: str, progress: Progress) -> Dataset:
+    builder = load_dataset_builder(source.source, source.config, revision=commit)
+    if not Path(builder.cache_dir).is_dir():
+        files = [
+            file.partition(f"@{commit}/")[2] for files in (builder.config.data_files or {}).values() for file in files
+        ]
+        fetch(Wanted(source.source, commit, exactly(files), "dataset", AS_ROWS), progress)
     return load_dataset(source.source, source.config, split=source.split, revision=commit)
 
 

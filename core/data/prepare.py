@@ -6,7 +6,6 @@ data sets are encoded each on its own, so another weight or one more data set co
 
 import hashlib
 import json
-import re
 from typing import Any
 
 import numpy as np
@@ -27,11 +26,10 @@ from core.jobs.worker import Worker
 from core.models.load import Found, fetch, load_tokenizer
 from core.recipe import Recipe
 from core.recipe_data import Source
-from core.where import Place, place_of
+from core.where import Place, is_commit, place_of
 
 # Raised when cleaning or mixing changes, so that sets made before are not used.
 VERSION = 3
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def run(worker: Worker) -> None:
@@ -46,9 +44,11 @@ def find_model(worker: Worker, revision: str | None = None, weights: bool = True
     """Fetch the recipe's model, or only what its tokenizer needs, and write down what it is."""
     model = worker.job.recipe.model
     worker.progress(f"Looking for {model.source}", 0, 1)
-    found = fetch(model.source, revision or model.revision, worker.progress, weights)
-    worker.resolve(model={"source": model.source, "revision": found.revision})
-    return found
+    if model.trust_remote_code:
+        worker.warning(f"{model.source} runs code of its own here: the recipe trusts its files at {model.revision}.")
+    fetched = fetch(model.source, revision or model.revision, worker.progress, weights, model.trust_remote_code)
+    worker.resolve(model={"source": model.source, "revision": fetched.revision})
+    return fetched
 
 
 def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.PreparedFiles]:
@@ -56,7 +56,7 @@ def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.Prepared
     recipe = worker.job.recipe
     worker.progress("Opening the data", 0, 1)
     encoder = Encoder(load_tokenizer(found, recipe.model.chat_template), recipe)
-    opened = [sources.open_source(source) for source in _pinned(worker.job)]
+    opened = [sources.open_source(source, worker.progress) for source in _pinned(worker.job)]
     files = home.prepared_files(_key(recipe, [encoder.key(source) for source in opened]))
     cached = Prepared(files).whole
     if not cached:
@@ -79,7 +79,7 @@ def _pinned(job: Job) -> list[Source]:
         return asked
     return [
         source.model_copy(update={"revision": commit})
-        if place_of(source.source) is Place.HUB and COMMIT.fullmatch(str(commit))
+        if place_of(source.source) is Place.HUB and is_commit(str(commit))
         else source
         for source, commit in zip(asked, commits, strict=True)
     ]

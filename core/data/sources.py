@@ -10,6 +10,7 @@ from core.data.readers.row import RawRow
 from core.data.starter import generate
 from core.data.trees import put_together
 from core.errors import DataError
+from core.models.progress import Progress, silent
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
 
@@ -24,9 +25,9 @@ class Opened:
     rows: Iterator[RawRow]
 
 
-def open_source(source: Source) -> Opened:
-    """Find a source and its identity; rows are read lazily. Raises DataError."""
-    readers = {Place.STARTER: _starter, Place.LOCAL: _local, Place.HUB: _hub}
+def open_source(source: Source, progress: Progress = silent) -> Opened:
+    """Find a source and its identity, and fetch it if need be; rows are read lazily. Raises DataError or HubError."""
+    readers = {Place.STARTER: _starter, Place.LOCAL: _local, Place.HUB: lambda source: _hub(source, progress)}
     place = place_of(source.source)
     if place is Place.UNKNOWN:
         raise DataError(
@@ -56,12 +57,12 @@ def _of_files(source: Source, found: LocalFiles, fingerprint: str) -> Opened:
     return Opened(source, fingerprint, total, islice(found.rows(), source.limit))
 
 
-def _hub(source: Source) -> Opened:
+def _hub(source: Source, progress: Progress) -> Opened:
     from core.data import hub, hub_file
 
     if source.file:
-        path, commit = hub_file.fetch(source)
+        path, commit = hub_file.fetch(source, progress)
         return _of_files(source, local_files(path), commit)
-    rows, commit = hub.load(source)
+    rows, commit = hub.load(source, progress)
     raw = (RawRow(f"{source.source}, row {number}", number, row) for number, row in enumerate(rows, 1))
     return Opened(source, commit, len(rows), raw)

@@ -28,7 +28,10 @@ def each(recipe: Recipe, found: Found, tuned: Path, device: Device, look: Callab
     held as it was in the training.
     """
     if METHODS[recipe.lora.method].whole:
-        return [_whole(name, folder, device, look) for name, folder in (("base", found), ("tuned", Found(tuned, None)))]
+        return [
+            _whole(name, folder, device, look)
+            for name, folder in (("base", found), ("tuned", Found(tuned, None, code=found.code)))
+        ]
     base = load_base(found, device.weights_dtype, device.kind, quantization(recipe, device))
     model = _with_adapter(base, tuned).eval()
     with model.disable_adapter():

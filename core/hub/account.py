@@ -4,13 +4,16 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import httpx2
 from huggingface_hub import constants, get_token
+from huggingface_hub.errors import GatedRepoError
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from core.errors import HubError
 from core.hub.refusals import hub_errors_in_words
 
 ANSWER_WITHIN_S = 10.0
+TOKENS_PAGE = f"{constants.ENDPOINT}/settings/tokens"
 WRITERS = ("admin", "write", "contributor")
 
 Origin = Literal["environment", "login"]
@@ -58,11 +61,30 @@ def who(token: str, within_s: float = ANSWER_WITHIN_S) -> Account:
     if not token.isascii() or not token.isprintable() or " " in token:
         raise HubError("This is no token: one begins with hf_ and has only letters and digits.")
     with hub_errors_in_words("your name"):
-        answer = get_session().get(
-            f"{constants.ENDPOINT}/api/whoami-v2", headers=build_hf_headers(token=token), timeout=within_s
-        )
+        answer = _get("api/whoami-v2", token, within_s)
+        if answer.status_code == 401:
+            raise HubError(f"The Hub does not accept this token. Copy it whole, or make one at {TOKENS_PAGE}.")
         hf_raise_for_status(answer)
     return _account(answer.json())
+
+
+def may_read(model: str, token: str) -> bool:
+    """Whether a gated model's files are open to a user; raises HubError."""
+    with hub_errors_in_words(model):
+        try:
+            hf_raise_for_status(_get(f"api/models/{model}/auth-check", token, ANSWER_WITHIN_S))
+        except GatedRepoError:
+            return False
+        return True
+
+
+def repository_page(model: str) -> str:
+    """A model's page, where its licence is accepted and its files are read."""
+    return f"{constants.ENDPOINT}/{model}"
+
+
+def _get(path: str, token: str, within_s: float) -> httpx2.Response:
+    return get_session().get(f"{constants.ENDPOINT}/{path}", headers=build_hf_headers(token=token), timeout=within_s)
 
 
 def _account(said: dict[str, Any]) -> Account:

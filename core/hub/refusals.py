@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 
 from core import catalog
 from core.errors import HubError
+from core.hub import patience  # noqa: F401  # for what it does: no call waits for ever
 
 SIGN_IN = "sign in on the Hub page, or with `hf auth login`"
 # All that the client raises for what the Hub answers, or does not.
@@ -63,6 +64,8 @@ def sentence(error: BaseException, what: str, revision: str | None = None) -> st
             return f"{_named(kind, what)} has no revision {revision or 'main'!r} on the Hub. Check the branch, tag or commit."
         case RepositoryNotFoundError():
             return f"The Hub has no {kind} {what}, or it is private. Check the spelling; for a private one {SIGN_IN}."
+        case LocalEntryNotFoundError() if _refused(error.__cause__):
+            return sentence(error.__cause__, what, revision)
         case LocalEntryNotFoundError():
             return (
                 f"{what} is not on this machine, and the Hub cannot be reached or is in trouble. Check the connection, or "
@@ -80,7 +83,14 @@ def sentence(error: BaseException, what: str, revision: str | None = None) -> st
             return f"The Hub did not answer in time when asked for {what}. Try again in a while."
         case HfHubHTTPError():
             return _by_status(error, what)
+        case httpx2.RemoteProtocolError() | httpx2.ReadError() | httpx2.WriteError():
+            return f"The line to the Hub was cut while it was asked for {what}. Try again."
     return f"The Hub cannot be reached, so it was not asked for {what}. Check the connection."
+
+
+def _refused(cause: BaseException | None) -> bool:
+    """Whether a file is not here because the Hub did not want to give it."""
+    return isinstance(cause, HfHubHTTPError) and cause.response.status_code < 500
 
 
 def gated_sentence(source: str, kind: str = "model") -> str:
@@ -96,13 +106,19 @@ def _named(kind: str, what: str) -> str:
     return f"The {kind} {what}" if kind in KINDS.values() else what
 
 
+def _forbidden(error: HfHubHTTPError, what: str) -> str:
+    tokens = f"{constants.ENDPOINT}/settings/tokens has them."
+    if error.response.request.method in ("GET", "HEAD"):
+        return f"The Hub does not let this token read {what}. Sign in with one that may; {tokens}"
+    return f"The Hub does not let this token change {what}. Sign in with one that may write there; {tokens}"
+
+
 def _by_status(error: HfHubHTTPError, what: str) -> str:
     code = error.response.status_code
     known = {
         401: "The Hub does not accept the token. Sign in again on the Hub page, or with `hf auth login`.",
         402: f"The Hub wants a payment method or a PRO account for {what}: see {constants.ENDPOINT}/settings/billing.",
-        403: f"The Hub does not let this token change {what}. Sign in with one that may write there; "
-        f"{constants.ENDPOINT}/settings/tokens has them.",
+        403: _forbidden(error, what),
         409: f"{what} is being changed on the Hub by somebody else, or is there already. Try again.",
         412: f"{what} was changed on the Hub by somebody else in the same moment. Try again.",
         429: f"The Hub has been asked too often to answer for {what} now. Try again in some minutes.",

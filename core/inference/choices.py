@@ -35,6 +35,7 @@ class Target:
     chat_template: str | None = None
     spare_template: str | None = None  # for a base without a template of its own
     adapter: Path | None = None
+    code: bool = False  # whether the base's own Python files may run, as the run's recipe says
 
 
 def choices() -> list[ChatModel]:
@@ -85,8 +86,11 @@ def _tuned_target(job: Job, folder: Path) -> Target | None:
         return None
     model = job.recipe.model
     if _is_adapter(folder):
-        return Target(model.source, _revision(job), model.chat_template, adapter=folder)
-    return Target(str(folder), _written(folder), model.chat_template) if _is_model(folder) else None
+        base, revision = model.source, _revision(job)
+        return Target(base, revision, model.chat_template, adapter=folder, code=model.trust_remote_code)
+    if _is_model(folder):
+        return Target(str(folder), _written(folder), model.chat_template, code=model.trust_remote_code)
+    return None
 
 
 def _base_target(source: str) -> Target | None:
@@ -96,7 +100,8 @@ def _base_target(source: str) -> Target | None:
     job = next((job for job in _readable_runs() if job.recipe.model.source == source), None)
     if job is None:
         return Target(source)
-    return Target(source, _revision(job), spare_template=job.recipe.model.chat_template)
+    model = job.recipe.model
+    return Target(source, _revision(job), spare_template=model.chat_template, code=model.trust_remote_code)
 
 
 def _revision(job: Job) -> str | None:

@@ -16,8 +16,9 @@ from core.errors import EngineError, ModelError, StudioError
 from core.inference import decode
 from core.inference.batch import Batch, Row
 from core.inference.cpu import share_cores
-from core.inference.weights import Weights, give_back
+from core.inference.weights import Weights
 from core.jobs.listing import live_jobs
+from core.models.give_back import give_back
 from core.models.load import Found
 
 TURN_S = 0.25

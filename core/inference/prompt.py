@@ -1,6 +1,6 @@
 """From a conversation to the token ids a model is asked with, and the tokens at which its answer ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
 
@@ -10,7 +10,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from core.errors import ModelError
 from core.inference.choices import Target, base_label
 from core.inference.protocol import Message, RequestError
-from core.models.load import Found, fetch, load_tokenizer
+from core.models.load import Found, fetch, load_tokenizer, why_not
 
 # A fast tokenizer is not safe to use from two threads at once.
 _reading = Lock()
@@ -77,13 +77,14 @@ class Reader:
 def read(target: Target, messages: list[Message]) -> Prompt:
     """The prompt for a target; raises RequestError where it is too long, ModelError where there is no tokenizer."""
     with _reading:
-        return _reader(target.source, target.revision, target.chat_template, target.spare_template).prompt(messages)
+        return _reader(replace(target, adapter=None)).prompt(messages)
 
 
 @lru_cache(maxsize=8)
-def _reader(source: str, revision: str | None, template: str | None, spare: str | None) -> Reader:
-    found = _found(source, revision)
-    tokenizer = load_tokenizer(found, template, spare)
+def _reader(target: Target) -> Reader:
+    source = target.source
+    found = _found(source, target.revision, target.code)
+    tokenizer = load_tokenizer(found, target.chat_template, target.spare_template)
     if not tokenizer.is_fast:
         raise ModelError(f"{source} has a tokenizer that cannot stream text. Choose a model with a tokenizer.json.")
     longest_token = max(map(len, tokenizer.get_vocab()))
@@ -91,17 +92,17 @@ def _reader(source: str, revision: str | None, template: str | None, spare: str 
 
 
 @lru_cache(maxsize=32)
-def _found(source: str, revision: str | None) -> Found:
+def _found(source: str, revision: str | None, code: bool) -> Found:
     """Looked up once: while the engine lives, a base stays the one it was."""
-    return fetch(source, revision)
+    return fetch(source, revision, code=code)
 
 
 def context_of(found: Found) -> int:
     """The longest sequence, in tokens, that the model was built for; raises ModelError."""
     try:
-        config = AutoConfig.from_pretrained(found.folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(found.folder, trust_remote_code=found.code)
     except (OSError, ValueError) as error:
-        raise ModelError(f"The configuration in {found.folder} cannot be read: {error}") from error
+        raise ModelError(why_not("configuration", found, error)) from error
     # A model without positions (a recurrent one) has no such limit.
     return getattr(config.get_text_config(), "max_position_embeddings", None) or 1_000_000
 

@@ -1,11 +1,8 @@
 """One base model in memory, with LoRA adapters on it that are switched, not merged, so the base stays what it was."""
 
-import ctypes
-import gc
-import platform
 from collections import OrderedDict
 from collections.abc import Collection
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from core.inference.choices import ADAPTER_FILES
 from core.inference.cpu import quicken
 from core.inference.protocol import MOST_MODELS
 from core.inference.voices import BASE, Voice, is_plain, let_peft_speak
+from core.models.give_back import give_back
 from core.models.load import Found, load_base
 
 # As many as are compared at once; an adapter takes a few percent of its base.
@@ -148,17 +146,6 @@ class Weights:
         if not _all_arrived(self.adapted, folder, name):
             self.adapted.delete_adapter(name)
             raise ValueError("its layers are not those of the base model")
-
-
-def give_back() -> None:
-    """Return what was freed to the system."""
-    # PEFT and transformers models hold references in circles, and CUDA and glibc keep freed blocks for themselves.
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if platform.system() == "Linux":
-        with suppress(AttributeError):  # another C library, such as musl, has no such function
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _quantization(bits: int, dtype: torch.dtype, device: str) -> BitsAndBytesConfig | None:

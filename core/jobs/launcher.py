@@ -26,8 +26,10 @@ from core.recipe_yaml import to_yaml
 
 # A training takes and gives back the same large blocks again and again. By default glibc asks the kernel for each anew,
 # zeroed page by page; kept, they make a step a third faster. Read by glibc as the process begins; others ignore it.
+# The last two put freed blocks together at once: the slivers that aligned blocks leave would else keep them apart for ever.
 KEEP_BLOCKS = (
     "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=67108864"
+    ":glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 )
 # A folder that was written to this recently by a worker of another machine may have a living one there.
 QUIET_S = 60

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from core.errors import ModelError
-from core.models import hub, starter
+from core.models import hub, own_code, starter
 from core.models.progress import Progress, silent
 from core.models.templates import template_text
 from core.where import Place, local_path, place_of
@@ -24,16 +24,27 @@ from core.where import Place, local_path, place_of
 class Found:
     """A model's files on this machine, and the commit or package they came from (None for a person's own folder).
 
-    `changed` is when such a folder's weights were written last, in nanoseconds: other weights are another model.
+    `changed` is when such a folder's weights were written last, in nanoseconds: other weights are another model. `code` is
+    whether the Python files in it may run.
     """
 
     folder: Path
     revision: str | None
     changed: int = 0
+    code: bool = False
 
 
-def fetch(source: str, revision: str | None = None, progress: Progress = silent, weights: bool = True) -> Found:
-    """The model's files, or all but the weights, downloaded where they are missing; raises ModelError."""
+def fetch(
+    source: str,
+    revision: str | None = None,
+    progress: Progress = silent,
+    weights: bool = True,
+    code: bool = False,
+) -> Found:
+    """The model's files, or all but the weights, downloaded where they are missing; raises ModelError or HubError.
+
+    With `code` its own Python files come along and may run; the recipe allows that at a full commit alone.
+    """
     place = place_of(source)
     if place is Place.STARTER:
         folder = starter.fetch(progress)
@@ -42,11 +53,13 @@ def fetch(source: str, revision: str | None = None, progress: Progress = silent,
     if place is Place.LOCAL:
         folder = local_path(source)
         written = [file.stat().st_mtime_ns for file in folder.glob("*.safetensors")]
-        return Found(folder, None, max(written, default=0))
+        return Found(folder, None, max(written, default=0), code)
     if place is Place.UNKNOWN:
         raise ModelError(f"{source!r} is no model: give a Hub id such as owner/name, a folder, or `starter`.")
-    folder = hub.download(source, revision, progress, weights)
-    return Found(folder, folder.name)
+    folder = hub.download(source, revision, progress, weights, code)
+    if code:
+        own_code.check(source, revision, folder)
+    return Found(folder, folder.name, code=code)
 
 
 def load_tokenizer(
@@ -58,9 +71,9 @@ def load_tokenizer(
     ModelError.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(found.folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(found.folder, trust_remote_code=found.code)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"The tokenizer in {found.folder} cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(why_not("tokenizer", found, error)) from error
     if template := chat_template or (None if tokenizer.chat_template else spare_template):
         tokenizer.chat_template = template_text(template, begins_with_bos(tokenizer))
     if tokenizer.pad_token is None:
@@ -84,10 +97,10 @@ def load_base(
     how = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, **how
+            found.folder, dtype=dtype, trust_remote_code=found.code, use_safetensors=True, **how
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(f"The model in {found.folder} cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(why_not("model", found, error)) from error
     if quantization:
         _keep_as_quantised(model)
     return model if quantization else model.to(device)
@@ -106,5 +119,8 @@ def _keep_as_quantised(model: PreTrainedModel) -> None:
             layer.support_avx512bf16_for_cpu = False
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300]
+def why_not(what: str, found: Found, error: Exception) -> str:
+    """Why a part of a model cannot be loaded, in a sentence."""
+    if "trust_remote_code" in str(error):
+        return own_code.unread(what, found.folder)
+    return f"The {what} in {found.folder} cannot be loaded: {str(error).strip().splitlines()[0][:300]}"

@@ -33,13 +33,18 @@ def _number_bytes(setting: Setting) -> int:
 
 def _layer(setting: Setting, layer: int) -> int:
     """Bytes that one layer keeps of one token: two norms, attention, the gated part, and for what is trained."""
-    gated = 3 * setting.shape.intermediate_size * _number_bytes(setting)
-    return 2 * _norm(setting) + _attention(setting) + gated + _inputs(setting, layer)
+    return 2 * _norm(setting) + _attention(setting) + _gated(setting) + _inputs(setting, layer)
 
 
 def _norm(setting: Setting) -> int:
     """Its input and its scale; where it is trained, what it scales as well. All in 32 bits."""
     return setting.shape.hidden_size * (8 if setting.method.whole else 4) + 4
+
+
+def _gated(setting: Setting) -> int:
+    """What both projections give and what the activation function makes of one; the first two only where they are kept short."""
+    width = setting.shape.intermediate_size
+    return 2 * width * 2 if setting.keeps_short else 3 * width * _number_bytes(setting)
 
 
 def _attention(setting: Setting) -> int:

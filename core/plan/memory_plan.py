@@ -10,14 +10,13 @@ from core.plan.activations import kept_bytes
 from core.plan.plan import STATE_BYTES
 from core.plan.setting import Setting
 from core.plan.workload import Batch, Workload
+from core.training.speed import LABELS_AT_ONCE
 
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "loss", "overhead")
 # Bits of a weight in 4 bits with its scales (arXiv:2305.14314), and in 8 with one scale a row.
 HELD_BITS = {4: 4.127, 8: 8.02}
 # The tile of logits in TRL's fused loss (trl/kernels/chunked_logprob.py).
 TILE_TOKENS, TILE_WORDS = 4096, 32768
-# Positions in a tile of logits on a CPU, as in `cpu_loss`, which imports torch.
-AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _loss(setting: Setting, batch: Batch) -> int:
     """
     labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
     if setting.speed.at_labels:
-        return round(min(labels, AT_ONCE) * words * 4 * 2 + labels * hidden * 4 * 2)
+        return round(min(labels, LABELS_AT_ONCE) * words * 4 * 2 + labels * hidden * 4 * 2)
     return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
 
 

@@ -62,6 +62,11 @@ class Setting:
         plain = self.method.bits == 16 and not self.method.whole and not self.method.config.get("use_dora")
         return self.speed.short_adapter and plain
 
+    @property
+    def keeps_short(self) -> bool:
+        """Whether the gated parts keep what they need in 16 bits (`gated`), which those that are not quantised can."""
+        return self.speed.keeps_short and self.method.bits == 16
+
     @cached_property
     def adapted(self) -> tuple[Adapted, ...]:
         """The modules with an adapter; none where the whole model is trained."""

@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from core.data.tokens import IGNORED
+from core.training.speed import LABELS_AT_ONCE
 
 # Settings with which a model changes its logits after the output layer.
 CHANGES_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier_scale")
-# Positions whose logits stand in memory together: enough for a fast product, 100 MB at a vocabulary of 50,000.
-AT_ONCE = 512
 # What a base model is given of a batch: rows side by side have positions and ends, padded rows have a mask.
 SEEN = (
     "input_ids",
@@ -69,8 +68,8 @@ class CrossEntropy(torch.autograd.Function):
         sources = (hidden, weight, bias)
         grads = [torch.zeros_like(one) if asked else None for one, asked in zip(sources, wanted, strict=True)]
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for begin in range(0, len(targets), AT_ONCE):
-            part = slice(begin, begin + AT_ONCE)
+        for begin in range(0, len(targets), LABELS_AT_ONCE):
+            part = slice(begin, begin + LABELS_AT_ONCE)
             loss, slope = _of_part(hidden[part], weight, bias, targets[part], smoothing)
             total += loss
             if any(wanted):

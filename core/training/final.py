@@ -53,8 +53,8 @@ def _copy_adapter(checkpoint: Path, folder: Path) -> None:
 
 def _whole_model(session: Session, found: Found, trainer: Trainer, best: Checkpoint | None) -> None:
     """In the number format that the base came in; while it is trained, and in checkpoints, it is fp32."""
-    dtype = AutoConfig.from_pretrained(found.folder).dtype
+    dtype = AutoConfig.from_pretrained(found.folder, trust_remote_code=found.code).dtype
     model = trainer.accelerator.unwrap_model(trainer.model)
     if best:
-        model = AutoModelForCausalLM.from_pretrained(best.folder, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(best.folder, use_safetensors=True, trust_remote_code=found.code)
     model.to(dtype or model.dtype).save_pretrained(session.worker.files.final_aside)

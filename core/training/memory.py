@@ -1,6 +1,5 @@
-"""When the memory is too small: notice it, give back what was held, and try the same step in smaller pieces."""
+"""When the memory is too small: notice it, and try the same step in smaller pieces."""
 
-import gc
 from dataclasses import replace
 
 import torch
@@ -13,13 +12,6 @@ from core.training.session import Session
 def is_too_small(error: Exception) -> bool:
     """Whether an error says so: a GPU's has a type, the CPU's allocator only words."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def free() -> None:
-    """Give back what an attempt has held; only once nothing refers to it any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def smaller(session: Session) -> Session:

@@ -1,7 +1,7 @@
 """What makes a training fast on a device, each choice with its reason: made here, said in `resolved.yaml`. No torch.
 
-What only a loaded model can tell (`documents.use_in`, `cpu_loss.applies_to`, `short_lora.use_in`) takes a choice back with
-`without`.
+What only a loaded model can tell (`documents.use_in`, `cpu_loss.applies_to`, `short_lora.use_in`, `gated.use_in`) takes a
+choice back with `without`.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +11,8 @@ from typing import Literal
 from core.recipe import Recipe
 from core.training.methods import METHODS
 
+# Positions with a label whose logits stand in memory together on a CPU: enough for a fast product, 100 MB at 50,000 words.
+LABELS_AT_ONCE = 512
 # The first generation of GPUs that FlashAttention 2 and TF32 run on (Ampere).
 AMPERE = (8, 0)
 
@@ -42,6 +44,7 @@ class Speed:
     attention: Choice
     loss: Choice
     adapter: Choice
+    kept: Choice
     kernels: Choice
     optimizer: Choice
 
@@ -58,8 +61,14 @@ class Speed:
     def short_adapter(self) -> bool:
         return self.adapter.name == "one step in bf16"
 
-    def without(self, part: Literal["rows", "loss", "adapter"], reason: str) -> "Speed":
+    @property
+    def keeps_short(self) -> bool:
+        return self.kept.name == "in bf16"
+
+    def without(self, part: Literal["rows", "loss", "adapter", "kept"], reason: str) -> "Speed":
         """The same with the dependable way instead of the fast one."""
+        if part == "kept":
+            return replace(self, kept=Choice("as computed", reason))
         if part == "adapter":
             return replace(self, adapter=Choice("peft", reason))
         if part == "loss":
@@ -79,6 +88,7 @@ def choose(recipe: Recipe, place: Place) -> Speed:
         attention=attention,
         loss=_loss(place),
         adapter=_adapter(recipe, place),
+        kept=_kept(recipe, place),
         kernels=_kernels(place),
         optimizer=_optimizer(recipe),
     )
@@ -128,6 +138,12 @@ def _adapter(recipe: Recipe, place: Place) -> Choice:
     if place.kind == "cpu" and place.cpu_bf16 and recipe.training.precision == "auto":
         return Choice("one step in bf16", "A frozen layer and its LoRA are one step, in bf16, with a cheap dropout.")
     return Choice("peft", "PEFT's own: the one step in bf16 needs a CPU that has bf16, and precision auto.")
+
+
+def _kept(recipe: Recipe, place: Place) -> Choice:
+    if place.kind == "cpu" and place.cpu_bf16 and recipe.training.precision == "auto":
+        return Choice("in bf16", "A layer's gated part keeps half as much for its gradient, in half the bits.")
+    return Choice("as computed", "PyTorch's own: keeping less needs a CPU that has bf16, and precision auto.")
 
 
 def _kernels(place: Place) -> Choice:

@@ -14,9 +14,10 @@ from trl import SFTConfig, SFTTrainer
 
 from core import home
 from core.files import read_json
+from core.models.give_back import give_back
 from core.plan.plan import eval_every
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, documents, held_out, schedules, short_lora, trackers
+from core.training import checkpoints, cpu_loss, documents, gated, held_out, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.gauge import Gauge
@@ -155,6 +156,8 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
+    # Loading has left holes that no batch would fit into.
+    give_back()
     return trainer
 
 
@@ -171,6 +174,8 @@ def _speed(session: Session, base: PreTrainedModel) -> Speed:
     if chosen.short_adapter and not short_lora.use_in(base):
         method = METHODS[recipe.lora.method].title
         chosen = chosen.without("adapter", f"PEFT's own: {method} on this model has no plain LoRA on a plain layer.")
+    if chosen.keeps_short and not gated.use_in(base):
+        chosen = chosen.without("kept", "PyTorch's own: the model has no gated part of full weights with SiLU.")
     worker.resolve(speed=chosen.as_dict())
     return chosen
 

@@ -1,0 +1,19 @@
+"""Memory that is freed and yet not the system's: what libraries keep of it is given back."""
+
+import ctypes
+import gc
+import platform
+from contextlib import suppress
+
+import torch
+
+
+def give_back() -> None:
+    """Return what was freed to the system."""
+    # PEFT and transformers models hold references in circles, and CUDA and glibc keep freed blocks for themselves.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if platform.system() == "Linux":
+        with suppress(AttributeError):  # another C library, such as musl, has no such function
+            ctypes.CDLL(None).malloc_trim(0)
