@@ -2,7 +2,9 @@
 
 from studio.hub_account import account_card
 from studio.layout import page_header
+from studio.space_form import space_form
 
 with page_header("Hub", "Publish a model, and keep checkpoints safe from lost sessions"):
     pass
 account_card()
+space_form()

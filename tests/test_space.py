@@ -83,22 +83,27 @@ def test_what_would_not_start_is_told_before_it_is_pushed() -> None:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A Hub with a base, a private adapter on it as it is published here, and models that cannot be shown."""
+    """A Hub with a published adapter on its base, and models that cannot be shown."""
     with local_hub(tmp_path_factory.mktemp("hub")) as hub:
-        base = make_toy_chatterbox(hub.repository("models/ann/base"))
-        bot = make_toy_adapter(hub.repository("models/ann/bot"), base)
-        config = json.loads((bot / "adapter_config.json").read_text())
-        (bot / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "ann/base"}))
-        tokenizer = toy_tokenizer()
-        tokenizer.add_tokens(["<|boom|>"])  # the model has no place for it: it fails where it is said
-        tokenizer.save_pretrained(bot)
-        source = {"source": "starter", "system": "Be brief."}
-        (bot / "recipe.yaml").write_text(to_yaml(parse({"name": "bot", "data": {"sources": [source]}})))
-        (bot / "README.md").write_text("---\nlicense: mit\n---\n")
-        (bot / ".private").touch()
-        make_toy_adapter(hub.repository("models/ann/local"), base)  # its base is a folder of this machine
+        put_bot(hub)
+        make_toy_adapter(hub.repository("models/ann/local"), hub.root / "models/ann/base")  # its base is a folder here
         (hub.repository("models/ann/empty") / "config.json").write_text("{}")
         yield hub
+
+
+def put_bot(hub: Hub) -> None:
+    """The base ann/base, and ann/bot, a private adapter on it with tokenizer and recipe as it is published here."""
+    base = make_toy_chatterbox(hub.repository("models/ann/base"))
+    bot = make_toy_adapter(hub.repository("models/ann/bot"), base)
+    config = json.loads((bot / "adapter_config.json").read_text())
+    (bot / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "ann/base"}))
+    tokenizer = toy_tokenizer()
+    tokenizer.add_tokens(["<|boom|>"])  # the model has no place for it: it fails where it is said
+    tokenizer.save_pretrained(bot)
+    source = {"source": "starter", "system": "Be brief."}
+    (bot / "recipe.yaml").write_text(to_yaml(parse({"name": "bot", "data": {"sources": [source]}})))
+    (bot / "README.md").write_text("---\nlicense: mit\n---\n")
+    (bot / ".private").touch()
 
 
 # Jobs done one after the other in one process: each as its worker does it, after the launcher made its folder.

@@ -10,6 +10,7 @@ from core.errors import HubError, RecipeError
 from core.files import read_json
 from core.hub.refusals import hub_errors_in_words
 from core.hub.space_files import Shown
+from core.jobs.listing import all_jobs
 from core.recipe_yaml import load
 from core.where import HUB_ID
 
@@ -39,6 +40,13 @@ def look(model_id: str, token: str | None = None) -> Shown:
         system_prompt=_system_prompt(recipe) if recipe else "",
         why_token=closed or "",
     )
+
+
+def published_here() -> list[str]:
+    """The models that were published from this home, the newest first."""
+    events = (job.newest_event("published") for job in all_jobs("publish"))
+    found = (event.get("repository") for event in events if event)
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def _check_weights(info: ModelInfo, names: Collection[str]) -> None:
