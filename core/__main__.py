@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,10 +20,14 @@ from core.export import start as exporting
 from core.hub import publication
 from core.hub import restore_asked as restoring
 from core.hub.publication import Publication
+from core.hub.published import look
 from core.hub.restore_asked import Restore
+from core.hub.space_asked import Space, may_be_replaced
+from core.hub.space_asked import start as start_space
+from core.hub.space_files import files
+from core.hub.space_hardware import DEFAULT
 from core.inference import example
 from core.jobs import ending, launcher, queue
-from core.jobs.errand import Errand
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
@@ -41,8 +46,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
 
 
-def _help(field: str, model: type[Errand] = Evaluation) -> str:
-    """What a field of what a job about a run is asked says of itself."""
+def _help(field: str, model: type[BaseModel] = Evaluation) -> str:
+    """What a field says of itself."""
     return model.model_fields[field].description or ""
 
 
@@ -264,6 +269,27 @@ def chat(
         talk.side_by_side([chosen, *others], prompt, sampling, bits)
     else:
         talk.talk(chosen, prompt, sampling, bits)
+
+
+@app.command()
+def space(
+    model: Annotated[str, typer.Argument(help=_help("model", Space))],
+    name: Annotated[str | None, typer.Option(help=f"{_help('space', Space)} Empty: the model's, with -chat.")] = None,
+    hardware: Annotated[str, typer.Option(help=_help("hardware", Space))] = DEFAULT,
+    public: Annotated[bool, typer.Option("--public", help="Everybody may open it; else only you.")] = False,
+    secret: Annotated[bool, typer.Option("--secret", help=_help("secret", Space))] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what the last push found changed in the Space.")
+    ] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a chat page for a published model, a Space on the Hub, or bring the one that is there up to date."""
+    name = name or f"{model}-chat"
+    asked = {"space": name, "model": model, "hardware": hardware, "private": not public, "secret": secret}
+    asked["replace"] = may_be_replaced(name) if replace else {}
+    texts = files(look(model), name.partition("/")[2], hardware)
+    _watch(start_space(asked, texts), detach, as_json)
 
 
 @app.command()

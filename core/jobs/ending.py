@@ -38,6 +38,7 @@ def stopped_early(job: Job) -> str:
         "evaluate": "Stopped before anything was compared. The run itself is as it was.",
         "export": "Stopped before all of it was written. The run itself is as it was.",
         "publish": "Stopped before anything was changed on the Hub. What has been sent need not be sent again.",
+        "space": "Stopped before the Space was pushed whole. Push again to finish it.",
     }.get(job.kind, "Stopped before the data was ready.")
 
 
