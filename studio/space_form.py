@@ -43,11 +43,12 @@ def _form(shown: Shown) -> dict[str, str]:
 
 
 def _model() -> str | None:
-    """One that was published from here, or any other by its id."""
+    """One that was published from here, the newest at first, or any other by its id."""
+    published = published_here()
     chosen = st.selectbox(
         _title("model"),
-        published_here(),
-        index=None,
+        published,
+        index=0 if published else None,
         accept_new_options=True,
         placeholder="Choose, or write owner/name",
         help="A chat page on the Hub is made for it: a Space, which others can open in their browser.",

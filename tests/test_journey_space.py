@@ -34,7 +34,7 @@ def test_a_space_is_made_changed_and_pushed(page, tmp_path, monkeypatch):
         page.get_by_text("ann/bot is private. The Space can only read it with a token").wait_for()
 
         page.get_by_text("Edit", exact=True).first.click()
-        program = page.get_by_label("app.py", exact=True)
+        program = page.get_by_role("textbox", name="app.py")
         program.fill(f"{program.input_value()}# A line of mine\n")
         program.press("Control+Enter")
         page.get_by_role("button", name="Undo my changes").wait_for()
@@ -51,6 +51,8 @@ def test_a_space_is_made_changed_and_pushed(page, tmp_path, monkeypatch):
         page.get_by_role("button", name="Take it over").click()
         wait_until(lambda: program.input_value() == "# Somebody else's\n", 20, "their text is in the editor")
         page.get_by_role("button", name="Undo my changes").click()
+        page.get_by_role("button", name="Undo my changes").wait_for(state="detached")
         page.get_by_role("button", name="Push mine and replace it").click()
-        wait_until(lambda: "import gradio" in there.read_text(), 30, "mine is there again")
+        page.get_by_text("ann/bot-chat is on the Hub and starts in some minutes.").wait_for()
+        assert "import gradio" in there.read_text()
         assert len(pushes_of(space="ann/bot-chat")) == 3

@@ -2,14 +2,12 @@
 
 import ast
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import home
 from core.files import append_line, write_whole
 from core.hub.published import published_here
 from core.jobs.folder import Job
-from core.jobs.kinds import KINDS
 from core.recipe import parse
 from core.recipe_yaml import to_yaml
 
@@ -57,8 +55,7 @@ def test_what_stands_in_the_space_comes_into_the_editor() -> None:
     assert app.text_area(key="space:text:README.md").value == "# Theirs\n"
 
 
-def test_models_that_were_published_from_here_are_offered_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "publish", "core.hub.publish")
+def test_models_that_were_published_from_here_are_offered_once_each() -> None:
     for number, repository in enumerate(("ann/old", "ann/new", "ann/old", None)):
         job = Job(home.job_folder(f"2026010{number}-000000-bot"))
         write_whole(job.files.recipe, to_yaml(parse({"name": "bot"})))
