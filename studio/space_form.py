@@ -101,7 +101,7 @@ def _secret(shown: Shown) -> bool:
     """Off, it has to be set by hand; what it means to switch it on is said where it is switched."""
     given = st.toggle(_title("secret"), value=False, key=f"space:secret:{shown.id}", persist_state="session")
     if given:
-        st.caption(f":orange[:material/key: {plain(_help('secret'))}]")
+        st.warning(plain(_help("secret")), icon=":material/key:")
     else:
         st.caption(
             f":material/lock: {plain(shown.why_token)}. The Space can only read it with a token: give it yours, set a "

@@ -287,11 +287,16 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def space_folder(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Space as `python -m core space` pushed it, with one line changed by a student."""
+    """A Space as `python -m core space` pushed it at the second try, with one line changed by a student."""
     environment = hub.environment(tmp_path_factory.mktemp("cache"), token="hf_ann")
     environment |= {"STUDIO_HOME": str(tmp_path_factory.mktemp("home"))}
     command = [sys.executable, "-m", "core", "space", "ann/bot", "--name", "ann/shown", "--json"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    how = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 120}
+    with hub.failing(500, where="/commit/"):
+        failed = subprocess.run(command, **how)
+    assert failed.returncode == 1
+    assert failed.stderr.strip() == "The Hub answered 500 when asked for ann/shown. Try again in a while."
+    done = subprocess.run(command, **how)  # on the empty Space that was left
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "finished"
     folder = hub.repository("spaces/ann/shown")
