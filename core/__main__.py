@@ -4,9 +4,10 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,8 +16,16 @@ from core import follow, recipe_yaml, said_plan
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
+from core.export import start as exporting
+from core.hub import publication
 from core.hub import restore_asked as restoring
+from core.hub.publication import Publication
+from core.hub.published import look
 from core.hub.restore_asked import Restore
+from core.hub.space_asked import Space, may_be_replaced
+from core.hub.space_asked import start as start_space
+from core.hub.space_files import files
+from core.hub.space_hardware import DEFAULT
 from core.inference import example
 from core.jobs import ending, launcher, queue
 from core.jobs.folder import Job
@@ -37,9 +46,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
 
 
-def _help(field: str) -> str:
-    """What the field of an evaluation says of itself."""
-    return Evaluation.model_fields[field].description or ""
+def _help(field: str, model: type[BaseModel] = Evaluation) -> str:
+    """What a field says of itself."""
+    return model.model_fields[field].description or ""
+
+
+What = Annotated[str | None, typer.Option(help=_help("what", Publication))]
+Precision = Annotated[str | None, typer.Option(help=_help("precision", Publication))]
+OfCheckpoint = Annotated[int | None, typer.Option("--checkpoint", help=_help("step", Publication))]
 
 
 @app.command()
@@ -55,7 +69,10 @@ def resume(
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made."""
+    """Go on with a training that was stopped, failed, or interrupted, exactly where its checkpoint was made.
+
+    With the id of a publication or an export it goes on with that.
+    """
     _watch(launcher.resume(find_job(job), step), detach, as_json)
 
 
@@ -86,13 +103,13 @@ def evaluate(
     general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
     prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
     most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
+    longest_answer: Annotated[int | None, typer.Option(help=_help("longest_answer"))] = None,
     task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
-    asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows, "tasks": task}
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = _given(step=checkpoint, general=general, prompts=prompt, most_rows=most_rows, tasks=task)
     _watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
 
@@ -117,6 +134,36 @@ def restore(
         print(json.dumps(follow.details(run)))
     elif ending.can_resume(run) and not no_resume:
         raise StudioError(f"It was not resumed. `python -m core resume {run.id}` tries again.")
+
+
+@app.command()
+def publish(
+    job: JobName,
+    repository: Annotated[str, typer.Argument(help=_help("repository", Publication))],
+    checkpoint: OfCheckpoint = None,
+    what: What = None,
+    precision: Precision = None,
+    public: Annotated[bool, typer.Option("--public", help="Everybody can see it.")] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring what was trained to the Hub, with a model card. Private unless told otherwise."""
+    given = _given(step=checkpoint, what=what, precision=precision) | {"repository": repository, "private": not public}
+    _watch(publication.start(find_run(job).id, given), detach, as_json)
+
+
+@app.command()
+def export(
+    job: JobName,
+    checkpoint: OfCheckpoint = None,
+    what: What = None,
+    precision: Precision = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pack the adapter, or merge it into its base, for use elsewhere."""
+    given = _given(step=checkpoint, what=what, precision=precision)
+    _watch(exporting.start(find_run(job).id, given), detach, as_json)
 
 
 @app.command()
@@ -210,16 +257,39 @@ def chat(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    bits: Annotated[int, typer.Option(help="16, or hold the base in 8 or 4: less memory, slower.")] = 16,
 ) -> None:
     """Talk with a base model or a trained one."""
     from core import talk
+    from core.inference.client import Sampling
 
-    chosen = talk.model_id(model, checkpoint)
+    chosen, sampling = talk.model_id(model, checkpoint), Sampling(temperature=temperature, max_tokens=max_tokens)
     if compare:
         others = [talk.other_id(name, chosen) for name in compare]
-        talk.side_by_side([chosen, *others], prompt, temperature, max_tokens)
+        talk.side_by_side([chosen, *others], prompt, sampling, bits)
     else:
-        talk.talk(chosen, prompt, temperature, max_tokens)
+        talk.talk(chosen, prompt, sampling, bits)
+
+
+@app.command()
+def space(
+    model: Annotated[str, typer.Argument(help=_help("model", Space))],
+    name: Annotated[str | None, typer.Option(help=f"{_help('space', Space)} Empty: the model's, with -chat.")] = None,
+    hardware: Annotated[str, typer.Option(help=_help("hardware", Space))] = DEFAULT,
+    public: Annotated[bool, typer.Option("--public", help="Everybody may open it; else only you.")] = False,
+    secret: Annotated[bool, typer.Option("--secret", help=_help("secret", Space))] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what the last push found changed in the Space.")
+    ] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a chat page for a published model, a Space on the Hub, or bring the one that is there up to date."""
+    name = name or f"{model}-chat"
+    asked = {"space": name, "model": model, "hardware": hardware, "private": not public, "secret": secret}
+    asked["replace"] = may_be_replaced(name) if replace else {}
+    texts = files(look(model), name.partition("/")[2], hardware)
+    _watch(start_space(asked, texts), detach, as_json)
 
 
 @app.command()
@@ -240,6 +310,11 @@ def recipe_check(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = 
     found = recipe_yaml.load(recipe, changes)
     check(found)
     print(json.dumps(found.model_dump(mode="json")) if as_json else f"{recipe} is a good recipe: it can be trained.")
+
+
+def _given(**asked: Any) -> dict[str, Any]:
+    """What was really asked for."""
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_json: bool) -> None:

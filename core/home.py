@@ -8,8 +8,11 @@ from pathlib import Path
 from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
-EVALUATION_ASKED = "evaluation.yaml"
+
+# What a job about a run was asked, beside the recipe of that run: kind of job -> file of its folder.
+ASKED = {"evaluate": "evaluation.yaml", "publish": "publication.yaml", "export": "export.yaml"}
 RESTORE_ASKED = "restore.yaml"
+SPACE_ASKED = "space.yaml"
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
 SOURCE_FOLDERS = ("uploads", "feedback")
@@ -171,11 +174,6 @@ class JobFiles:
         return self.folder / "about.json"
 
     @cached_property
-    def evaluation_asked(self) -> Path:
-        """What an evaluate job was asked, beside the recipe of the run it is about."""
-        return self.folder / EVALUATION_ASKED
-
-    @cached_property
     def evaluation(self) -> Path:
         """What an evaluate job found."""
         return self.folder / "findings.json"
@@ -184,6 +182,19 @@ class JobFiles:
     def restore_asked(self) -> Path:
         """Which backup a restore job brings back."""
         return self.folder / RESTORE_ASKED
+
+    @cached_property
+    def space_asked(self) -> Path:
+        """What a space job was asked, beside the files that it pushes."""
+        return self.folder / SPACE_ASKED
+
+    def space_file(self, name: str) -> Path:
+        """A file that a space job pushes."""
+        return inside(self.folder, name)
+
+    def found_in_space(self, name: str) -> Path:
+        """What a space job found in the Space in place of its own file, where somebody had changed it."""
+        return inside(self.folder / "found-in-space", name)
 
     @cached_property
     def ballast(self) -> Path:
@@ -238,6 +249,15 @@ class JobFiles:
     def scratch(self) -> Path:
         """What the trainer writes before it is published; never read by anyone else."""
         return self.folder / ".scratch"
+
+    @cached_property
+    def made(self) -> Path:
+        """What an export or a publication has made of a run: an adapter, a merged model, or both."""
+        return self.folder / "made"
+
+    def asked(self, kind: str) -> Path:
+        """What a job about a run was asked."""
+        return self.folder / ASKED[kind]
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:06d}"

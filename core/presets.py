@@ -39,6 +39,7 @@ class Dataset(BaseModel):
     rows: PositiveInt = Field(description="rows of that config and split")
     size_bytes: PositiveInt = Field(description="download of that config")
     licence: str = Field(description="as the Hub names it")
+    language: str | None = Field(None, description="ISO 639-1, where it is in one language")
 
     def as_source(self, task: str | None = None) -> dict[str, Any]:
         """A recipe's source: this data set, or one of its tasks (a key of `tasks`; KeyError for any other)."""

@@ -1,16 +1,20 @@
 """Delete a run: says first what goes."""
 
+from collections import Counter
 from pathlib import Path
 
 import streamlit as st
 
-from core.evaluation.asked import evaluations_of
 from core.jobs import launcher
+from core.jobs.errand import all_errands_of
 from core.jobs.folder import Job
 from studio import words
 from studio.markdown import plain
 from studio.run_facts import final_word
 from studio.session import notify, select_jobs, selected_jobs
+
+# Of what is on the Hub nothing goes: only the job that brought it there.
+NAMES = {"evaluate": "evaluation", "export": "export", "publish": "record of a publication"}
 
 
 def delete_button(job: Job) -> None:
@@ -20,12 +24,12 @@ def delete_button(job: Job) -> None:
     with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
         st.markdown(_what_goes(job))
         if st.button(":red[Delete for good]", key="delete:yes", width="stretch"):
-            name, others = job.name, [other.id for other in selected_jobs() if other != job]
-            for evaluation in evaluations_of(job):
-                launcher.end(evaluation, "Its run was deleted.")
-                launcher.delete(evaluation)
+            name, chosen = job.name, [other.id for other in selected_jobs() if other != job]
+            for other in all_errands_of(job):
+                launcher.end(other, "Its run was deleted.")
+                launcher.delete(other)
             launcher.delete(job)
-            select_jobs(others)
+            select_jobs(chosen)
             notify(f"{name} is deleted.")
             st.rerun()
 
@@ -33,12 +37,14 @@ def delete_button(job: Job) -> None:
 def _what_goes(job: Job) -> str:
     parts = [words.count(len(job.checkpoints), "checkpoint")] if job.checkpoints else []
     parts += [f"the final {final_word(job)}"] if job.final else []
-    evaluations = len(evaluations_of(job))
-    parts += [words.count(evaluations, "evaluation")] if evaluations else []
+    errands = all_errands_of(job)
+    counts = Counter(other.kind for other in errands)
+    parts += [words.count(counts[kind], name) for kind, name in NAMES.items() if counts[kind]]
     parts += ["its tags and note"] if job.about.tags or job.about.note else []
     parts += ["its recipe, curve and log"]
+    size_bytes = sum(_size_bytes(each.folder) for each in (job, *errands))
     listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    return f"**{plain(job.name)}** goes with {listed}: {words.size(_size_bytes(job.folder))} on disk."
+    return f"**{plain(job.name)}** goes with {listed}: {words.size(size_bytes)} on disk."
 
 
 def _size_bytes(folder: Path) -> int:

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from core.evaluation.asked import asked_of, evaluations_of
+from core.evaluation.asked import Evaluation
 from core.evaluation.report import read
+from core.jobs import errand
 from core.jobs.ending import why
 from core.jobs.folder import Job
 from core.training.held_out_events import before_and_after
@@ -21,7 +22,7 @@ def evaluation_card(run: Job) -> None:
     """A card's content; nothing for a run that has nothing to compare yet."""
     if not (run.final or run.checkpoints):
         return
-    newest = next(iter(evaluations_of(run)), None)
+    newest = next(iter(errand.errands_of(run, "evaluate")), None)
     with st.container(border=True):
         with split():
             section("Did it help?")
@@ -44,7 +45,7 @@ def _under_way(job: Job) -> None:
 
 def _ended(job: Job) -> None:
     if findings := read(job.files):
-        step = asked_of(job).step
+        step = errand.read(job, Evaluation).step
         findings_shown(findings, job.id, f"step {words.whole(step)}" if step else "the result")
         return
     st.warning("  \n".join(plain(line) for line in why(job).splitlines()), icon=":material/error:")

@@ -18,6 +18,7 @@ from studio.checkpoint_actions import checkpoint_actions
 from studio.delete_button import delete_button
 from studio.evaluation_card import evaluation_card
 from studio.event_list import event_list
+from studio.export_card import export_card
 from studio.layout import kv, row, section, split
 from studio.live_part import live_part
 from studio.log_view import log_view
@@ -47,6 +48,7 @@ def run_details(job: Job, known_tags: Iterable[str]) -> None:
     if not job.damage:
         _charts(job)
         evaluation_card(job)
+        export_card(job)
         _what_happened(job)
         _resolved(job)
     log_view(job)

@@ -16,12 +16,14 @@ from core.data.starter import generate
 from core.errors import DataError, JobError, ModelError
 from core.evaluation import run as evaluation
 from core.evaluation import start, tasks
-from core.evaluation.asked import EVERYDAY, Evaluation, asked_of, evaluations_of, to_yaml
+from core.evaluation.asked import EVERYDAY, Evaluation
 from core.evaluation.compare import compared
 from core.evaluation.losses import row_losses
 from core.evaluation.report import Findings, TaskScore, read
 from core.files import append_line, write_whole
 from core.jobs import launcher
+from core.jobs.errand import beside, errands_of
+from core.jobs.errand import read as read_asked
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
@@ -48,7 +50,8 @@ def evaluate(run: Job, **asked) -> Job:
     job = Job(home.job_folder(f"20260102-000000-evaluate-{len(list(home.jobs_folder().iterdir()))}"))
     job.folder.mkdir()
     write_whole(job.files.recipe, recipe_yaml(run.recipe))
-    write_whole(job.files.evaluation_asked, to_yaml(Evaluation(run=run.id, **asked)))
+    for name, text in beside("evaluate", Evaluation(run=run.id, **asked)).items():
+        write_whole(job.folder / name, text)
     append_line(job.files.events, {"time": 2.0, "event": "created", "kind": "evaluate"})
     evaluation.run(Worker(job))
     return job
@@ -145,7 +148,7 @@ def test_a_run_is_compared_with_its_base(toy, trained):
     assert findings.general.rows == 60
     assert job.result["why"].startswith("Better: the held-out loss fell from")
     assert "everyday questions" in job.result["why"]
-    assert [job.id for job in evaluations_of(trained)] == [job.id]
+    assert [job.id for job in errands_of(trained, "evaluate")] == [job.id]
     assert len(findings.answers) == 5
     assert all(answer.expected for answer in findings.answers)
     assert any(answer.base != answer.tuned for answer in findings.answers)
@@ -225,7 +228,7 @@ def test_without_held_out_rows_it_says_so():
 @pytest.mark.process
 def test_an_evaluation_is_a_job_of_its_own(trained):
     job = start.start(trained.id, {"longest_answer": 2})
-    assert asked_of(job).run == trained.id
+    assert read_asked(job, Evaluation).run == trained.id
     assert launcher.wait(job, 120) == "finished"
     assert job.kind == "evaluate"
     assert follow.details(job)["findings"]["sets"][0]["rows"] == read(job.files).held_out.rows

@@ -9,11 +9,13 @@ import pytest
 
 from benchmarks.synthetic_jobs import make_job
 from core import home
-from core.evaluation.asked import Evaluation, asked_of, evaluations_of, to_yaml
+from core.evaluation.asked import Evaluation
 from core.evaluation.compare import compared
 from core.evaluation.report import Answer, Findings, write
 from core.files import append_line, write_whole
 from core.jobs import launcher
+from core.jobs.errand import beside, errands_of
+from core.jobs.errand import read as read_asked
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
@@ -47,7 +49,8 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def evaluation_of(run: Job, **asked) -> Job:
     job = Job(home.job_folder("20270101-000000-taught"))
     write_whole(job.files.recipe, recipe_yaml(run.recipe))
-    write_whole(job.files.evaluation_asked, to_yaml(Evaluation(run=run.id, **asked)))
+    for name, text in beside("evaluate", Evaluation(run=run.id, **asked)).items():
+        write_whole(job.folder / name, text)
     append_line(job.files.events, {"time": 2.0, "event": "created", "kind": "evaluate"})
     return job
 
@@ -91,8 +94,8 @@ def test_an_evaluation_is_started_from_the_page_and_is_no_run_of_its_own(run: Jo
     app.text_area(key="evaluate:prompts").set_value("Hi\n\n  Where is my parcel?  ")
     app.number_input(key="evaluate:rows").set_value(50)
     click(app, "evaluate:start")
-    (job,) = evaluations_of(run)
-    asked = asked_of(job)
+    (job,) = errands_of(run, "evaluate")
+    asked = read_asked(job, Evaluation)
     assert (asked.prompts, asked.most_rows, asked.general) == (["Hi", "Where is my parcel?"], 50, "everyday")
     assert job.kind == "evaluate"
     assert asked.step == run.checkpoints[-1].step  # it has no adapter, so its newest checkpoint was offered
@@ -115,7 +118,7 @@ def test_a_wrong_field_is_told(run: Job) -> None:
     app = runs(run)
     app.text_input(key="evaluate:general").set_value("")
     click(app, "evaluate:start")
-    assert evaluations_of(run) == []
+    assert errands_of(run, "evaluate") == []
     assert "general" in text_of(app)
 
 
@@ -129,9 +132,9 @@ def test_a_damaged_evaluation_does_not_hide_the_run(run: Job) -> None:
     job.files.evaluation.write_text(json.dumps({"sets": 3}))
     Worker(job).finish("finished", "done")
     assert "Did it help?" in text_of(runs(run))
-    job.files.evaluation_asked.write_text("run: [")
+    job.files.asked("evaluate").write_text("run: [")
     assert "Did it help?" in text_of(runs(run))
-    assert evaluations_of(run) == []
+    assert errands_of(run, "evaluate") == []
 
 
 def test_an_evaluation_goes_with_its_run(run: Job) -> None:

@@ -66,11 +66,11 @@ def test_the_fastest_pace_that_a_job_has_found_is_remembered(toy):
     probed(toy_recipe(toy))
     name = machine(home.home()).device_name
     found = pace.measured_pace(name)
-    assert 1e9 < found.flops < 1e15 and 1e8 < found.bytes < 1e13
+    assert 1e9 < found.flops < 1e15 and 1e8 < found.numbers < 1e13
     pace.keep_pace(name, Pace(1e18, 1.0))
     probed(toy_recipe(toy), "20260101-000001-probe")
     after = pace.measured_pace(name)
-    assert after.flops == 1e18 and after.bytes > 1e8
+    assert after.flops == 1e18 and after.numbers > 1e8
 
 
 def test_the_forecast_is_that_of_the_probe_afterwards(toy):

@@ -12,12 +12,14 @@ from core.data.preview import Prepared
 from core.errors import DataError, ModelError
 from core.evaluation import contenders, prompts, report, sets, tasks
 from core.evaluation.answers import answers
-from core.evaluation.asked import Evaluation, asked_of, folder_of, run_of
+from core.evaluation.asked import NOTHING, Evaluation
 from core.evaluation.compare import Compared, compared
 from core.evaluation.losses import row_losses
 from core.evaluation.report import Answer, Findings
 from core.evaluation.sets import RowSet
+from core.jobs.errand import read, run_of
 from core.jobs.folder import Job
+from core.jobs.outcome import folder_of
 from core.jobs.worker import Worker
 from core.models.load import Found, load_tokenizer
 from core.training import resume
@@ -30,7 +32,7 @@ ROWS_AT_ONCE = 8
 
 def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError with a sentence for the person."""
-    recipe, asked = worker.job.recipe, asked_of(worker.job)
+    recipe, asked = worker.job.recipe, read(worker.job, Evaluation)
     tried = run_of(asked)
     device = choose_device(recipe.training)
     set_up(device, recipe.training)
@@ -38,7 +40,7 @@ def run(worker: Worker) -> None:
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
     trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried))
     try:
-        base, tuned = contenders.each(recipe, found, folder_of(tried, asked.step), device, trial.of)
+        base, tuned = contenders.each(recipe, found, folder_of(tried, asked.step, NOTHING), device, trial.of)
     except RuntimeError as error:
         if not is_too_small(error):
             raise

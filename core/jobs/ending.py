@@ -18,9 +18,13 @@ def why(job: Job) -> str:
     return _interruption(job) if job.status is Status.INTERRUPTED else ""
 
 
+# Kinds of job that go on where they were, in their own folder.
+RESUMABLE = ("train", "publish", "export")
+
+
 def can_resume(job: Job) -> bool:
-    """Whether it is a training that is over, but not done."""
-    return job.kind == "train" and job.status in (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
+    """Whether it is over, but not done, and can go on."""
+    return job.kind in RESUMABLE and job.status in (Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
 
 
 def stopped_early(job: Job) -> str:
@@ -32,6 +36,9 @@ def stopped_early(job: Job) -> str:
         "probe": "Stopped before anything was measured.",
         "restore": "Stopped before it was whole. Nothing was restored.",
         "evaluate": "Stopped before anything was compared. The run itself is as it was.",
+        "export": "Stopped before all of it was written. The run itself is as it was.",
+        "publish": "Stopped before anything was changed on the Hub. What has been sent need not be sent again.",
+        "space": "Stopped before the Space was pushed whole. Push again to finish it.",
     }.get(job.kind, "Stopped before the data was ready.")
 
 
@@ -46,6 +53,8 @@ def _interruption(job: Job) -> str:
     if job.kind == "train":
         saved = saved or ["No checkpoint was saved, so it begins anew."]
         saved.append("Resume goes on from there.")
+    elif job.kind in RESUMABLE:
+        saved.append("Resume goes on with it.")
     return " ".join([f"The worker ended {where} without a result: {cause}.", *saved])
 
 

@@ -127,7 +127,8 @@ def _refuse_resume(job: Job, step: int | None) -> None:
     if job.damage:
         raise JobError(job.damage)
     if not can_resume(job):
-        reason = "is finished; continue it as a new run" if job.status is Status.FINISHED else "is not a training"
+        finished = "is finished; continue it as a new run" if job.kind == "train" else "is finished"
+        reason = finished if job.status is Status.FINISHED else f"is no training; {job.kind} it again instead"
         raise JobError(f"{job.name} {reason}.")
     if step is not None and job.checkpoint_of(step) is None:
         broken = next((f": {found.why}" for found in job.broken_checkpoints if found.step == step), "")

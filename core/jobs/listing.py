@@ -32,9 +32,10 @@ def find_run(name: str) -> Job:
 
 
 def find_job(name: str, kind: str | None = None) -> Job:
-    """The job with this id, or the newest whose run has this name; raises JobError."""
+    """The job with this id, or the newest of this name, a training before what was done with one; raises JobError."""
     jobs = all_jobs(kind)
-    matches = [job for job in jobs if job.id == name] or [job for job in jobs if job.name == name]
+    named = [job for job in jobs if job.name == name]
+    matches = [job for job in jobs if job.id == name] or [job for job in named if job.kind == "train"] or named
     if not matches:
         known = ", ".join(job.id for job in jobs[:5]) or "there are none yet"
         raise JobError(f"There is no job {name!r}. The newest are: {known}. `python -m core jobs` lists all of them.")

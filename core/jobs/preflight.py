@@ -9,7 +9,7 @@ from core.data.named_file import named_file
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
-from core.jobs.kinds import HEAVY
+from core.jobs.kinds import HEAVY, WITHOUT_MODEL
 from core.models.templates import template_text
 from core.plan.plan import disk_bytes
 from core.recipe import Recipe
@@ -24,11 +24,11 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
-    if kind == "restore":
-        _check_disk(0)  # how much it needs is known once the backup is found
+    if kind in WITHOUT_MODEL:
+        _check_disk(0)  # how much a restore needs is known once its backup is found
         return
-    if kind == "evaluate":
-        # The run has its data prepared, and what it began with is in its result.
+    if kind in home.ASKED:
+        # About a run: it has its data prepared, and what it began with is in its result.
         _raise(_problems_of_model(recipe.model))
         return
     begin = [JobError(text) for text in [*start.problems(recipe), *trackers.problems(recipe)]]
@@ -38,7 +38,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
-    if job.kind in ("evaluate", "restore"):
+    if job.kind in WITHOUT_MODEL or job.kind in home.ASKED:
         check(job.recipe, job.kind)
         return
     key = job.prepared_key

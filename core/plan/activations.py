@@ -15,7 +15,7 @@ def kept_bytes(setting: Setting, batch: Batch) -> int:
     if setting.recomputes:
         # Each layer keeps its input; while one is computed again, all of that one is there.
         inputs = layers * setting.shape.hidden_size * _number_bytes(setting)
-        return round(batch.tokens * (last + inputs + _widest(setting)))
+        return round(batch.tokens * (last + inputs + layer_bytes(setting)))
     return round(batch.tokens * (last + sum(_layer(setting, layer) for layer in _layers(setting))))
 
 
@@ -23,7 +23,8 @@ def _layers(setting: Setting) -> range:
     return range(setting.shape.layers - setting.layers_in_backward, setting.shape.layers)
 
 
-def _widest(setting: Setting) -> int:
+def layer_bytes(setting: Setting) -> int:
+    """What the layer that keeps most keeps of one token."""
     return max((_layer(setting, layer) for layer in _layers(setting)), default=0)
 
 

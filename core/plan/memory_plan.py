@@ -6,7 +6,7 @@ On a GPU it is what torch reserves at most, and the driver's own; on a CPU what 
 from dataclasses import dataclass, replace
 
 from core.plan import fitted
-from core.plan.activations import kept_bytes
+from core.plan.activations import kept_bytes, layer_bytes
 from core.plan.plan import STATE_BYTES
 from core.plan.setting import Setting
 from core.plan.workload import Batch, Workload
@@ -62,9 +62,8 @@ def memory(setting: Setting, work: Workload) -> MemoryPlan:
     activations = kept_bytes(setting, work.largest) + _template_tokens(setting)
     loss = _loss(setting, work.largest)
     steady = weights + trained + gradients + optimizer
-    overhead = (
-        _base(setting) + round(fitted.SLACK[setting.device] * (activations + loss)) + _momentary(setting, work.largest)
-    )
+    slack = round(_slack(setting) * (activations + loss))
+    overhead = _base(setting) + slack + _momentary(setting, work.largest) + _updating(setting)
     loading = _base(setting) + _loading(setting)
     overhead += max(0, loading - steady - activations - loss - overhead)
     found = MemoryPlan(weights, trained, gradients, optimizer, activations, loss, overhead)
@@ -115,27 +114,44 @@ def _template_tokens(setting: Setting) -> int:
 
 
 def _loss(setting: Setting, batch: Batch) -> int:
-    """A tile of logits with its slope, and what is fed into the output layer at the labels with its gradient.
+    """A tile of logits, and what is fed into the output layer at the labels with its gradient.
 
-    On a CPU a tile has every word (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
+    On a CPU a tile has every word and becomes its own slope (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
     """
     labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
     if setting.speed.at_labels:
-        return round(min(labels, LABELS_AT_ONCE) * words * 4 * 2 + labels * hidden * 4 * 2)
+        return round(min(labels, LABELS_AT_ONCE) * words * 4 + labels * hidden * 4 * 2)
     return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
 
 
+def _slack(setting: Setting) -> float:
+    alternating = setting.device == "cpu" and (setting.in_one_step or setting.method.bits < 16)
+    return fitted.SLACK_ALTERNATING if alternating else fitted.SLACK[setting.device]
+
+
 def _momentary(setting: Setting, batch: Batch) -> int:
+    """What is there while one layer's gradients are computed, and what comes and goes where layers are computed again."""
     widest = max(setting.shape.intermediate_size, setting.shape.queries, setting.shape.hidden_size)
-    return round(fitted.MOMENTARY_WIDTHS * widest * batch.tokens * (2 if setting.mixed else 4))
+    layers = min(fitted.COMPUTED_AGAIN[setting.device], setting.shape.layers // 4) if setting.recomputes else 0
+    again = layers * layer_bytes(setting)
+    return round(batch.tokens * (fitted.MOMENTARY_WIDTHS * widest * (2 if setting.mixed else 4) + again))
+
+
+def _updating(setting: Setting) -> int:
+    """Of the largest tensor that is trained: a gradient beside the sum it joins, and its optimiser state in 32 bits."""
+    if not setting.method.whole:
+        return 0
+    embedding, training = setting.shape.vocab_size * setting.shape.hidden_size, setting.recipe.training
+    joining = 2 * 4 * embedding if training.accumulation > 1 else 0
+    eight_bits = training.optimizer == "adamw_8bit" and setting.device == "cpu"
+    return joining + (fitted.UNPACKED_STATE_BYTES * embedding if eight_bits else 0)
 
 
 def _base(setting: Setting) -> int:
-    """The process or the driver, and what loading leaves behind."""
+    """The process, or the driver."""
     if setting.device == "cuda":
         return fitted.CUDA_CONTEXT_BYTES
-    freed = max(0, setting.shape.parameters * (2 if setting.mixed else 4) - _weights(setting))
-    return fitted.CPU_PROCESS_BYTES + round(fitted.FREED_AND_LOST * freed)
+    return fitted.CPU_PROCESS_BYTES
 
 
 def _loading(setting: Setting) -> int:

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, replace
 
 from core.plan import fitted
-from core.plan.activations import kept_bytes
 from core.plan.pace import Pace
 from core.plan.plan import eval_every, total_steps
 from core.plan.setting import Setting
@@ -31,27 +30,43 @@ class TimePlan:
 
 
 def step_seconds(setting: Setting, work: Workload, pace: Pace) -> float:
-    """One optimiser step: its batches, one after the other."""
-    return setting.recipe.training.accumulation * batch_seconds(setting, work.usual, pace)
+    """One optimiser step: its batches, one after the other, and what the optimiser does."""
+    training = setting.recipe.training
+    slower = fitted.EIGHT_BIT_SLOWER if training.optimizer.endswith("8bit") else 1
+    updating = slower * setting.trainable / fitted.UPDATED_PER_S[setting.device]
+    return training.accumulation * batch_seconds(setting, work.usual, pace) + updating
 
 
 def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = True) -> float:
     """Forward and backward pass of one batch; without `learning`, forward only."""
     forward, backward = forward_flops(setting, batch), backward_flops(setting, batch) if learning else 0
     again = forward if setting.recomputes and learning else 0
-    passes = (2 if learning else 1) + (1 if again else 0)
-    layers = setting.shape.layers * fitted.LAYER_S[setting.device] * (passes + 1) / 3
-    kept = kept_bytes(replace(setting, recipe=_keeping(setting)), batch)
+    # Passes through a layer, in halves of a forward and a backward one.
+    passes = 1 + (setting.layers_in_backward / setting.shape.layers if learning else 0) + (1 if again else 0)
+    multiplying = (forward + backward + again) / pace.flops
+    visiting = passes / 2 * visits(setting, batch) / pace.numbers
+    calling = passes / 2 * setting.shape.layers * fitted.LAYER_S[setting.device]
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
-    return (
-        (forward + backward + again) / pace.flops + kept * fitted.TRAFFIC * passes / 2 / pace.bytes + layers + unpacking
+    return multiplying + visiting + calling + unpacking
+
+
+def visits(setting: Setting, batch: Batch) -> float:
+    """How often a number is gone through by anything but a product, in a forward and a backward pass."""
+    shape, each = setting.shape, fitted.VISITS[setting.device]
+    through = shape.layers * sum(map(sum, shape.projections.values()))
+    in_one_step = sum(module.inputs + module.outputs for module in setting.adapted) if setting.in_one_step else 0
+    dropped = sum(module.inputs for module in setting.adapted) if setting.recipe.lora.dropout else 0
+    scores = shape.layers * shape.heads * _seen(setting, batch)
+    scaled = sum(module.inputs * module.outputs for module in setting.adapted) if _scales(setting) else 0
+    of_token = (
+        each.through * through + each.plain * (through - in_one_step) + each.dropped * dropped + each.score * scores
     )
+    return batch.tokens * of_token + each.scaled * scaled
 
 
-def _keeping(setting: Setting):
-    """The recipe without recomputing: the numbers of a layer are gone through whether they are kept or not."""
-    training = setting.recipe.training.model_copy(update={"activation_checkpointing": "off"})
-    return setting.recipe.model_copy(update={"training": training})
+def _scales(setting: Setting) -> bool:
+    """DoRA takes the norm of every weight, with its adapter."""
+    return bool(setting.method.config.get("use_dora"))
 
 
 def forward_flops(setting: Setting, batch: Batch) -> float:
@@ -72,8 +87,12 @@ def backward_flops(setting: Setting, batch: Batch) -> float:
 
 
 def _attention_flops(setting: Setting, batch: Batch) -> float:
-    seen = batch.longest if setting.padded else batch.longest / 2
-    return 4 * setting.shape.layers * setting.shape.queries * seen * batch.tokens
+    return 4 * setting.shape.layers * setting.shape.queries * _seen(setting, batch) * batch.tokens
+
+
+def _seen(setting: Setting, batch: Batch) -> float:
+    """Tokens that one attends to, computed for nothing or not."""
+    return batch.longest if setting.padded else batch.longest / 2
 
 
 def _unpacked(setting: Setting) -> int:

@@ -3,11 +3,15 @@
 import shutil
 from pathlib import Path
 
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
+from core.files import write_whole
+from core.hub import card
+from core.hub.facts import Facts
+from core.hub.portable_recipe import portable
 from core.jobs.checkpoint import Checkpoint
 from core.models.load import Found
-from core.training import card
+from core.models.precision import DTYPES, precision_of
 from core.training.methods import METHODS
 from core.training.model import make_portable
 from core.training.session import Session
@@ -27,9 +31,10 @@ def write(
     whole = METHODS[job.recipe.lora.method].whole
     (_whole_model if whole else _adapter)(session, found, trainer, best)
     tokenizer.save_pretrained(files.final_aside)
-    loss = job.metrics.held_out_at[best.step] if best else job.metrics.last_held_out_loss
-    step = best.step if best else trainer.state.global_step
-    card.write(files.final_aside, job, {"steps": step, "held_out_loss": loss, "rows": len(session.train)})
+    facts = Facts(job, steps=best.step if best else trainer.state.global_step)
+    contents = card.Contents(adapter=not whole, precision=precision_of(found) if whole else None)
+    write_whole(files.final_aside / "README.md", card.text(facts, contents))
+    write_whole(files.final_aside / card.RECIPE, portable(job))
     for folder in files.finals:
         shutil.rmtree(folder, ignore_errors=True)
     files.final_aside.rename(files.model if whole else files.adapter)
@@ -53,8 +58,7 @@ def _copy_adapter(checkpoint: Path, folder: Path) -> None:
 
 def _whole_model(session: Session, found: Found, trainer: Trainer, best: Checkpoint | None) -> None:
     """In the number format that the base came in; while it is trained, and in checkpoints, it is fp32."""
-    dtype = AutoConfig.from_pretrained(found.folder, trust_remote_code=found.code).dtype
     model = trainer.accelerator.unwrap_model(trainer.model)
     if best:
         model = AutoModelForCausalLM.from_pretrained(best.folder, use_safetensors=True, trust_remote_code=found.code)
-    model.to(dtype or model.dtype).save_pretrained(session.worker.files.final_aside)
+    model.to(DTYPES[precision_of(found)]).save_pretrained(session.worker.files.final_aside)

@@ -5,12 +5,16 @@ from core.jobs.folder import Job
 ALL = "All held-out rows"
 
 
-def before_and_after(job: Job) -> dict[str, tuple[float, float]]:
-    """Of all held-out rows, then of each data set: the base's loss and that of the result; empty where none is known."""
+def before_and_after(job: Job, step: int | None = None) -> dict[str, tuple[float, float]]:
+    """Of all held-out rows, then of each data set: the base's loss and that of the result, or of a step's checkpoint.
+
+    Empty where one of them was not measured.
+    """
     of_step = {event["step"]: event for event in job.events if event["event"] == "held_out" and event.get("loss")}
     last = max(of_step, default=0)
     chosen = job.best_step if job.recipe.training.load_best and job.best_step in of_step else last
-    if 0 not in of_step or not chosen:
+    chosen = chosen if step is None else step
+    if 0 not in of_step or not chosen or chosen not in of_step:
         return {}
     before, after = of_step[0], of_step[chosen]
     of_each = {

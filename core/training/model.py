@@ -22,7 +22,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 from core import home
 from core.errors import ModelError
 from core.files import write_whole
-from core.models import starter
+from core.hub.names import hub_id
 from core.recipe import Recipe
 from core.recipe_lora import LoraSection
 from core.training import eva, pissa, start, targets, template_tokens
@@ -160,9 +160,5 @@ def make_portable(folder: Path, recipe: Recipe, model: PreTrainedModel | PeftMod
         pissa.as_lora(folder, model)
     file = home.adapter_config(folder)
     config = json.loads(file.read_text(encoding="utf-8"))
-    write_whole(file, json.dumps(config | {"base_model_name_or_path": portable_name(recipe.model.source)}, indent=1))
-
-
-def portable_name(source: str) -> str:
-    """A model's name for others: the starter is known on the Hub."""
-    return starter.HUB_ID if source == "starter" else source
+    base = hub_id(recipe.model.source) or recipe.model.source
+    write_whole(file, json.dumps(config | {"base_model_name_or_path": base}, indent=1))

@@ -1,4 +1,4 @@
-"""Measure how fast a device multiplies and how fast it goes through memory: half a second, inside a job."""
+"""Measure how fast a device multiplies and how fast it goes through numbers: half a second, inside a job."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def measure_pace(device: Device) -> None:
     """Measure, and remember the fastest that any job has found: what else runs on the machine can only slow it down."""
     name = machine(home.home()).device_name
     known = measured_pace(name) or Pace(0, 0)
-    keep_pace(name, Pace(max(known.flops, _flops(device)), max(known.bytes, _bytes(device))))
+    keep_pace(name, Pace(max(known.flops, _flops(device)), max(known.numbers, _numbers(device))))
 
 
 def _flops(device: Device) -> float:
@@ -30,10 +30,11 @@ def _flops(device: Device) -> float:
     return 2 * ROWS * WIDTH * WIDTH / _seconds(lambda: one @ other, device)
 
 
-def _bytes(device: Device) -> float:
-    """Bytes a second of an addition: two numbers read, one written."""
+def _numbers(device: Device) -> float:
+    """Numbers a second of an activation function: one read, a little computed, one written."""
     numbers = torch.randn(16_000_000, device=device.kind)
-    return 3 * numbers.nbytes / _seconds(lambda: numbers + numbers, device)
+    found = torch.empty_like(numbers)  # what is new would have to come from the system first
+    return numbers.numel() / _seconds(lambda: torch.sigmoid(numbers, out=found), device)
 
 
 def _seconds(work: Callable[[], torch.Tensor], device: Device) -> float:

@@ -1,0 +1,116 @@
+"""Make what an export or a publication is asked for, each part whole or not there at all, so that an interrupted one goes on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from core.data.prepare import find_model
+from core.errors import ModelError
+from core.export import size
+from core.export.adapter import write_adapter
+from core.export.asked import NOTHING, Export, parts
+from core.export.merge import Ingredients, precision_to_write, write_merged
+from core.files import whole_folder
+from core.hub import base_card
+from core.hub.facts import Facts
+from core.inference.prompt import ends_of
+from core.jobs.errand import run_of
+from core.jobs.folder import Job
+from core.jobs.outcome import folder_of
+from core.jobs.worker import Worker
+from core.models.load import Found, load_tokenizer
+from core.training.methods import METHODS
+from core.training.resume import model_revision
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the parts of one job in its folder."""
+
+    worker: Worker
+    asked: Export
+
+    @cached_property
+    def run(self) -> Job:
+        return run_of(self.asked)
+
+    @cached_property
+    def source(self) -> Path:
+        """The run's own adapter or model."""
+        return folder_of(self.run, self.asked.step, NOTHING)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the training made a model rather than an adapter."""
+        return METHODS[self.run.recipe.lora.method].whole
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return parts(self.asked, self.run.recipe)
+
+    @cached_property
+    def base(self) -> Found:
+        """The base at the revision it was trained at; its weights only where they are needed."""
+        weights = "merged" in self.parts and not self.whole
+        return find_model(self.worker, model_revision(self.run), weights)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return load_tokenizer(self.base, self.run.recipe.model.chat_template)
+
+    @cached_property
+    def facts(self) -> Facts:
+        return Facts.of(self.run, self.asked.step, base_card.licence(self.run.recipe.model.source, self.base))
+
+    @cached_property
+    def precision(self) -> str:
+        """Of the merged model; raises ModelError for a quantised base."""
+        return precision_to_write(self.base, self.asked.precision)
+
+    @property
+    def precision_written(self) -> str | None:
+        """That of the merged model, if there is one."""
+        return self.precision if "merged" in self.parts else None
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end an answer, where the base's own settings do not name all of them."""
+        try:
+            own = GenerationConfig.from_pretrained(self.base.folder).eos_token_id
+        except OSError:
+            own = None
+        known = set(own if isinstance(own, list) else [own])
+        wanted = ends_of(self.tokenizer)
+        return () if wanted <= known else tuple(sorted(wanted | (known - {None})))
+
+    def folder(self, part: str) -> Path:
+        return self.worker.files.made / part
+
+    def make(self) -> None:
+        """Make every part that is not there yet; raises StudioError."""
+        makers: dict[str, Callable[[Path], None]] = {"adapter": self._adapter, "merged": self._merged}
+        for part in self.parts:
+            folder = self.folder(part)
+            if not folder.exists():
+                folder.parent.mkdir(exist_ok=True)
+                with whole_folder(self.worker.files.scratch / part, folder, folder):
+                    makers[part](self.worker.files.scratch / part)
+
+    def _adapter(self, folder: Path) -> None:
+        size.check_disk(size.folder_bytes(self.source), "the adapter")
+        write_adapter(self.facts, self.source, folder, self.tokenizer)
+
+    def _merged(self, folder: Path) -> None:
+        weights = Found(self.source, None, code=self.base.code) if self.whole else self.base
+        size.check_disk(size.merged_bytes(weights.folder, self.precision), "the merged model")
+        size.check_memory(weights.folder, self.precision)
+        adapter = None if self.whole else self.source
+        things = Ingredients(weights, adapter, self.tokenizer, ends_of(self.tokenizer))
+        try:
+            found = write_merged(things, self.precision, folder, self.worker.progress)
+        except MemoryError:
+            raise ModelError("The memory is too small to merge this model. Take the adapter alone.") from None
+        self.worker.event("merged", precision=self.precision, apart=found.apart, same_answer=found.same_answer)

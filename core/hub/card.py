@@ -1,0 +1,290 @@
+"""The model card: what was trained, on what and how, how much it helped, how to use it. No torch.
+
+Whatever is not known is left out; whatever a person has written is escaped.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCardData
+
+from core.evaluation.compare import Compared
+from core.evaluation.report import Findings
+from core.hub.facts import Data, Facts
+from core.hub.markdown import fenced, plain, table
+from core.training.held_out_events import ALL
+from core.where import Place, place_of
+
+PICTURE = "loss.png"
+RECIPE = "recipe.yaml"
+# Where an adapter lies in a repository that holds the merged model as well.
+BESIDE = "adapter"
+# A longer one would hide how the model is used.
+LONGEST_SYSTEM = 300
+PROJECT = "Fine-Tuning Studio"
+# What a card in a folder calls it.
+HERE = "path/to/this/folder"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder or a repository holds: an adapter, a whole model, or both; and what it is loaded by.
+
+    `precision` is the whole model's number format; `ends` are the tokens that end an answer where the base's own
+    settings do not say so.
+    """
+
+    place: str = HERE
+    adapter: bool = True
+    precision: str | None = None
+    ends: tuple[int, ...] = ()
+    picture: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.precision is not None
+
+
+def text(facts: Facts, contents: Contents) -> str:
+    """The whole README.md."""
+    parts = (
+        f"---\n{metadata(facts, contents).to_yaml()}\n---",
+        f"# {plain(facts.run.name)}",
+        _summary(facts, contents),
+        *_training(facts, contents),
+        *_results(facts),
+        *_use(facts, contents),
+        *_template(facts),
+        *_limits(facts, contents),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def metadata(facts: Facts, contents: Contents) -> ModelCardData:
+    """What the Hub reads of a card: https://huggingface.co/docs/hub/model-cards."""
+    licence = facts.licence
+    ids = list(dict.fromkeys(data.hub_id for data in facts.data if data.hub_id and not data.held_out))
+    relation = {} if facts.base is None else {"base_model_relation": "finetune" if contents.whole else "adapter"}
+    return ModelCardData(
+        base_model=facts.base,
+        **relation,
+        datasets=ids or None,
+        language=facts.language,
+        license=licence.id if licence else None,
+        license_name=licence.name if licence else None,
+        license_link=licence.link if licence else None,
+        library_name="transformers" if contents.whole else "peft",
+        pipeline_tag="text-generation",
+        tags=[*_method_tags(facts), "sft", "fine-tuning-studio"],
+    )
+
+
+def _method_tags(facts: Facts) -> list[str]:
+    name = facts.recipe.lora.method
+    return [] if facts.method.whole else list(dict.fromkeys(["lora", name.replace("+", "-plus")]))
+
+
+def _summary(facts: Facts, contents: Contents) -> str:
+    base = f"[{facts.base}](https://huggingface.co/{facts.base})" if facts.base else plain(facts.base_name)
+    title = facts.method.title
+    adapter = f"{'an' if title.startswith(('E', 'r')) else 'a'} {title} adapter"
+    if facts.method.whole:
+        what = f"{base} with every weight of it trained"
+    elif contents.whole and contents.adapter:
+        what = f"{base} with {adapter} merged into it, and that adapter in `{BESIDE}/`"
+    elif contents.whole:
+        what = f"{base} with {adapter} merged into it"
+    else:
+        what = f"A{adapter[1:]} for {base}"
+    precision = f", in {contents.precision}" if contents.precision else ""
+    steps = f", trained for {facts.steps:,} steps" if facts.steps else ", trained"
+    return f"{what}{precision}{steps} with {PROJECT}."
+
+
+def _training(facts: Facts, contents: Contents) -> Iterator[str]:
+    yield "## Training"
+    yield table(("Data", "Licence"), map(_data_row, facts.data), numbers=False)
+    yield table(("Setting", "Value"), _settings(facts), numbers=False)
+    yield f"All settings stand in [`{RECIPE}`](./{RECIPE})."
+    if contents.picture:
+        yield f"![{_picture_in_words(facts)}](./{PICTURE})"
+
+
+def _data_row(data: Data) -> tuple[str, str]:
+    name = f"[{plain(data.name)}](https://huggingface.co/datasets/{data.hub_id})" if data.hub_id else plain(data.name)
+    use = ", held out" if data.held_out else ""
+    return name + use, plain(data.licence or "not known")
+
+
+def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Name and value of what is asked about most."""
+    recipe, rows, resolved = facts.recipe, facts.prepared, facts.run.resolved
+    lora, training = recipe.lora, recipe.training
+    if facts.method.whole:
+        yield "Method", facts.method.title
+    else:
+        bits = f", base in {facts.method.bits} bits" if facts.method.bits < 16 else ""
+        yield "Method", f"{facts.method.title}, rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}{bits}"
+        targets = lora.targets if isinstance(lora.targets, str) else ", ".join(lora.targets)
+        yield "Targets", plain(targets)
+    if recipe.model.start_from:
+        yield "Began with", "the adapter of an earlier run"
+    if isinstance(rows.get("rows"), int) and isinstance(rows.get("tokens"), int):
+        yield "Rows", f"{rows['rows']:,} with {rows['tokens']:,} tokens"
+    learned = "answers only" if recipe.data.train_on == "assistant" else "every token"
+    yield "Trained on", f"{learned}, up to {recipe.data.max_length:,} tokens a conversation"
+    if facts.steps:
+        yield "Steps", f"{facts.steps:,}, each of {recipe.effective_batch():,} conversations"
+    yield "Learning rate", f"{training.learning_rate:g}, {training.schedule}"
+    yield "Optimiser", training.optimizer
+    yield "Seed", f"{training.seed}"
+    if isinstance(precision := resolved.get("precision"), dict) and isinstance(precision.get("name"), str):
+        yield "Trained in", plain(precision["name"])
+    if isinstance(device := resolved.get("device"), dict) and isinstance(device.get("name"), str):
+        yield "Trained on a", plain(device["name"])
+    if isinstance(versions := resolved.get("versions"), dict):
+        yield "Versions", plain(", ".join(f"{name} {value}" for name, value in versions.items()))
+
+
+def _picture_in_words(facts: Facts) -> str:
+    losses = facts.held_out.get(ALL)
+    return f"Held-out loss from {losses[0]:.3f} to {losses[1]:.3f}" if losses else "Training loss by step"
+
+
+def _results(facts: Facts) -> Iterator[str]:
+    """An evaluation where there is one, else what the training measured; nothing where there is neither."""
+    findings, measured = facts.findings, facts.held_out
+    if findings and findings.sets:
+        yield "## Results"
+        yield from _found(facts, findings)
+    elif measured:
+        yield "## Results"
+        rows = [(_name(facts, name), *_four(before, after)) for name, (before, after) in measured.items()]
+        yield table(("Held-out rows", "Base: loss", "Tuned: loss", "Base: perplexity", "Tuned: perplexity"), rows)
+        yield "Measured while it was trained, on rows that it was not trained on."
+
+
+def _four(before: float, after: float) -> tuple[str, ...]:
+    return f"{before:.3f}", f"**{after:.3f}**", _perplexity(before), f"**{_perplexity(after)}**"
+
+
+def _perplexity(loss: float) -> str:
+    return f"{math.exp(loss):,.2f}" if loss < 50 else "-"
+
+
+def _found(facts: Facts, findings: Findings) -> Iterator[str]:
+    yield "\n".join(f"- {plain(sentence)}" for sentence in findings.sentences())
+    yield table(
+        ("Rows", "Number", "Base: loss", "Tuned: loss", "Difference (95 %)"),
+        [_row(facts, found) for found in findings.sets],
+    )
+    if findings.tasks:
+        rows = [(plain(t.name), plain(t.measure), _score(t.base), _score(t.tuned)) for t in findings.tasks]
+        yield table(("Known test", "Measure", "Base", "Tuned"), rows)
+
+
+def _row(facts: Facts, found: Compared) -> tuple[str, ...]:
+    change = found.difference
+    return (
+        _name(facts, found.name),
+        f"{found.rows:,}",
+        f"{found.base.mean:.3f}",
+        f"**{found.tuned.mean:.3f}**",
+        f"{change.low:+.3f} to {change.high:+.3f}",
+    )
+
+
+def _name(facts: Facts, name: str) -> str:
+    """A data set's name without the folders of this machine."""
+    for source in facts.recipe.data.sources:
+        if place_of(source.source) is Place.LOCAL:
+            name = name.replace(source.source, Path(source.source).name)
+    return plain(name)
+
+
+def _score(score: float | None) -> str:
+    return f"{score:.3f}" if score is not None else "-"
+
+
+def _use(facts: Facts, contents: Contents) -> Iterator[str]:
+    yield "## Use"
+    yield fenced(code(facts, contents), "python")
+    if contents.whole and contents.adapter:
+        yield "Or its adapter on the base model:"
+        yield fenced(_beside(facts, contents), "python")
+    if (prompt := facts.system_prompt) and len(prompt) > LONGEST_SYSTEM:
+        yield f"It was trained with a system prompt, which stands in `{RECIPE}`: begin conversations with it."
+
+
+def code(facts: Facts, contents: Contents) -> str:
+    """Five lines that load it and ask it something."""
+    package, loader = (
+        ("transformers", "AutoModelForCausalLM") if contents.whole else ("peft", "AutoPeftModelForCausalLM")
+    )
+    place, trust = json.dumps(contents.place), _trust(facts)
+    ends = f", eos_token_id={list(contents.ends)}" if contents.ends else ""
+    return f"""from {package} import {loader}
+from transformers import AutoTokenizer, pipeline
+
+model = {loader}.from_pretrained({place}{trust})
+chat = pipeline("text-generation", model=model, tokenizer=AutoTokenizer.from_pretrained({place}{trust}))
+print(chat({_question(facts)}, max_new_tokens=256, do_sample=False{ends})[0]["generated_text"][-1]["content"])"""
+
+
+def _beside(facts: Facts, contents: Contents) -> str:
+    """PEFT's own automatic loader would look for the base in the adapter's folder too."""
+    commit = f", revision={json.dumps(facts.base_commit)}" if facts.base_commit else ""
+    return f"""from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained({json.dumps(facts.base)}{commit}{_trust(facts)})
+model = PeftModel.from_pretrained(base, {json.dumps(contents.place)}, subfolder="{BESIDE}")"""
+
+
+def _trust(facts: Facts) -> str:
+    """A base with Python files of its own is not loaded unasked."""
+    return ", trust_remote_code=True" if facts.recipe.model.trust_remote_code else ""
+
+
+def _question(facts: Facts) -> str:
+    """A conversation as Python writes it; JSON's strings are Python's too."""
+    prompt = facts.system_prompt
+    begin = [{"role": "system", "content": prompt}] if prompt and len(prompt) <= LONGEST_SYSTEM else []
+    return json.dumps([*begin, {"role": "user", "content": "Hello, who are you?"}], ensure_ascii=False)
+
+
+def _template(facts: Facts) -> Iterator[str]:
+    yield "## Chat template"
+    template = facts.recipe.model.chat_template
+    if template is None:
+        yield "Its base model's own; it is saved with the tokenizer."
+    elif "{" in template:
+        yield "It was trained with this one instead of its base model's; it is saved with the tokenizer."
+        yield fenced(template, "jinja")
+    else:
+        yield f"It was trained with the template `{template}` of {PROJECT}; it is saved with the tokenizer."
+
+
+def _limits(facts: Facts, contents: Contents) -> Iterator[str]:
+    yield "## Limits"
+    said = ["It knows what its base model knows and what its data teaches; what it says may be wrong."]
+    if not facts.findings:
+        said.append("Nothing but the loss was measured." if facts.held_out else "Nothing was measured.")
+    if facts.language is None:
+        said.append("In which languages it answers well was not measured.")
+    if contents.whole and facts.method.bits < 16:
+        said.append(
+            f"It was trained on a base held in {facts.method.bits} bits and merged into the base's full weights, so its "
+            "answers may differ a little from those in training."
+        )
+    if facts.base_is_requantised and not contents.whole:
+        said.append(
+            "It was trained on a copy of its base whose weights had been rounded to four bits, so on the original its "
+            "answers may differ a little from those in training."
+        )
+    if facts.base_is_requantised and contents.whole and not facts.method.whole:
+        said.append("It is merged into a copy of its base whose weights had been rounded to four bits.")
+    yield "\n".join(f"- {sentence}" for sentence in said)

@@ -1,0 +1,74 @@
+"""What a publication is asked: which weights of which run, where to, and who may see them. No torch."""
+
+from typing import Annotated, Any
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from pydantic import AfterValidator, Field
+
+from core.errors import JobError
+from core.export.asked import Export, parts
+from core.hub.names import hub_id
+from core.jobs import launcher
+from core.jobs.errand import beside, errand, errands_of, read, run_of
+from core.jobs.folder import Job
+from core.jobs.status import Status
+from core.recipe_sections import Line
+
+NOTHING = "to publish"
+
+
+def _repository(name: str) -> str:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        name = ""
+    if name.count("/") != 1:
+        raise ValueError(
+            "it has the form owner/name, with letters, digits, dots and dashes, and up to 96 characters in all"
+        )
+    return name
+
+
+class Publication(Export):
+    """One publication of one run. Another one to the same repository is its next version."""
+
+    repository: Annotated[Line, AfterValidator(_repository)] = Field(
+        title="Repository",
+        description="Where it goes, as `owner/name`: you, or an organisation you may write to. It is made if it is not "
+        "there; publishing again updates it.",
+    )
+    private: bool = Field(
+        True,
+        title="Private",
+        description="Only you, or your organisation, can see it. Off: everybody can.",
+    )
+
+
+def asked_for(run_id: str, values: dict[str, Any]) -> Publication:
+    """What is asked, from what differs of the fields' defaults; raises JobError where it cannot be."""
+    asked = errand(Publication, run_id, values, NOTHING)
+    run = run_of(asked)
+    if "adapter" in parts(asked, run.recipe) and hub_id(run.recipe.model.source) is None:
+        raise JobError(
+            f"{run.name} was trained on the folder {run.recipe.model.source}, which others do not have, so its adapter alone "
+            "cannot be loaded elsewhere. Publish it merged."
+        )
+    return asked
+
+
+def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
+    """The job; the very same is not started twice. Raises StudioError. `token` is the Hub's, if another than this machine's."""
+    asked = asked_for(run_id, values)
+    return launcher.start(run_of(asked).recipe, "publish", beside("publish", asked), token)
+
+
+def publications_of(run: Job) -> list[Job]:
+    """Newest first."""
+    return errands_of(run, "publish")
+
+
+def was_published(run: Job, repository: str) -> bool:
+    """Whether a publication of a run has come to its end there; without asking the Hub."""
+    finished = (job for job in publications_of(run) if job.status is Status.FINISHED)
+    return any(read(job, Publication).repository == repository for job in finished)
