@@ -239,7 +239,7 @@ def test_another_run_from_the_same_recipe_does_not_write_its_backup():
     job = new_folder(recipe)
     assert continued(job).checkpoints.hub_backup is None
     assert "ann/toy" not in portable(job)
-    with pytest.raises(RecipeError, match="checkpoints.hub_backup: 'toy' is not usable here. A private repository"):
+    with pytest.raises(RecipeError, match=r"checkpoints\.hub_backup: 'toy' is not usable here\. A private repository"):
         parse({"checkpoints": {"hub_backup": "toy"}})
 
 
