@@ -40,6 +40,11 @@ class Recipe(Section):
         """Conversations per step, on all devices together."""
         return self.training.batch * self.training.accumulation * self.launcher.processes
 
+    def without_backup(self) -> Recipe:
+        """For another run, or another person: a repository holds the backup of one run."""
+        kept = self.checkpoints.model_copy(update={"hub_backup": None})
+        return self.model_copy(update={"checkpoints": kept})
+
     def measures_held_out(self) -> bool:
         """Whether rows are kept aside: a share of each data set, or whole data sets."""
         return bool(self.data.eval_fraction) or any(source.use == "held_out" for source in self.data.sources)

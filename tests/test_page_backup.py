@@ -18,9 +18,11 @@ from tests.test_pages import opened, progress_of, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
 
 
-def running(**checkpoints) -> Job:
+def running(number: int = 0, **checkpoints) -> Job:
     """A run at step 300 of 400 whose process lives."""
-    job = make_job(0, "toy", status="running", steps=400, reported=300, checkpoints={"every_steps": 50} | checkpoints)
+    job = make_job(
+        number, "toy", status="running", steps=400, reported=300, checkpoints={"every_steps": 50} | checkpoints
+    )
     process.write(job.files.process, process.born(os.getpid()))
     return job
 
@@ -47,7 +49,7 @@ def test_the_dashboard_shows_the_step_that_is_safe_and_what_keeps_the_next_from_
     assert "The Hub is away. Step 250 is safe on the Hub." in train_page(job)
     say(job, "backing_up", step=300, done=0, total=10)
     assert "The Hub is away." not in train_page(job)
-    assert "safe on the Hub" not in train_page(running())
+    assert "safe on the Hub" not in train_page(running(1))
 
 
 def test_the_wait_at_the_end_is_seen():

@@ -10,15 +10,18 @@ import pytest
 
 from core import home
 from core.data.sources import open_source
-from core.errors import HubError
+from core.errors import HubError, RecipeError
 from core.files import append_line, write_whole
 from core.hub import manifest, restore_asked
 from core.hub.contents import piece_of
 from core.hub.manifest import may_stand
+from core.hub.portable_recipe import portable
 from core.jobs import launcher
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
+from core.recipe import parse
+from studio.new_run import continued
 from tests.local_hub import local_hub
 from tests.toy_backup import FAQ, TOKEN, begin_backup, copied, recipe_of, upload, use
 from tests.toy_model import make_toy_model
@@ -229,6 +232,15 @@ def test_who_may_only_read_a_backup_goes_on_without_one(hub, backup, tmp_path, m
     job = restored(offered(backup, "reader"))
     assert job.result["status"] == "finished", job.result
     assert Job(home.job_folder(JOB)).recipe.checkpoints.hub_backup is None
+
+
+def test_another_run_from_the_same_recipe_does_not_write_its_backup():
+    recipe = parse({"checkpoints": {"hub_backup": "ann/toy"}})
+    job = new_folder(recipe)
+    assert continued(job).checkpoints.hub_backup is None
+    assert "ann/toy" not in portable(job)
+    with pytest.raises(RecipeError, match=r"checkpoints\.hub_backup: 'toy' is not usable here\. A private repository"):
+        parse({"checkpoints": {"hub_backup": "toy"}})
 
 
 def test_a_name_that_is_no_repository_is_refused_at_once():

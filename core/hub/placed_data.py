@@ -17,8 +17,7 @@ def place(job: Job, data: list[CarriedData], aside: Path, keep_backup: bool) -> 
     named = {one.source: _place(one, [aside / path for path in one.files]) for one in data}
     recipe = _with_names(job.recipe, named)
     if not keep_backup:
-        kept = recipe.checkpoints.model_copy(update={"hub_backup": None})
-        recipe = recipe.model_copy(update={"checkpoints": kept})
+        recipe = recipe.without_backup()
     if recipe != job.recipe:
         write_whole(job.files.recipe, to_yaml(recipe))
 

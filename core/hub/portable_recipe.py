@@ -18,7 +18,7 @@ def portable(run: Job) -> str:
     """As YAML, with a comment that says what was changed in it."""
     recipe = run.recipe
     changes = {"model": _model(recipe, run.resolved), "data": _data(recipe, run.resolved)}
-    found = recipe.model_copy(update=changes)
+    found = recipe.model_copy(update=changes).without_backup()
     local = LOCAL if _names_of(found) != _names_of(recipe) else ""
     return HEAD.format(name=recipe.name) + local + to_yaml(found)
 
