@@ -84,14 +84,12 @@ def evaluate(
     general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
     prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
     most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
-    longest_answer: Annotated[int | None, typer.Option(help=_help("longest_answer"))] = None,
     task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
     asked = {"step": checkpoint, "general": general, "prompts": prompt, "most_rows": most_rows, "tasks": task}
-    asked |= {"longest_answer": longest_answer}
     given = {name: value for name, value in asked.items() if value is not None}
     _watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
