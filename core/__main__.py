@@ -103,7 +103,6 @@ def evaluate(
     general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
     prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
     most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
-    longest_answer: Annotated[int | None, typer.Option(help=_help("longest_answer"))] = None,
     task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,

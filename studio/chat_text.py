@@ -6,12 +6,14 @@ fence that Markdown sees as closed earlier than we do would let the rest of it t
 
 import re
 
+from studio.markdown import JOINER, unlinked
+
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})([^`]*)$")
 # One line, no cell border, closed by exactly as many backticks: then Markdown sees the same span as we do.
 INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)([^\n|]*?[^`\n|])\1(?!`)")
 ACTIVE = re.compile(r"[\\<&\[\]$~`:]")
 LIST_ITEM = re.compile(r"^\s*([-*+]|\d+[.)])\s")
-JOINER, NBSP = "\u2060", "\u00a0"
+NBSP = "\u00a0"
 
 
 def safe_markdown(text: str) -> str:
@@ -63,4 +65,4 @@ def _escaped(line: str) -> str:
 
 def _text(text: str) -> str:
     # Icons are drawn from plain text, escaped or not: an invisible joiner breaks the pattern.
-    return ACTIVE.sub(r"\\\g<0>", text.replace(":material/", f":{JOINER}material/"))
+    return ACTIVE.sub(r"\\\g<0>", unlinked(text).replace(":material/", f":{JOINER}material/"))

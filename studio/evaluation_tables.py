@@ -7,7 +7,7 @@ from core.evaluation.compare import DRAWS, Compared
 from core.evaluation.report import Findings, TaskScore
 from studio import words
 from studio.layout import row, split
-from studio.markdown import plain
+from studio.markdown import plain, unlinked
 
 COLOURS = {"better": "green", "worse": "red", "no difference": "gray", "too few rows": "orange"}
 ICONS = {"better": "trending_down", "worse": "trending_up", "no difference": "drag_handle", "too few rows": "help"}
@@ -92,8 +92,13 @@ def _answers(findings: Findings, name: str) -> None:
             )
     expected = any(answer.expected for answer in findings.answers)
     rows = [
-        {"Prompt": plain(said.prompt), "Base": plain(said.base), "Tuned": plain(said.tuned)}
-        | ({"In the data": plain(said.expected)} if expected else {})
+        {"Prompt": _written(said.prompt), "Base": _written(said.base), "Tuned": _written(said.tuned)}
+        | ({"In the data": _written(said.expected)} if expected else {})
         for said in findings.answers
     ]
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+
+
+def _written(text: str) -> str:
+    """What somebody wrote, in a cell: text only, its line ends as signs, as a taught manner may be in its lines."""
+    return plain(unlinked(" ↵ ".join(line for line in text.splitlines() if line.strip())))

@@ -78,7 +78,7 @@ def _slider(label: str, low: float, high: float, value: float, step: float, key:
 
 
 def _whole(label: str, low: int, high: int, value: int | None, key: str, said: str) -> int | None:
-    shown = "Another each time" if value is None else None
+    shown = "Random" if value is None else None
     return st.number_input(
         label, low, high, value, step=1, placeholder=shown, help=said, key=key, persist_state="session"
     )

@@ -141,3 +141,10 @@ def test_the_language_of_a_block_is_a_word():
 
 def test_an_indented_line_is_no_code_block_in_which_escapes_would_show():
     assert safe_markdown("    x < y") == f"{NBSP * 4}x \\< y  "
+
+
+def test_an_address_that_a_model_makes_up_is_no_link():
+    """Markdown as GitHub has it looks for them in the text itself (github.github.com/gfm, 6.9), where escapes are gone."""
+    text = "See https://a.example or www.b.example, ask c.d@e.example."
+    shown = safe_markdown(text).replace("\\", "").strip()
+    assert not re.search(r"https?://|www\.|[-.\w+]@", shown) and shown.replace(JOINER, "") == text

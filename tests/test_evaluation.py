@@ -150,7 +150,10 @@ def test_a_run_is_compared_with_its_base(toy, trained):
     assert "everyday questions" in job.result["why"]
     assert [job.id for job in errands_of(trained, "evaluate")] == [job.id]
     assert len(findings.answers) == 5
+    asked = [event for event in job.events if event.get("what") == "Asking tuned"]
+    assert asked[0]["done"] < asked[-1]["done"] == asked[-1]["total"] == 8
     assert all(answer.expected for answer in findings.answers)
+    assert not any("user" in answer.prompt or "assistant" in answer.prompt for answer in findings.answers)
     assert any(answer.base != answer.tuned for answer in findings.answers)
     assert [row["prompt"] for row in csv.DictReader(io.StringIO(findings.csv()))] == [
         a.prompt for a in findings.answers

@@ -9,6 +9,7 @@ from core.evaluation.losses import Row
 from core.recipe import Recipe
 
 FROM_ROWS = 5
+MARK = "QUESTION"
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,32 @@ def written(texts: list[str], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
 
 def of_rows(rows: list[Row], tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
     """Of the first rows what stands before the answer, and the answer."""
-    return [found for row in rows[:FROM_ROWS] if (found := _of_row(row, tokenizer)).ids]
+    around = _around_question(tokenizer)
+    return [found for row in rows[:FROM_ROWS] if (found := _of_row(row, tokenizer, around)).ids]
 
 
-def _of_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> Prompt:
+def _of_row(row: Row, tokenizer: PreTrainedTokenizerBase, around: tuple[str, str]) -> Prompt:
     labels = row["labels"]
     first = next((place for place, label in enumerate(labels) if label != IGNORED), 0)
     end = next((place for place in range(first, len(labels)) if labels[place] == IGNORED), len(labels))
     ids = row["input_ids"][:first]
     texts = tokenizer.batch_decode([ids, row["input_ids"][first:end]], skip_special_tokens=True)
-    return Prompt(texts[0].strip(), ids, texts[1].strip())
+    return Prompt(_question(tokenizer.decode(ids), *around) or texts[0].strip(), ids, texts[1].strip())
+
+
+def _around_question(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """What the chat template writes before a question, from its last own token on, and between it and the answer."""
+    turns = [{"role": "user", "content": MARK}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    before, _, after = text.rpartition(MARK)
+    own = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return before[max([0, *map(before.rfind, own)]) :], after
+
+
+def _question(text: str, before: str, after: str) -> str:
+    """The last question of a prompt, without what the template writes around it; "" where it is written otherwise."""
+    _, found, question = text.removesuffix(after).rpartition(before)
+    return question.strip() if found and text.endswith(after) else ""
 
 
 def _ids(turns: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -100,8 +101,8 @@ class _Trial:
 
     def of(self, name: str, model: PreTrainedModel) -> _Result:
         losses = [self._losses(f"Measuring {name} on {rows.name}", model, rows) for rows in self.sets]
-        self.worker.progress(f"Asking {name}", 0, 1)
-        said = answers(model, self.tokenizer, [prompt.ids for prompt in self.prompts], self.asked.longest_answer)
+        asked, told = [prompt.ids for prompt in self.prompts], partial(self.worker.progress, f"Asking {name}")
+        said = answers(model, self.tokenizer, asked, self.asked.longest_answer, told)
         if not self.asked.tasks:
             return _Result(losses, said, {})
         self.worker.progress(f"Known tests of {name}", 0, 1)
