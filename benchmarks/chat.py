@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from core import home
+from core.hardware import memory_use_of
 from core.inference import client, process
 from core.inference.client import Sampling
 from tests.toy_run import make_toy_run
@@ -106,6 +107,7 @@ def one_after_another(models: list[str], tokens: int) -> float:
 def measure(folder: Path, rounds: int, tokens: int) -> Figures:
     figures, models = Figures(), ["starter", "run", "run@10", "run@20"]
     engine, loop = process.engine(), Bare(folder, tokens)
+    time.sleep(3)  # it has set up what any first answer needs, and waits for one
     figures.add("memory_before_mb", client.state(engine).memory_bytes / 1e6)
     figures.add("first_token_cold_s", ask("starter", 1)[0])
     side_by_side(models, 2)
@@ -124,8 +126,11 @@ def measure(folder: Path, rounds: int, tokens: int) -> Figures:
         figures.add("switch_s", ask(f"run@{STEPS[2 + number % 5]}", 1)[0])
     figures.add("memory_loaded_mb", client.state(engine).memory_bytes / 1e6)
     figures.add("memory_unloaded_mb", client.unload(engine).memory_bytes / 1e6)
-    ask("starter", 8)
-    figures.add("memory_unloaded_again_mb", client.unload(engine).memory_bytes / 1e6)
+    for _ in range(4):
+        side_by_side(models, 8)
+        figures.add("memory_unloaded_again_mb", client.unload(engine).memory_bytes / 1e6)
+    process.stop()  # as the page's Unload does
+    figures.add("memory_after_page_s_unload_mb", memory_use_of(engine.pid) / 1e6)
     loop.process.kill()
     return figures
 

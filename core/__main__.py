@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,10 +18,16 @@ from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
 from core.export import start as exporting
 from core.hub import publication
+from core.hub import restore_asked as restoring
 from core.hub.publication import Publication
+from core.hub.published import look
+from core.hub.restore_asked import Restore
+from core.hub.space_asked import Space, may_be_replaced
+from core.hub.space_asked import start as start_space
+from core.hub.space_files import files
+from core.hub.space_hardware import DEFAULT
 from core.inference import example
 from core.jobs import ending, launcher, queue
-from core.jobs.errand import Errand
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
@@ -39,8 +46,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
 
 
-def _help(field: str, model: type[Errand] = Evaluation) -> str:
-    """What a field of what a job about a run is asked says of itself."""
+def _help(field: str, model: type[BaseModel] = Evaluation) -> str:
+    """What a field says of itself."""
     return model.model_fields[field].description or ""
 
 
@@ -96,6 +103,7 @@ def evaluate(
     general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
     prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
     most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
+    longest_answer: Annotated[int | None, typer.Option(help=_help("longest_answer"))] = None,
     task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,
@@ -103,6 +111,29 @@ def evaluate(
     """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
     given = _given(step=checkpoint, general=general, prompts=prompt, most_rows=most_rows, tasks=task)
     _watch(evaluation.start(find_run(job).id, given), detach, as_json)
+
+
+@app.command()
+def restore(
+    repository: Annotated[str, typer.Argument(help=Restore.model_fields["repository"].description)],
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Only bring it here; `resume` goes on later.")] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a run back from its backup on the Hub, go on with it, and follow until it is over."""
+    job = restoring.start(repository, resume=not no_resume)
+    if detach:
+        _watch(job, detach, as_json)
+        return
+    _follow(job, quiet=as_json)
+    _must_have_finished(job)
+    run = find_job(job.result["run"])
+    if run.status.live:
+        _watch(run, detach, as_json)
+    elif as_json:
+        print(json.dumps(follow.details(run)))
+    elif ending.can_resume(run) and not no_resume:
+        raise StudioError(f"It was not resumed. `python -m core resume {run.id}` tries again.")
 
 
 @app.command()
@@ -226,16 +257,39 @@ def chat(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    bits: Annotated[int, typer.Option(help="16, or hold the base in 8 or 4: less memory, slower.")] = 16,
 ) -> None:
     """Talk with a base model or a trained one."""
     from core import talk
+    from core.inference.client import Sampling
 
-    chosen = talk.model_id(model, checkpoint)
+    chosen, sampling = talk.model_id(model, checkpoint), Sampling(temperature=temperature, max_tokens=max_tokens)
     if compare:
         others = [talk.other_id(name, chosen) for name in compare]
-        talk.side_by_side([chosen, *others], prompt, temperature, max_tokens)
+        talk.side_by_side([chosen, *others], prompt, sampling, bits)
     else:
-        talk.talk(chosen, prompt, temperature, max_tokens)
+        talk.talk(chosen, prompt, sampling, bits)
+
+
+@app.command()
+def space(
+    model: Annotated[str, typer.Argument(help=_help("model", Space))],
+    name: Annotated[str | None, typer.Option(help=f"{_help('space', Space)} Empty: the model's, with -chat.")] = None,
+    hardware: Annotated[str, typer.Option(help=_help("hardware", Space))] = DEFAULT,
+    public: Annotated[bool, typer.Option("--public", help="Everybody may open it; else only you.")] = False,
+    secret: Annotated[bool, typer.Option("--secret", help=_help("secret", Space))] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what the last push found changed in the Space.")
+    ] = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a chat page for a published model, a Space on the Hub, or bring the one that is there up to date."""
+    name = name or f"{model}-chat"
+    asked = {"space": name, "model": model, "hardware": hardware, "private": not public, "secret": secret}
+    asked["replace"] = may_be_replaced(name) if replace else {}
+    texts = files(look(model), name.partition("/")[2], hardware)
+    _watch(start_space(asked, texts), detach, as_json)
 
 
 @app.command()
@@ -275,7 +329,12 @@ def _watch(job: Job, detach: bool, as_json: bool) -> None:
         print(json.dumps(follow.details(job)))
     elif detach:
         print(job.id)
-    if not detach and job.status is not Status.FINISHED:
+    if not detach:
+        _must_have_finished(job)
+
+
+def _must_have_finished(job: Job) -> None:
+    if job.status is not Status.FINISHED:
         raise StudioError(ending.why(job) or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more.")
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from core import home
 from core.files import write_whole
+from core.inference.client import Bits
 
 LONGEST_NAME = 60
 TIE = "tie"
@@ -36,6 +37,7 @@ class Reply(BaseModel):
     model: str
     label: str
     tuned: bool
+    bits: Bits = 16
     content: str = ""
     stopped: bool = True
     error: str | None = None

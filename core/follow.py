@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.evaluation.report import read as read_findings
+from core.hub.backup_state import backup_of
 from core.jobs import ending, queue
 from core.jobs.folder import Job
 from core.jobs.status import Status
@@ -54,7 +55,15 @@ def details(job: Job) -> dict[str, Any]:
             ],
         }
         | _findings(job)
+        | _backup(job)
     )
+
+
+def _backup(job: Job) -> dict[str, Any]:
+    """Where a run is backed up, and the step that is confirmed there."""
+    found = backup_of(job) if job.kind == "train" else None
+    shown = {"repository": found.repository, "safe_step": found.safe_step, "trouble": found.trouble} if found else None
+    return {"backup": shown} if shown else {}
 
 
 def _findings(job: Job) -> dict[str, Any]:
@@ -130,6 +139,9 @@ def now(job: Job) -> tuple[str, int, int | None]:
     loss = job.metrics.last("loss")
     if job.status is Status.QUEUED:
         return f"waiting, {_place(job)}", 0, None
+    backup = backup_of(job) if job.kind == "train" else None
+    if backup and backup.waiting:
+        return "backing up to the Hub", backup.uploading.get("done", 0), backup.uploading.get("total")
     if job.phase == "running" or (loss is not None and job.phase != "preparing"):
         words = "training" if loss is None else f"training, loss {loss:.3f}"
         return words, job.metrics.step, job.total_steps

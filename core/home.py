@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What a job about a run was asked, beside the recipe of that run: kind of job -> file of its folder.
 ASKED = {"evaluate": "evaluation.yaml", "publish": "publication.yaml", "export": "export.yaml"}
+RESTORE_ASKED = "restore.yaml"
+SPACE_ASKED = "space.yaml"
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
 SOURCE_FOLDERS = ("uploads", "feedback")
@@ -177,6 +179,24 @@ class JobFiles:
         return self.folder / "findings.json"
 
     @cached_property
+    def restore_asked(self) -> Path:
+        """Which backup a restore job brings back."""
+        return self.folder / RESTORE_ASKED
+
+    @cached_property
+    def space_asked(self) -> Path:
+        """What a space job was asked, beside the files that it pushes."""
+        return self.folder / SPACE_ASKED
+
+    def space_file(self, name: str) -> Path:
+        """A file that a space job pushes."""
+        return inside(self.folder, name)
+
+    def found_in_space(self, name: str) -> Path:
+        """What a space job found in the Space in place of its own file, where somebody had changed it."""
+        return inside(self.folder / "found-in-space", name)
+
+    @cached_property
     def ballast(self) -> Path:
         """A little room kept for the last words on a full disk."""
         return self.folder / ".ballast"
@@ -185,6 +205,16 @@ class JobFiles:
     def lock(self) -> Path:
         """Held by the worker, so that a folder never has two."""
         return self.folder / ".lock"
+
+    @cached_property
+    def backup_lock(self) -> Path:
+        """Held by the process that backs the run up, so that it never has two."""
+        return self.folder / ".backup.lock"
+
+    @cached_property
+    def backup_aside(self) -> Path:
+        """A checkpoint while it goes up: the training may delete its own."""
+        return self.folder / ".backup"
 
     @cached_property
     def checkpoints(self) -> Path:

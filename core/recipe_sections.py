@@ -18,6 +18,15 @@ def _on_off(given: Any) -> Any:
     return {True: "on", False: "off"}[given] if isinstance(given, bool) else given
 
 
+# What the Hub takes as `owner/name`: words of letters, digits and underscores, joined by single dots and dashes.
+HubId = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=96,
+        pattern=r"^[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*/[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*$",
+    ),
+]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)]
 
 
@@ -82,6 +91,13 @@ class CheckpointSection(Section):
         title="Keep",
         description="The newest checkpoints kept on disk, and the best by held-out loss; older ones are deleted. "
         "Raise it to go back further, lower it to save disk.",
+    )
+    hub_backup: HubId | None = Field(
+        None,
+        title="Back up to",
+        description="A private repository on the Hub, `user/name`, to which every checkpoint goes while it learns, with the recipe, "
+        "the curve and your data files up to 100 MB. Give one where the machine may vanish, each run its own; leave it empty to "
+        "keep everything here.",
     )
 
 

@@ -5,7 +5,7 @@ import sys
 from core.errors import EngineError, JobError, StudioError
 from core.inference import process
 from core.inference.choices import target_of
-from core.inference.client import Sampling, compare, stream
+from core.inference.client import Bits, Sampling, compare, stream
 from core.jobs.listing import find_job
 from core.where import Place, place_of
 
@@ -36,34 +36,33 @@ def other_id(name: str, beside: str) -> str:
     return model_id(run, int(step)) if run and step.isdecimal() else model_id(name, None)
 
 
-def talk(model: str, prompt: str | None, temperature: float, max_tokens: int) -> None:
+def talk(model: str, prompt: str | None, sampling: Sampling, bits: Bits) -> None:
     """Answer one prompt, or converse until the input ends; raises EngineError."""
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     try:
         if prompt is not None:
-            _answer(model, [{"role": "user", "content": prompt}], sampling)
+            _answer(model, [{"role": "user", "content": prompt}], sampling, bits)
         else:
-            _converse(model, sampling)
+            _converse(model, sampling, bits)
     finally:
         process.stop()
 
 
-def side_by_side(models: list[str], prompt: str | None, temperature: float, max_tokens: int) -> None:
+def side_by_side(models: list[str], prompt: str | None, sampling: Sampling, bits: Bits) -> None:
     """Let several models answer one prompt, or each line of the input, for itself; raises EngineError."""
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     try:
         if prompt is not None:
-            _print_answers(models, prompt, sampling)
+            _print_answers(models, prompt, sampling, bits)
             return
         print("Every question stands alone. An empty line or Ctrl-D ends it.", file=sys.stderr)
         while question := _question():
-            _print_answers(models, question, sampling)
+            _print_answers(models, question, sampling, bits)
     finally:
         process.stop()
 
 
-def _print_answers(models: list[str], question: str, sampling: Sampling) -> None:
-    answers = compare(process.engine(), models, [{"role": "user", "content": question}], sampling)
+def _print_answers(models: list[str], question: str, sampling: Sampling, bits: Bits) -> None:
+    asked = [{"role": "user", "content": question}]
+    answers = compare(process.engine(), models, asked, sampling, bits=bits)
     said = ["" for _ in models]
     for index, text in answers:
         said[index] += text
@@ -75,13 +74,13 @@ def _print_answers(models: list[str], question: str, sampling: Sampling) -> None
         raise EngineError("None of the models said anything.")
 
 
-def _converse(model: str, sampling: Sampling) -> None:
+def _converse(model: str, sampling: Sampling, bits: Bits) -> None:
     messages: list[dict[str, str]] = []
     print(f"Talking with {model}. An empty line or Ctrl-D ends it.", file=sys.stderr)
     while question := _question():
         messages.append({"role": "user", "content": question})
         try:
-            messages.append({"role": "assistant", "content": _answer(model, messages, sampling)})
+            messages.append({"role": "assistant", "content": _answer(model, messages, sampling, bits)})
         except StudioError as error:
             messages.pop()
             print(error, file=sys.stderr)
@@ -94,9 +93,9 @@ def _question() -> str:
         return ""
 
 
-def _answer(model: str, messages: list[dict[str, str]], sampling: Sampling) -> str:
+def _answer(model: str, messages: list[dict[str, str]], sampling: Sampling, bits: Bits) -> str:
     """Print the answer as it comes; Ctrl-C ends this answer only."""
-    answer = stream(process.engine(), model, messages, sampling)
+    answer = stream(process.engine(), model, messages, sampling, bits)
     said = []
     try:
         for piece in answer:

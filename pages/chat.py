@@ -2,6 +2,7 @@
 
 from studio.chat_compare import compare_switches, panes_shown
 from studio.chat_elsewhere import use_elsewhere
+from studio.chat_memory import room_of
 from studio.chat_saved import restore_chat, saved_chats_popover
 from studio.chat_view import chat_view, new_chat_button
 from studio.chat_vote import tallies
@@ -15,8 +16,9 @@ with page_header("Chat", "Ask the base model, or any checkpoint"):
     if panes.several:
         tallies()
     use_elsewhere(panes.models[0])
-    sampling = sampling_form()
+    room = room_of(panes.models)
+    sampling = sampling_form(room)
     saved_chats_popover()
     new_chat_button()
 
-chat_view(sampling, panes)
+chat_view(sampling, panes, room)

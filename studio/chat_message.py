@@ -72,6 +72,8 @@ def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
         parts.append("stopped")
     elif reply.finish_reason == "length":
         parts.append("cut at max tokens")
+    if reply.bits < 16:
+        parts.append(f"in {reply.bits} bits")
     if reply.correction:
         parts.append("corrected")
     if not turn.hidden and reply.label != current:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.inference.choices import ChatModel, choices
+from core.inference.choices import ChatModel, choices, named, target_of
 from core.jobs.listing import known_job
 from studio import session
 from studio.layout import row
@@ -13,6 +13,7 @@ KEY = "chat:model"
 MOST_PANES = 4
 TUNED = ":blue-badge[:material/auto_awesome: Tuned]"
 BASE = ":gray-badge[:material/smart_toy: Base]"
+ON_HUB = ":gray-badge[:material/cloud: Hub]"
 HIDDEN = ":gray-badge[:material/visibility_off: Hidden]"
 USER, UNKNOWN = ":material/person:", ":material/help:"
 AVATARS = {True: ":material/auto_awesome:", False: ":material/smart_toy:"}
@@ -48,6 +49,7 @@ class Panes:
 def chosen_panes(panes: int, blind: bool) -> Panes:
     """Who answers in each pane: as chosen, else by default."""
     known = {model.id: model for model in choices()}
+    known |= {model.id: model for pane in range(panes) if (model := _written(pane)) and model.id not in known}
     chosen: list[str] = []
     for pane in range(panes):
         chosen.append(next(name for name in _wanted(pane, known, chosen) if name in known))
@@ -62,13 +64,14 @@ def model_choice(pane: int, panes: Panes) -> None:
         st.selectbox(
             "Model" if not pane else f"Model {pane + 1}",
             list(panes.known),
-            format_func=lambda model_id: panes.known[model_id].label,
+            format_func=lambda model_id: panes.known[model_id].label if model_id in panes.known else model_id,
             label_visibility="collapsed",
+            accept_new_options=True,
             key=key_of(pane),
             on_change=_choose,
             args=(pane,),
         )
-        st.markdown(TUNED if model.tuned else BASE, width="content")
+        st.markdown(_badge(model), width="content")
         if len(panes.models) > 2:
             st.button(
                 ":material/close:",
@@ -78,6 +81,12 @@ def model_choice(pane: int, panes: Panes) -> None:
                 on_click=_take_out,
                 args=(pane,),
             )
+
+
+def _badge(model: ChatModel) -> str:
+    if model.tuned:
+        return TUNED
+    return ON_HUB if model.unseen else BASE
 
 
 def number_of_panes() -> int:
@@ -98,7 +107,17 @@ def _take_out(pane: int) -> None:
 
 
 def _choose(pane: int) -> None:
-    session.choose_chat_model(session.widget_value(key_of(pane)), pane)
+    """One of the list, or what was written into it: a Hub id or a folder."""
+    wanted = session.widget_value(key_of(pane)).strip()
+    if target_of(wanted):
+        session.choose_chat_model(wanted, pane)
+    else:
+        session.notify(f"There is no model {wanted}. Choose one, or write a Hub id such as owner/name, or a folder.")
+
+
+def _written(pane: int) -> ChatModel | None:
+    chosen = session.chosen_chat_model(pane)
+    return named(chosen) if chosen else None
 
 
 def _wanted(pane: int, known: dict[str, ChatModel], taken: list[str]) -> list[str | None]:

@@ -5,8 +5,10 @@ import streamlit as st
 from core import chats
 from core.chats import Chat, Turn
 from core.inference.client import Sampling
+from core.inference.room import Room
 from studio import session
 from studio.chat_feedback import feedback_line
+from studio.chat_memory import room_line
 from studio.chat_message import ask_again, new_seed
 from studio.chat_model import Panes, example_questions
 from studio.chat_panes import centred, show_panes
@@ -19,8 +21,10 @@ from studio.sampling_form import system_prompt
 EXAMPLES_KEY = "chat:example"
 
 
-def chat_view(sampling: Sampling, panes: Panes) -> None:
+def chat_view(sampling: Sampling, panes: Panes, room: Room | None) -> None:
     chat = session.chat()
+    with st.container() if panes.several else centred():
+        room_line(room)
     # At the top level of the page: only then does Streamlit keep the newest message in view.
     placeholder = "Message the models" if panes.several else "Message the model"
     typed = st.chat_input(placeholder, submit_mode="stop", key="chat:input")

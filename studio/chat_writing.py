@@ -21,6 +21,7 @@ from core.inference import client, process
 from core.inference.choices import ChatModel
 from core.inference.client import Comparison, Sampling
 from core.inference.process import Engine
+from studio.chat_memory import chosen_bits
 from studio.chat_text import safe_markdown
 from studio.session import hub_token
 
@@ -45,7 +46,8 @@ class Place:
 def answering(chat: Chat, models: list[ChatModel]) -> Iterator[None]:
     """Around the drawing of the last question while it is answered: however that ends, the question is over then."""
     turn = chat.turns[-1]
-    turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned) for model in models]
+    bits = chosen_bits()
+    turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned, bits=bits) for model in models]
     turn.seed = turn.seed if len(models) > 1 else None
     turn.better, turn.state = None, "writing"
     try:
@@ -79,7 +81,8 @@ def _ask(engine: Engine, chat: Chat, turn: Turn, sampling: Sampling) -> Comparis
     """The question for all panes, each after its own history."""
     prompts = [chat.prompt(turn, pane) for pane in range(len(turn.answers))]
     models = [reply.model for reply in turn.answers]
-    return client.compare(engine, models, prompts[0][-1:], sampling, [prompt[:-1] for prompt in prompts])
+    histories = [prompt[:-1] for prompt in prompts]
+    return client.compare(engine, models, prompts[0][-1:], sampling, histories, turn.answers[0].bits)
 
 
 def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 from core.jobs.checkpoint import Checkpoint
 from core.jobs.folder import Job
 from studio import words
+from studio.backup_words import backup_line
 from studio.layout import row, section, split
 from studio.markdown import plain
 from studio.new_run import continue_from
@@ -20,6 +21,7 @@ def checkpoint_actions(job: Job) -> None:
     with split():
         section("Checkpoints")
         st.caption(f"the newest {job.recipe.checkpoints.keep} and the best are kept", width="content")
+    backup_line(job)
     checkpoints = job.checkpoints[::-1]
     if job.final:
         _line(job, f"**Final {final_word(job)}**")

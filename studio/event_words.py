@@ -77,12 +77,25 @@ def _ended(event: Row) -> tuple[str, str, str] | None:
     return (icons[status], said, "") if status in icons else None
 
 
+def _backed_up(event: Row) -> tuple[str, str, str]:
+    what = f"Step {words.whole(event['step'])}" if words.known(event.get("step")) else "The result"
+    also = " and the result" if event.get("has_result") and words.known(event.get("step")) else ""
+    return "cloud_done", f"Safe on the Hub · {what.lower()}{also}", "Checkpoints"
+
+
+def _restored(event: Row) -> tuple[str, str, str]:
+    step = f" · step {words.whole(event['step'])}" if words.known(event.get("step")) else ""
+    return "cloud_download", f"Restored from {plain(str(event.get('repository', 'the Hub')))}{step}", "Checkpoints"
+
+
 WORDS: dict[str, Callable[[Row], tuple[str, str, str] | None]] = {
     "phase": _phase,
     "prepared": _prepared,
     "training": _training,
     "held_out": _held_out,
     "checkpoint": _checkpoint,
+    "backed_up": _backed_up,
+    "restored": _restored,
     "resumed": _resumed,
     "out_of_memory": _out_of_memory,
     "ended": _ended,
@@ -92,6 +105,7 @@ COLOURS = {
     "warning": "orange",
     "star": "orange",
     "save": "gray",
+    "cloud_done": "green",
     "play_arrow": "blue",
     "resume": "blue",
     "memory": "orange",

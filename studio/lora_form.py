@@ -181,7 +181,8 @@ def optimizer(recipe: Recipe) -> None:
 def keeping(recipe: Recipe) -> None:
     kept, training = recipe.checkpoints, recipe.training
     measured = f"every {training.eval_every} steps" if training.eval_every else "ten times a run"
-    facts = f"checkpoint {cadence(recipe)} · keep {kept.keep} · held-out loss {measured}"
+    backed_up = f" · backed up to {plain(kept.hub_backup)}" if kept.hub_backup else ""
+    facts = f"checkpoint {cadence(recipe)} · keep {kept.keep} · held-out loss {measured}{backed_up}"
     with _folded("save", "Evaluation and checkpoints", facts):
         one, two, three, four = st.columns(4, gap="medium")
         with one:
@@ -192,11 +193,13 @@ def keeping(recipe: Recipe) -> None:
             recipe_form.number("checkpoints.keep")
         with four:
             recipe_form.number("training.log_every")
-        one, two = st.columns(2, gap="medium", vertical_alignment="bottom")
+        one, two, three = st.columns([1, 1, 2], gap="medium", vertical_alignment="bottom")
         with one:
             recipe_form.number("training.early_stopping", empty="never")
         with two:
             recipe_form.switch("training.load_best")
+        with three:
+            recipe_form.text("checkpoints.hub_backup", empty="nowhere: they stay on this machine")
         recipe_form.several("training.trackers", TRACKERS)
 
 

@@ -15,7 +15,7 @@ CONTINUED = re.compile(r"(?P<name>.*) continued(?: (?P<times>\d+))?")
 
 def new_run_from(job: Job) -> None:
     """The same recipe, to be changed; the adapter begins anew."""
-    save_draft(job.recipe)
+    save_draft(without_backup(job.recipe))
     go_to("lora")
 
 
@@ -32,7 +32,13 @@ def continued(job: Job, step: int | None = None) -> Recipe:
     else:
         begin = {"start_from": job.id if step is None else f"{job.id}@{step}"}
     model = job.recipe.model.model_copy(update=begin)
-    return job.recipe.model_copy(update={"name": continued_name(job.name), "model": model})
+    return without_backup(job.recipe).model_copy(update={"name": continued_name(job.name), "model": model})
+
+
+def without_backup(recipe: Recipe) -> Recipe:
+    """A repository holds the backup of one run: the next one needs another name."""
+    kept = recipe.checkpoints.model_copy(update={"hub_backup": None})
+    return recipe.model_copy(update={"checkpoints": kept})
 
 
 def continued_name(name: str) -> str:

@@ -4,9 +4,11 @@ import time
 
 import streamlit as st
 
+from core.hub.backup_state import backup_of
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio import words
+from studio.backup_words import waiting_text
 from studio.local_time import clock
 from studio.markdown import plain
 from studio.queue_card import place_of
@@ -30,6 +32,8 @@ def progress_bar(job: Job) -> None:
     """The bar with its line of text; before the first step, what is being done."""
     if job.status is Status.QUEUED:
         st.progress(share_done(job), text=f"**Waiting for its turn** · number {place_of(job) or 1} in the queue")
+    elif (backup := backup_of(job)) and backup.waiting:
+        st.progress(backup.share, text=waiting_text(job, backup))
     elif job.total_steps and job.phase != "preparing":
         st.progress(share_done(job), text=_training_text(job))
     elif job.metrics.step:
@@ -42,6 +46,8 @@ def brief(job: Job) -> str:
     """One line for the sidebar: 412 / 1,125 · 23 min left"""
     if not job.total_steps or job.phase == "preparing":
         return plain(job.progress.get("what", STARTING))
+    if (backup := backup_of(job)) and backup.waiting:
+        return "Backing up to the Hub"
     left = time_left_s(job)
     rest = f" · {words.duration(left)} left" if left is not None else ""
     return f"{words.whole(job.metrics.step)} / {words.whole(job.total_steps)}{rest}"

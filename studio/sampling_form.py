@@ -1,16 +1,14 @@
-"""How an answer is drawn: temperature, top p, length and what is seldom changed, the system prompt; and the engine's memory."""
+"""How an answer is drawn: temperature, top p, length and what is seldom changed, the system prompt; and the memory it takes."""
 
 from typing import Any
 
 import streamlit as st
 
-from core.errors import EngineError
-from core.hardware import memory_use_of
-from core.inference import process
 from core.inference.client import Sampling
 from core.inference.protocol import MOST_STOPS
-from studio import session, words
-from studio.layout import split
+from core.inference.room import Room
+from studio import session
+from studio.chat_memory import NAMES, chosen_bits, memory_section
 
 DEFAULT = Sampling()
 TEMPERATURE, TOP_P, MAX_TOKENS = "chat:temperature", "chat:top p", "chat:max tokens"
@@ -32,10 +30,11 @@ def system_prompt() -> str:
     return (session.widget_value(SYSTEM) or "").strip()
 
 
-def sampling_form() -> Sampling:
-    """The popover, its label carrying the temperature; the system prompt stands in it too."""
+def sampling_form(room: Room | None) -> Sampling:
+    """The popover, its label carrying the temperature, and the bits where they are few; the system prompt stands in it too."""
     warmth = session.widget_value(TEMPERATURE, DEFAULT.temperature)
-    with st.popover(f"Sampling · {warmth:g}", icon=":material/tune:", key="chat:sampling"):
+    held = f" · {NAMES[chosen_bits()]}" if chosen_bits() < 16 else ""
+    with st.popover(f"Sampling · {warmth:g}{held}", icon=":material/tune:", key="chat:sampling"):
         temperature = _slider("Temperature", 0.0, 2.0, DEFAULT.temperature, 0.1, TEMPERATURE, HELP["temperature"])
         top_p = _slider("Top p", 0.05, 1.0, DEFAULT.top_p, 0.05, TOP_P, HELP["top_p"])
         one, two = st.columns(2, gap="xsmall")
@@ -52,7 +51,7 @@ def sampling_form() -> Sampling:
             key=SYSTEM,
             persist_state="session",
         )
-        _engine_memory()
+        memory_section(room)
     return Sampling(temperature=temperature, top_p=top_p, max_tokens=most, seed=seed, **more)
 
 
@@ -83,20 +82,3 @@ def _whole(label: str, low: int, high: int, value: int | None, key: str, said: s
     return st.number_input(
         label, low, high, value, step=1, placeholder=shown, help=said, key=key, persist_state="session"
     )
-
-
-def _engine_memory() -> None:
-    """What the engine holds, and the button that frees it; nothing while no engine runs."""
-    engine = process.running()
-    if engine is None:
-        return
-    with split(gap="xsmall"):
-        st.caption(f"The chat engine holds {words.size(memory_use_of(engine.pid))}", width="content")
-        st.button("Unload", icon=":material/eject:", key="chat:unload", on_click=_unload)
-
-
-def _unload() -> None:
-    try:
-        process.stop()
-    except EngineError as error:
-        session.notify(str(error))

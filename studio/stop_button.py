@@ -4,6 +4,7 @@ import time
 
 import streamlit as st
 
+from core.hub.backup_state import backup_of
 from core.jobs import launcher
 from core.jobs.folder import Job
 from core.jobs.status import Status
@@ -35,12 +36,21 @@ def stop_button(job: Job) -> None:
 def _promise(job: Job) -> str:
     if job.status is Status.QUEUED:
         return "It has not begun. You can put it back with Resume."
+    if _waits_for_the_hub(job):
+        return "The training is done and saved here. It only waits until the Hub has it too."
     if not len(job.metrics):
         return "Nothing has been trained yet, so there is nothing to save."
     return "The step under way is finished and saved first. You can resume it, and chat with it."
 
 
+def _waits_for_the_hub(job: Job) -> bool:
+    backup = backup_of(job)
+    return backup is not None and backup.waiting
+
+
 def _keeping(job: Job) -> str:
+    if _waits_for_the_hub(job):
+        return "Stop waiting"
     return "Stop and save" if len(job.metrics) else "Stop now"
 
 
@@ -50,9 +60,15 @@ def _what_goes(job: Job) -> str:
 
 
 def _second_request(job: Job) -> None:
-    st.markdown("It is finishing its step, then it saves.")
+    waits = _waits_for_the_hub(job)
+    st.markdown(
+        "It is saved here, and waits until the Hub has it too." if waits else "It is finishing its step, then it saves."
+    )
     if time.monotonic() - recall(f"stop asked:{job.id}", 0.0) < PATIENCE_S:
         return
-    st.caption("Stopping at once loses the steps since the last checkpoint.")
+    lost = (
+        "what the Hub does not have yet stays here alone" if waits else "the steps since the last checkpoint are lost"
+    )
+    st.caption(f"Stopped at once, {lost}.")
     if st.button(":red[Stop at once]", key="stop:at once", width="stretch") and job.status is Status.STOPPING:
         launcher.stop(job)

@@ -6,6 +6,7 @@ from core import home
 from core.hardware import machine
 from core.jobs import queue
 from core.jobs.folder import Job
+from studio.backup_words import backup_line
 from studio.checkpoint_list import checkpoint_list
 from studio.event_list import event_list
 from studio.layout import section
@@ -29,6 +30,7 @@ def train_view(job: Job) -> None:
 
 def _state(job: Job) -> None:
     run_header(job)
+    backup_line(job)
     if len(job.metrics):
         metric_strip(job, machine(home.home()))
 

@@ -247,6 +247,12 @@ async def space_setting(request: Request) -> Response:
     return JSONResponse(runtime(repository, repository.snapshot("main")))
 
 
+def space_secrets(request: Request) -> Response:
+    """The names of a Space's secrets, for those who may change it."""
+    repository, _ = writer(request)
+    return JSONResponse({name: {"updatedAt": past.now()} for name in settings(repository).get("secrets", [])})
+
+
 def space_runtime(request: Request) -> Response:
     return JSONResponse(runtime(*asked_for(request)))
 
@@ -294,6 +300,7 @@ ROUTES = [
     Route(REPOSITORY + "/lfs-files", large_files),
     Route(REPOSITORY + "/lfs-files/batch", delete_large_files, methods=["POST"]),
     Route(REPOSITORY + "/runtime", space_runtime),
+    Route(REPOSITORY + "/secrets", space_secrets),
     Route(REPOSITORY + "/{what}", space_setting, methods=["POST"]),
     Route("/{kind}/{owner}/{name}.git/info/lfs/objects/batch", large_batch, methods=["POST"]),
     Route("/{owner}/{name}.git/info/lfs/objects/batch", large_batch, methods=["POST"]),

@@ -117,7 +117,9 @@ def test_a_recipe_names_feedback_the_same_from_every_folder(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     recipe = parse({"data": {"sources": [{"source": CHAT}]}})
     check(recipe, "prepare")
-    assert located(recipe).data.sources[0].source == str(home.feedback_file("chat"))
+    assert located(recipe).data.sources[0].source == CHAT
+    by_path = parse({"data": {"sources": [{"source": str(home.feedback_file("chat"))}]}})
+    assert located(by_path) == located(recipe)
     assert (peek(recipe.data.sources[0]).layout, peek(Source(source=CHAT)).total) == ("messages", 1)
 
 

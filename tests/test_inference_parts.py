@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import ModelError, StudioError
-from core.inference import cpu
+from core.inference import answering, cpu, warm
 from core.inference import weights as weights_file
 from core.inference.batch import Row
-from core.inference.choices import Target, choices, target_of
+from core.inference.choices import ChatModel, Target, choices, named, target_of
 from core.inference.cpu import LONG_INPUT, quicken
 from core.inference.engine import Engine
 from core.inference.prompt import ends_of, read
@@ -64,6 +64,9 @@ class Ear:
 
     def fail(self, error: StudioError) -> None:
         self.error = error
+
+    def pause(self) -> None:
+        pass
 
     def say(self, text: str, tokens: int) -> None:
         self.text += text
@@ -332,6 +335,39 @@ def test_an_answer_ends_where_the_context_does(toy):
     assert (ear.tokens, ear.reason) == (2, "length")
 
 
+def test_words_go_out_together_but_the_first_at_once_and_none_is_lost(monkeypatch):
+    monkeypatch.setattr(answering, "GATHER_S", 60)
+    posted = []
+    pane = answering.Pane(0, threading.Event(), posted.append)
+    for tokens, text in enumerate(["One", " two", " three"], 1):
+        pane.say(text, tokens)
+    assert [news.text for news in posted] == ["One"]
+    pane.pause()
+    pane.say(" four", 4)
+    pane.finish("stop")
+    pane.say(" too late", 5)
+    pane.pause()
+    assert [(news.text, news.tokens, news.reason) for news in posted[1:]] == [
+        (" two three", 3, None),
+        (" four", 4, None),
+        ("", 4, "stop"),
+    ]
+
+
+def test_warming_up_speaks_with_base_and_adapter_and_leaves_no_model_behind(monkeypatch):
+    spoken, models = [], []
+
+    def speak(weights, names):
+        spoken.append(len(names))
+        models.append(weakref.ref(weights.base))
+        say(weights, names)
+
+    say = warm._speak
+    monkeypatch.setattr(warm, "_speak", speak)
+    warm.warm_up()
+    assert spoken == [1, 1, 2] and not any(model() for model in models)
+
+
 def test_beside_a_training_half_of_the_cores_answer(monkeypatch):
     monkeypatch.setattr(cpu, "CORES", 4)
     threads = [cpu.share_cores(with_others=busy) or torch.get_num_threads() for busy in (True, False)]
@@ -386,6 +422,14 @@ def test_an_id_stands_for_base_revision_template_and_adapter(toy):
 def test_an_unknown_id_stands_for_nothing(unknown, toy):
     make_toy_run("run", str(toy), lambda folder: make_toy_adapter(folder, toy), (10,))
     assert target_of(unknown) is None
+
+
+def test_whatever_can_be_loaded_can_be_named_with_the_base_that_is_under_it(toy, tmp_path):
+    adapter = make_toy_adapter(tmp_path / "adapter", toy)
+    assert named(str(toy)) == ChatModel(str(toy), "toy", tuned=False, base=str(toy))
+    assert named(str(adapter)) == ChatModel(str(adapter), "adapter", tuned=True, base=str(toy))
+    assert named("owner/name") == ChatModel("owner/name", "owner/name", tuned=False, base="owner/name", unseen=True)
+    assert named("no model") is named("/nowhere") is named("../x") is None
 
 
 def test_the_app_s_side_of_the_engine_never_imports_torch():

@@ -1,4 +1,4 @@
-"""Two models side by side, voted blind, one answer corrected, and the correction trained on. In Chromium, with toys."""
+"""Models side by side: stopped, voted blind, one answer corrected, and the correction trained on. In Chromium, with toys."""
 
 import json
 import os
@@ -30,10 +30,11 @@ BETTER = "Good day to you."
 
 @pytest.fixture
 def app(studio_home, tmp_path, monkeypatch):
-    """A base that says markup, a run that only shouts, and a draft of a short training on that base."""
+    """A base that says markup, two runs that say one word for ever, and a draft of a short training on that base."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     base = make_toy_parrot(tmp_path / "parrot", NASTY)
     make_toy_run("20260101-000000-shouter", str(base), lambda to: make_toy_shouter(to, base), name="shouter")
+    make_toy_run("20250101-000000-asker", str(base), lambda to: make_toy_shouter(to, base, "system"), name="asker")
     values = {
         "name": "from feedback",
         "model": {"source": str(base)},
@@ -54,18 +55,60 @@ def switch(page, name: str) -> None:
     page.get_by_test_id("stCheckbox").filter(has_text=name).click()
 
 
+def answers_may_have(page, tokens: int) -> None:
+    page.get_by_role("button", name="Sampling").click()
+    most = page.get_by_role("spinbutton", name="Max tokens")
+    most.fill(str(tokens))
+    most.press("Enter")
+    page.keyboard.press("Escape")
+    most.wait_for(state="hidden")
+
+
+def ask(page, text: str) -> None:
+    page.get_by_placeholder("Message the models").fill(text)
+    page.keyboard.press("Enter")
+
+
+def three_are_stopped(page) -> None:
+    """Two of them would go on for long. Each keeps what it has said, and the one that was done stays whole."""
+    answers_may_have(page, 4000)
+    page.get_by_role("button", name="Add model").click()
+    panes = [page.locator(f".st-key-chat-pane-{place}") for place in range(3)]
+    panes[2].wait_for()
+    ask(page, "Hi")
+    stop = page.get_by_test_id("stChatInputStopButton")
+    stop.wait_for()
+    words = ["thethethe", NASTY, "systemsystem"]
+    for pane, word in zip(panes, words, strict=True):
+        pane.get_by_test_id("stChatMessage").nth(1).get_by_text(word).wait_for(timeout=120_000)
+    stop.click()
+    for pane in (panes[0], panes[2]):
+        pane.get_by_text("· stopped").wait_for()
+    replies = chats.saved_chats()[0].turns[0].answers
+    assert [reply.stopped for reply in replies] == [True, False, True]
+    assert all(word in reply.content for word, reply in zip(words, replies, strict=True))
+    assert all(10 < reply.tokens < 3900 for reply in replies)
+
+    page.locator(".st-key-chat-less-2").get_by_role("button").click()
+    panes[2].wait_for(state="detached")
+    answers_may_have(page, 256)
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_text("Nothing said yet").wait_for()
+
+
 def draft_sources() -> list[str]:
     return [source.source for source in load(home.draft_file()).data.sources]
 
 
-def test_two_models_are_compared_blind_and_a_corrected_answer_is_trained_on(app, page):
+def test_models_are_stopped_and_compared_blind_and_a_corrected_answer_is_trained_on(app, page):
     page.goto(f"{app.url}/chat")
     switch(page, "Compare")
+    three_are_stopped(page)
+
     switch(page, "Blind")
     panes = [page.locator(f".st-key-chat-pane-{place}") for place in (0, 1)]
     panes[1].get_by_text("Answer B").wait_for()
-    page.get_by_placeholder("Message the models").fill("Hi")
-    page.keyboard.press("Enter")
+    ask(page, "Hi")
     page.get_by_text("Which answer is better?").wait_for(timeout=120_000)
 
     # Nobody is named, and what looks like markup has stayed text.

@@ -1,20 +1,24 @@
 """Chat through the shell, with a toy in place of the engine and in a process that cannot import torch."""
 
 import json
+import os
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from streamlit.runtime.scriptrunner import StopException
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.synthetic_jobs import make_job
 from core import chats, home, votes
 from core.chats import Chat, Turn
 from core.errors import EngineError
+from core.hardware import machine
 from core.home import ROOT
-from core.inference import client, process
+from core.inference import client, process, room
 from core.inference.client import Sampling
+from core.jobs import process as birth
 from tests.toy_run import make_toy_run
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
@@ -52,10 +56,12 @@ class ToyEngine:
 
     answers: list[list] = field(default_factory=lambda: [["Hello", " there."]])
     asked: list[tuple] = field(default_factory=list)
+    bits: list[int] = field(default_factory=list)
     streams: list[ToyStream] = field(default_factory=list)
     alive: bool = False
     stopped: int = 0
     refusal: EngineError | None = None
+    held: int = 0
     pid: int = 1
     url: str = "http://127.0.0.1:1"
     key: str = "toy-key"
@@ -72,7 +78,8 @@ class ToyEngine:
     def stop(self):
         self.alive, self.stopped = False, self.stopped + 1
 
-    def compare(self, engine, model_ids, messages, sampling, histories):
+    def compare(self, engine, model_ids, messages, sampling, histories, bits):
+        self.bits.append(bits)
         self.asked.append((model_ids, [history + messages for history in histories], sampling))
         self.streams.append(ToyStream(self.answers.pop(0), len(model_ids)))
         return self.streams[-1]
@@ -80,6 +87,9 @@ class ToyEngine:
     def reading(self, engine, model_id, messages):
         text = [message["content"] for message in messages]
         return client.Reading(list(range(len(text))), text, [False] * len(text), 4096)
+
+    def state(self, engine, patience):
+        return client.State("folder", 16, self.held, adapters=0, answering=0, waiting=0, memory_bytes=1)
 
 
 @pytest.fixture
@@ -89,6 +99,7 @@ def toy(monkeypatch) -> ToyEngine:
         monkeypatch.setattr(process, name, getattr(engine, name))
     monkeypatch.setattr(client, "compare", engine.compare)
     monkeypatch.setattr(client, "reading", engine.reading)
+    monkeypatch.setattr(client, "state", engine.state)
     for package in HEAVY:
         monkeypatch.setitem(sys.modules, package, None)
     return engine
@@ -236,6 +247,42 @@ def test_the_engine_can_be_unloaded_while_it_runs(toy):
     app = ask(app, "Hi")
     app.button(key="chat:unload").click().run()
     assert toy.stopped == 1 and not [button for button in app.button if button.key == "chat:unload"]
+
+
+def test_a_base_can_be_held_in_few_bits_and_the_answer_says_so(toy):
+    toy.answers = [["One."], ["Two."]]
+    app = opened()
+    app.button_group(key="chat:bits").set_value(4).run()
+    app = ask(app, "Hi")
+    app.switch_page("../pages/lora.py").run()
+    app.switch_page("../pages/chat.py").run()
+    assert toy.bits == [4] and "in 4 bits" in app.chat_message[1].caption[0].value
+    app.button_group(key="chat:bits").set_value(16).run()
+    app.button(key="chat:again").click().run()
+    assert toy.bits == [4, 16] and "bits" not in app.chat_message[1].caption[0].value
+
+
+def memory_said(app: AppTest) -> list[str]:
+    return [said.value.replace("\\", "") for said in [*app.warning, *app.caption] if "GB of memory" in said.value]
+
+
+def test_the_memory_that_the_chat_needs_is_told_beside_a_training_or_where_it_is_not_there(toy, monkeypatch):
+    here = replace(machine(home.home()), ram_bytes=16_000_000_000, ram_free_bytes=8_000_000_000, gpus=())
+    monkeypatch.setattr(room, "machine", lambda folder: here)
+    (alone,) = memory_said(opened())  # only in the popover
+    assert alone.startswith("The model needs 0.6 GB of memory, and 8.0 GB are free.")
+
+    job = make_job(0, "night run", "running", steps=100, reported=50)
+    birth.write(job.files.process, birth.born(os.getpid()))
+    assert any("night run is training" in said and said.endswith("you chat.") for said in memory_said(opened())[:1])
+    job.files.process.unlink()
+
+    here = replace(here, ram_free_bytes=300_000_000)
+    app = opened()
+    assert "Choose a smaller model or fewer bits" in app.warning[0].value
+    # What the engine holds it gives back before it loads another model.
+    toy.alive, toy.held = True, 400_000_000
+    assert not app.run().warning
 
 
 def test_an_answer_that_was_cut_says_so(toy, monkeypatch):

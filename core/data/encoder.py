@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 
 from transformers import PreTrainedTokenizerBase
 
@@ -14,9 +15,10 @@ from core.data.store import EncodedRow
 from core.data.turn_order import is_broken
 from core.recipe import Recipe
 from core.recipe_data import USED_AS
+from core.where import Place, place_of
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
-VERSION = 4
+VERSION = 5
 # The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
 NOT_READING = USED_AS | {"revision"}
 
@@ -43,6 +45,9 @@ class Encoder:
         """Everything that shapes the rows of a data set, as 16 hex digits."""
         data = self.recipe.data
         asked = opened.source.model_dump(mode="json", exclude=NOT_READING)
+        if place_of(opened.source.source) is Place.LOCAL:
+            # A file is known by its contents and its kind: a restored run may find it under another name.
+            asked["source"] = PurePath(opened.source.source).suffix.lower()
         shape = [VERSION, asked, opened.fingerprint, data.max_length, data.train_on, self.identity]
         return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 

@@ -36,7 +36,9 @@ def encoded_source(worker: Worker, opened: Opened, encoder: Encoder) -> tuple[So
     files = home.encoded_files(encoder.key(opened))
     if not files.report.exists():
         _make(worker, opened, encoder, files)
-    return SourceCount.from_row(read_json(files.report) or {}), EncodedRows(files)
+    counted = SourceCount.from_row(read_json(files.report) or {})
+    counted.source = opened.source.source  # it may have been encoded under another name
+    return counted, EncodedRows(files)
 
 
 def _make(worker: Worker, opened: Opened, encoder: Encoder, files: home.EncodedFiles) -> None:

@@ -191,7 +191,7 @@ def last_preparation(recipe: Recipe) -> Job | None:
 
 
 def _with_same_data(recipe: Recipe, kind: str | None = None) -> Iterator[Job]:
-    """Jobs on this model, data and seed, newest first; their recipes name local sources by absolute path."""
+    """Jobs on this model, data and seed, newest first; their recipes name local sources as `located` does."""
     wanted = _data_of(located(recipe))
     return (job for job in all_jobs(kind) if not job.damage and _data_of(job.recipe) == wanted)
 

@@ -1,10 +1,11 @@
 """Which troubles with the Hub pass by themselves, and how long its silence is borne. For jobs: the app has its own patience."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import constants, set_client_factory
+from huggingface_hub import set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils._http import default_client_factory
 
@@ -13,7 +14,14 @@ from core.hub.refusals import hub_errors_in_words
 
 # Beside these every error of the Hub's own. A conflict passes once it was looked at what the other one did.
 PASSING = (408, 409, 412, 425, 429)
-OF_THE_CLIENT = (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, RuntimeError)
+OF_THE_CLIENT = (
+    HfHubHTTPError,
+    httpx2.TransportError,
+    OfflineModeIsEnabled,
+    LocalEntryNotFoundError,
+    RuntimeError,
+    OSError,
+)
 
 Answer = TypeVar("Answer")
 
@@ -32,22 +40,33 @@ def asked(what: str, ask: Callable[[], Answer]) -> Answer:
             except OF_THE_CLIENT as error:
                 cause = _cause_of(error)
                 passing = _passes(cause)
-                raise cause from None
+                raise cause from cause.__cause__
     except HubError as error:
         if passing:
             raise PassingTrouble(str(error)) from None
         raise
 
 
-def bear_no_silence() -> None:
-    """From now on in this process a Hub that says nothing for a while is an error; the client itself would wait for ever."""
-    set_client_factory(_client)
+def bear_silence(longest_s: float) -> None:
+    """From now on in this process a Hub that says nothing for so long is an error; the client itself would wait for ever.
+
+    `$STUDIO_HUB_TIMEOUT_S` decides where it is set.
+    """
+    patience = float(os.environ.get("STUDIO_HUB_TIMEOUT_S") or longest_s)
+
+    def client() -> httpx2.Client:
+        found = default_client_factory()
+        found.timeout = httpx2.Timeout(patience)
+        return found
+
+    set_client_factory(client)
 
 
 def _passes(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in PASSING or error.response.status_code >= 500
-    return isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError))
+    cut = str(error).startswith("Consistency check failed")
+    return cut or isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError))
 
 
 def _cause_of(error: BaseException) -> BaseException:
@@ -55,9 +74,3 @@ def _cause_of(error: BaseException) -> BaseException:
     cause = error.__cause__
     wraps = isinstance(error, (RuntimeError, LocalEntryNotFoundError))
     return _cause_of(cause) if wraps and isinstance(cause, OF_THE_CLIENT) else error
-
-
-def _client() -> httpx2.Client:
-    client = default_client_factory()
-    client.timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    return client

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from core.errors import EngineError, StudioError
 
 # So often a waiting client hears that it is not forgotten, and the engine notices that a client is gone.
 SIGN_OF_LIFE_S = 1.0
+# Words of so long go out together, but for the first: each departure takes time from the threads that compute, and the
+# reader's program too where both share two cores. Measured there with 46 tokens per second: 0.91 of a bare loop's speed
+# with a departure for every token.
+GATHER_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +46,21 @@ class Pane:
         self.tokens = 0
         self.over = False
         self._post = post
+        self._gathered = ""
+        self._next_post = 0.0
 
     def say(self, text: str, tokens: int) -> None:
         self.tokens = tokens
-        self._post(News(self.index, tokens, text))
+        self._gathered += text
+        if time.monotonic() >= self._next_post:
+            self.pause()
+
+    def pause(self) -> None:
+        """Pass on what was gathered."""
+        if self._gathered and not self.over:
+            self._next_post = time.monotonic() + GATHER_S
+            self._post(News(self.index, self.tokens, self._gathered))
+            self._gathered = ""
 
     def finish(self, reason: str) -> None:
         self._end(News(self.index, self.tokens, reason=reason))
@@ -54,6 +70,7 @@ class Pane:
 
     def _end(self, news: News) -> None:
         if not self.over:
+            self.pause()
             self.over = True
             self._post(news)
 

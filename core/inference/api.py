@@ -20,7 +20,7 @@ from core.inference.answering import Answering, News, Pane
 from core.inference.batch import Row
 from core.inference.choices import Target, choices, target_of
 from core.inference.engine import Engine, Work
-from core.inference.prompt import Prompt, read
+from core.inference.prompt import Prompt, forget, read
 from core.inference.prompt_tokens import as_read
 from core.inference.protocol import (
     CompareRequest,
@@ -110,6 +110,7 @@ def engine_state(request: Request) -> Response:
 async def unload(request: Request) -> Response:
     """`POST /v1/unload`: free the model's memory, after the answers that are being written; then as `GET /v1/engine`."""
     engine: Engine = request.app.state.engine
+    await run_in_threadpool(forget)
     while await asyncio.wrap_future(request.app.state.pool.submit(engine.unload)):
         await asyncio.sleep(0.05)
     return await run_in_threadpool(engine_state, request)

@@ -22,6 +22,9 @@ class Listener(Protocol):
     def say(self, text: str, tokens: int) -> None:
         """A piece of text, and how many tokens there are by now."""
 
+    def pause(self) -> None:
+        """Others have their turn now: there may be nothing more for a while."""
+
     def finish(self, reason: str) -> None:
         """The answer is whole: `stop` or `length`."""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from core import catalog
+from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
 from core.where import Place, local_path, place_of
@@ -24,6 +25,7 @@ class ChatModel:
     base: str
     job_id: str | None = None
     step: int | None = None
+    unseen: bool = False  # on the Hub, named by a person: whether it is a base or an adapter, only the engine finds out
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,15 @@ def choices() -> list[ChatModel]:
     tuned = [model for job in jobs for model in _models_of(job, names[job.name] > 1)]
     sources = dict.fromkeys([*(job.recipe.model.source for job in jobs), "starter"])
     return tuned + [ChatModel(source, base_label(source), tuned=False, base=source) for source in sources]
+
+
+def named(source: str) -> ChatModel | None:
+    """A model or adapter that no list has: a Hub id or a folder, as a person names it; None where it can be neither."""
+    if not _is_base(source):
+        return None
+    under = _base_under(local_path(source)) if place_of(source) is Place.LOCAL else None
+    unseen = place_of(source) is Place.HUB
+    return ChatModel(source, base_label(source), tuned=under is not None, base=under or source, unseen=unseen)
 
 
 def target_of(model_id: str) -> Target | None:
@@ -117,6 +128,13 @@ def _is_base(source: str) -> bool:
 def _is_named(folder: Path) -> bool:
     """A folder that says it is a model or an adapter; what is missing in it, whoever loads it says."""
     return (folder / "config.json").exists() or _is_adapter(folder)
+
+
+def _base_under(folder: Path) -> str | None:
+    """What an adapter says it belongs to; None for what is no adapter."""
+    config = read_json(folder / ADAPTER_FILES[0]) if _is_adapter(folder) else None
+    base = (config or {}).get("base_model_name_or_path")
+    return base if isinstance(base, str) else None
 
 
 def _written(folder: Path) -> str:

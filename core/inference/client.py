@@ -14,6 +14,8 @@ from core.inference.process import Engine
 
 # Headers come once the prompt is read, after a download if it must be; then there is a sign of life every second.
 PATIENCE = httpx2.Timeout(10, read=600)
+# For a page, which is drawn without it if the engine is too busy to answer.
+GLANCE = httpx2.Timeout(1)
 
 Messages = list[dict[str, str]]
 Bits = Literal[4, 8, 16]  # in which the base's linear layers are held: fewer take less memory, and are slower
@@ -104,7 +106,7 @@ class Answers(Generic[Piece]):
         self.all_stats = self._begin()
         try:
             with (
-                httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client,
+                engine.client(PATIENCE) as client,
                 client.stream("POST", self.path, json=request) as response,
             ):
                 _check(response)
@@ -169,19 +171,20 @@ class Comparison(Answers[tuple[int, str]]):
 
 @dataclass(frozen=True)
 class State:
-    """What the engine has in memory: the folder of the base and its bits, adapters on it, bytes of its whole process."""
+    """What the engine has in memory: the folder of the base, its bits and its bytes, adapters on it, bytes of its process."""
 
     loaded: str | None
     bits: int | None
+    held_bytes: int
     adapters: int
     answering: int
     waiting: int
     memory_bytes: int
 
 
-def state(engine: Engine) -> State:
+def state(engine: Engine, patience: httpx2.Timeout = PATIENCE) -> State:
     """What the engine does now; raises EngineError."""
-    return State(**_told(engine, "GET", "/v1/engine"))
+    return State(**_told(engine, "GET", "/v1/engine", patience=patience))
 
 
 def unload(engine: Engine) -> State:
@@ -227,9 +230,11 @@ def reading(engine: Engine, model_id: str, messages: Messages) -> Reading:
     return Reading(**_told(engine, "POST", "/v1/prompt", {"model": model_id, "messages": messages}))
 
 
-def _told(engine: Engine, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+def _told(
+    engine: Engine, method: str, path: str, asked: dict[str, Any] | None = None, patience: httpx2.Timeout = PATIENCE
+) -> dict[str, Any]:
     try:
-        with httpx2.Client(base_url=engine.url, headers=engine.headers, timeout=PATIENCE, trust_env=False) as client:
+        with engine.client(patience) as client:
             response = client.request(method, path, json=asked)
     except httpx2.TransportError as error:
         raise EngineError(_broken(error)) from None

@@ -52,6 +52,10 @@ class Work:
         """Write on for a moment; whether there may be more. Raises whatever goes wrong, and is over then."""
         return self.engine.turn(self)
 
+    def pause(self) -> None:
+        for row in self.rows:
+            row.listener.pause()
+
     def fail(self, error: StudioError) -> None:
         for row in self.rows:
             row.listener.fail(error)
@@ -83,6 +87,7 @@ class Engine:
         return {
             "loaded": str(found.folder) if found else None,
             "bits": self.weights.bits if found else None,
+            "held_bytes": self.weights.held_bytes if found else 0,
             "adapters": len(self.weights.adapters),
             "answering": sum(work.tokens is not None for work in line),
             "waiting": sum(work.tokens is None for work in line),
@@ -133,6 +138,7 @@ class Engine:
         with torch.inference_mode():
             for _ in work.tokens:
                 if time.monotonic() > until:
+                    work.pause()
                     return True
         return False
 

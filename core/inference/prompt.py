@@ -80,6 +80,12 @@ def read(target: Target, messages: list[Message]) -> Prompt:
         return _reader(replace(target, adapter=None)).prompt(messages)
 
 
+def forget() -> None:
+    """Free the memory of the tokenizers; the next prompt loads its own again."""
+    with _reading:
+        _reader.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def _reader(target: Target) -> Reader:
     source = target.source

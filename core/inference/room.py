@@ -55,11 +55,14 @@ def room_for(folder: Path, bits: int) -> Room:
     return _room(weights_bytes(folder, bits))
 
 
-def room_for_source(source: str, bits: int = 16) -> Room | None:
-    """As `room_for`, for any base before it is downloaded; None for a model of unknown size."""
+def room_for_source(source: str, bits: int = 16, given_back: int = 0) -> Room | None:
+    """As `room_for`, for any base before it is downloaded; None for a model of unknown size.
+
+    `given_back` are bytes that are not free yet, and will be before it is loaded.
+    """
     known = catalog.model(source)
     size = known.weights_bytes(bits) if known else model_bytes(source, bits)
-    return _room(size) if size else None
+    return _room(size, given_back) if size else None
 
 
 def check(folder: Path, bits: int) -> None:
@@ -90,10 +93,10 @@ def _tensors(file: Path) -> dict[str, list[int]]:
         return {}  # whoever loads it says what is wrong with it
 
 
-def _room(size: int) -> Room:
+def _room(size: int, given_back: int = 0) -> Room:
     here = machine(home.home())
     job = training_now()
-    needed, free = size + CONVERSATION_BYTES, here.memory_free_bytes
+    needed, free = size + CONVERSATION_BYTES, here.memory_free_bytes + given_back
     return Room(needed, free, _still_to_take(job, here), job.name) if job else Room(needed, free)
 
 

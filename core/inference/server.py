@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -27,9 +27,11 @@ from core.files import read_json, write_whole
 from core.inference.api import IN_WORDS, ROUTES
 from core.inference.engine import Engine
 from core.inference.guard import Activity, Guard
+from core.inference.warm import warm_up
 from core.jobs import process
 
 IDLE_S = 600.0
+UNASKED_S = 1.0
 
 
 def application(key: str, port: int, idle_s: float | None) -> Starlette:
@@ -38,14 +40,16 @@ def application(key: str, port: int, idle_s: float | None) -> Starlette:
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(_warm_up_when_idle(app, activity))
         if idle_s is None:
             yield
-            return
-        _announce(port)
-        idle = asyncio.create_task(_end_when_idle(activity, idle_s))
-        yield
-        idle.cancel()
-        _withdraw()
+        else:
+            _announce(port)
+            idle = asyncio.create_task(_end_when_idle(activity, idle_s))
+            yield
+            idle.cancel()
+            _withdraw()
+        warming.cancel()
 
     app = Starlette(
         routes=ROUTES,
@@ -66,6 +70,13 @@ def _announce(port: int) -> None:
 def _withdraw() -> None:
     if (read_json(home.engine_file()) or {}).get("pid") == os.getpid():
         home.engine_file().unlink(missing_ok=True)
+
+
+async def _warm_up_when_idle(app: Starlette, activity: Activity) -> None:
+    """Where the first question does not come at once; it would only wait for it, and then need none of it."""
+    await asyncio.sleep(UNASKED_S)
+    if activity.idle_s and not app.state.engine.weights.found:
+        app.state.pool.submit(warm_up).add_done_callback(Future.result)  # what fails there is in the log
 
 
 async def _end_when_idle(activity: Activity, idle_s: float) -> None:

@@ -45,6 +45,7 @@ class Weights:
         self.device, self.dtype = device_and_dtype()
         self.found: Found | None = None
         self.bits = 16
+        self.held_bytes = 0  # that the base takes
         self.base: PreTrainedModel | None = None  # it generates; adapters sit on its layers
         self.adapted: PeftModel | None = None  # the same, as PEFT sees it; from the first adapter on
         self.adapters: OrderedDict[str, str] = OrderedDict()  # which file, in which version -> its name in PEFT
@@ -64,7 +65,7 @@ class Weights:
         self.base = load_base(found, self.dtype, self.device, _quantization(bits, self.dtype, self.device)).eval()
         if self.device == "cpu":
             quicken(self.base)
-        self.found, self.bits = found, bits
+        self.found, self.bits, self.held_bytes = found, bits, room.weights_bytes(found.folder, bits)
 
     def name_of(self, adapter: Path | None, in_use: Collection[str] = ()) -> str:
         """The name of the base in memory, or of an adapter on it, loaded if need be; raises ModelError.

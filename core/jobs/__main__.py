@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.errors import StudioError
+from core.hub import backing
 from core.jobs import queue
 from core.jobs.ending import stopped_early
 from core.jobs.folder import Job
@@ -38,6 +39,9 @@ def main(folder: Path) -> int:
 def _work(worker: Worker) -> None:
     job = worker.job
     try:
+        if job.kind == "train":
+            # Before it waits for its turn: a night in the queue is too late for a name that cannot be written.
+            backing.claim(worker)
         with queue.turn(worker, job.recipe.launcher.processes) if job.kind in HEAVY else nullcontext():
             # It may have waited for hours, and what was there then need not be there now.
             check_again(job)

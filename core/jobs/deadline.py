@@ -37,6 +37,8 @@ def main(folder: Path) -> None:
     while time.monotonic() < until:
         if worker is None or not worker.alive or job.status is not Status.STOPPING:
             return
+        if job.newest_event("waiting_for_backup"):
+            return  # it has saved and only waits for the Hub, for as long as `core.hub.backing` lets it
         time.sleep(LOOK_EVERY_S)
     # Only the worker that was asked: the job may have been resumed since.
     if job.worker == worker:

@@ -34,9 +34,11 @@ def stopped_early(job: Job) -> str:
     return {
         "train": "Stopped before the first step. Nothing was trained.",
         "probe": "Stopped before anything was measured.",
+        "restore": "Stopped before it was whole. Nothing was restored.",
         "evaluate": "Stopped before anything was compared. The run itself is as it was.",
         "export": "Stopped before all of it was written. The run itself is as it was.",
         "publish": "Stopped before anything was changed on the Hub. What has been sent need not be sent again.",
+        "space": "Stopped before the Space was pushed whole. Push again to finish it.",
     }.get(job.kind, "Stopped before the data was ready.")
 
 
@@ -58,7 +60,8 @@ def _interruption(job: Job) -> str:
 
 def _cause(job: Job, worker: Birth | None) -> str:
     if worker is None:
-        return "it was never started"
+        restored = job.newest_event("restored")
+        return "it ran on another machine, and was restored from its backup" if restored else "it was never started"
     if not worker.here:
         return f"it ran on another machine, {worker.host}"
     if psutil.boot_time() > worker.birth + 1:

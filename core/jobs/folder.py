@@ -24,6 +24,8 @@ Row = dict[str, Any]
 
 # The events with which a worker's life begins.
 BEGINNINGS = ("created", "resuming")
+# Those that others write, who may outlive the worker by hours: no signs of its life.
+OF_THE_BACKUP = ("backing_up", "backed_up", "backup_failed", "restored")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Job:
         if result := self.result:
             return _ended(result)
         if self.worker is None:
-            return Status.STARTING if process.just_now(self.began) else Status.INTERRUPTED
+            begins = process.just_now(self.began) and not self.newest_event("restored")
+            return Status.STARTING if begins else Status.INTERRUPTED
         if not self.worker.alive:
             # The worker may have written its result between the two looks.
             return _ended(self.result) if self.result else self._silent_end
@@ -167,7 +170,8 @@ class Job:
         if self.status is Status.QUEUED:
             return before
         begun = self._newest(*BEGINNINGS, "turn") or {"time": self.created}
-        last = self.events[-1]["time"] if self.events else begun["time"]
+        signs = (event["time"] for event in reversed(self.events) if event["event"] not in OF_THE_BACKUP)
+        last = next(signs, begun["time"])
         end = process.now() if self.status.live else _seconds((self.result or {}).get("time"), last)
         return before + max(0.0, end - begun["time"])
 

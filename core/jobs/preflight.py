@@ -9,7 +9,7 @@ from core.data.named_file import named_file
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
-from core.jobs.kinds import HEAVY
+from core.jobs.kinds import HEAVY, WITHOUT_MODEL
 from core.models.templates import template_text
 from core.plan.plan import disk_bytes
 from core.recipe import Recipe
@@ -24,6 +24,9 @@ LEAST_FREE_BYTES = 200_000_000
 
 def check(recipe: Recipe, kind: str = "train") -> None:
     """Raise a StudioError that names every problem which would end the job at once."""
+    if kind in WITHOUT_MODEL:
+        _check_disk(0)  # how much a restore needs is known once its backup is found
+        return
     if kind in home.ASKED:
         # About a run: it has its data prepared, and what it began with is in its result.
         _raise(_problems_of_model(recipe.model))
@@ -35,7 +38,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
-    if job.kind in home.ASKED:
+    if job.kind in WITHOUT_MODEL or job.kind in home.ASKED:
         check(job.recipe, job.kind)
         return
     key = job.prepared_key
@@ -53,7 +56,10 @@ def _raise(problems: list[StudioError]) -> None:
 
 
 def located(recipe: Recipe) -> Recipe:
-    """The recipe with every local source as an absolute path, so that it means the same from any folder."""
+    """The recipe with every local source as an absolute path, so that it means the same from any folder.
+
+    Those in the studio's own folders stay `uploads/…` and `feedback/…`: so they mean the same on another machine too.
+    """
     sources = [source.model_copy(update={"source": _absolute(source.source)}) for source in recipe.data.sources]
     data = recipe.data.model_copy(update={"sources": sources})
     begin = recipe.model.start_from
@@ -63,7 +69,11 @@ def located(recipe: Recipe) -> Recipe:
 
 
 def _absolute(source: str) -> str:
-    return str(local_path(source)) if place_of(source) is Place.LOCAL else source
+    if place_of(source) is not Place.LOCAL:
+        return source
+    path = local_path(source)
+    ours = any(home.home() / folder in path.parents for folder in home.SOURCE_FOLDERS)
+    return str(path.relative_to(home.home()) if ours else path)
 
 
 def _problems_of_model(model: ModelSection) -> list[StudioError]:

@@ -114,13 +114,13 @@ def _template_tokens(setting: Setting) -> int:
 
 
 def _loss(setting: Setting, batch: Batch) -> int:
-    """A tile of logits with its slope, and what is fed into the output layer at the labels with its gradient.
+    """A tile of logits, and what is fed into the output layer at the labels with its gradient.
 
-    On a CPU a tile has every word (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
+    On a CPU a tile has every word and becomes its own slope (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
     """
     labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
     if setting.speed.at_labels:
-        return round(min(labels, LABELS_AT_ONCE) * words * 4 * 2 + labels * hidden * 4 * 2)
+        return round(min(labels, LABELS_AT_ONCE) * words * 4 + labels * hidden * 4 * 2)
     return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
 
 

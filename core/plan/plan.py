@@ -83,10 +83,12 @@ def _whole_weights(recipe: Recipe) -> int:
 def disk_bytes(recipe: Recipe) -> int:
     """Disk that a run will take: the newest checkpoints, the best one, and the next, which is there for a moment.
 
+    One that is deleted while it goes up to the Hub stays until it is there.
     A model that was trained as a whole is written once more at the end, in 16 bits.
     """
     final = 2 * _whole_weights(recipe) if METHODS[recipe.lora.method].whole else 0
-    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 2) + final
+    going_up = 1 if recipe.checkpoints.hub_backup else 0
+    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 2 + going_up) + final
 
 
 def model_bytes(source: str, bits: int = 16) -> int | None:

@@ -74,6 +74,7 @@ class CrossEntropy(torch.autograd.Function):
             total += loss
             if any(wanted):
                 _add_gradients(grads, slope.to(weight.dtype), hidden[part], weight, part)
+            del slope  # or the next part's logits would stand beside it
         ctx.grads = grads
         return total
 

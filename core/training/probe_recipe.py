@@ -23,6 +23,8 @@ def probe_recipe(recipe: Recipe) -> Recipe:
             "trackers": [],
         }
     )
-    checkpoints = recipe.checkpoints.model_copy(update={"every_steps": None, "every_minutes": None, "keep": 1})
+    checkpoints = recipe.checkpoints.model_copy(
+        update={"every_steps": None, "every_minutes": None, "keep": 1, "hub_backup": None}
+    )
     launcher = recipe.launcher.model_copy(update={"processes": 1})
     return recipe.model_copy(update={"training": training, "checkpoints": checkpoints, "launcher": launcher})

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.data.prepare import find_model
 from core.errors import ModelError
+from core.hub import backing
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
@@ -47,6 +48,7 @@ def run(worker: Worker) -> None:
     micro = micro_batch(job, recomputes=device.kind == "cuda")
     session = Session(worker, device, files, train, held_out, same, point, micro, lambda: worker.stop_requested)
     resume.warn_of_differences(worker, point, session.made())
+    backing.start(worker)
     try:
         if job.recipe.launcher.processes > 1:
             processes.launch(session)
@@ -147,8 +149,8 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
     best = best_checkpoint(worker) if whole and job.recipe.training.load_best else None
     final.write(session, found, trainer, tokenizer, best)
     if not whole:
-        saved = f"The checkpoint of step {step:,} is saved."
-        worker.finish("stopped", f"Stopped after step {step:,} of {state.max_steps:,}. {saved}", step=step)
+        said = [f"Stopped after step {step:,} of {state.max_steps:,}. The checkpoint of step {step:,} is saved."]
+        _end(session, "stopped", said, step)
         return
     what = "packed rows" if job.recipe.data.packs else "rows"
     said = [f"Trained {step:,} steps on {len(session.train):,} {what}."]
@@ -158,7 +160,13 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
     if best:
         loss = job.metrics.held_out_at[best.step]
         said.append(f"The result is that of step {best.step:,}, the best by held-out loss ({loss:.3f}).")
-    worker.finish("finished", " ".join([*said, *_measured(job)]), step=step)
+    _end(session, "finished", [*said, *_measured(job)], step)
+
+
+def _end(session: Session, status: str, said: list[str], step: int) -> None:
+    """Write the result, once the backup is safe or cannot be."""
+    backed_up = backing.wait(session.worker, session.stop_asked)
+    session.worker.finish(status, " ".join([*said, *([backed_up] if backed_up else [])]), step=step)
 
 
 def _measured(job: Job) -> list[str]:

@@ -1,0 +1,162 @@
+"""The restore job: a run comes back from its backup, every byte of it verified, and goes on. Whole or not at all.
+
+The backup may be a stranger's. So nothing is written outside of a folder aside before its manifest was read and its files
+were verified; what a manifest may name stands in `core/hub/manifest.py`, and torch reads its pickles as weights only.
+"""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.utils import disable_progress_bars
+
+from core import home
+from core.errors import HubError, RecipeError, StudioError
+from core.files import append_line
+from core.hardware import machine
+from core.hub import account, manifest
+from core.hub.manifest import RUN, FileFacts, Manifest
+from core.hub.passing import PassingTrouble, asked, bear_silence
+from core.hub.placed_data import place
+from core.hub.repository import fetch_manifest
+from core.hub.restore_asked import Restore, asked_of
+from core.jobs import launcher
+from core.jobs.ending import can_resume
+from core.jobs.folder import Job
+from core.jobs.listing import known_job
+from core.jobs.worker import Worker
+
+# Seconds between tries where the Hub is in trouble.
+PAUSES_S = (1, 2, 4, 8, 15, 30)
+SILENCE_S = 60.0
+SPARE_BYTES = 200_000_000
+Answer = TypeVar("Answer")
+
+
+def run(worker: Worker) -> None:
+    """Do the whole job; raises StudioError."""
+    wanted = asked_of(worker.job)
+    bear_silence(SILENCE_S)
+    disable_progress_bars()
+    worker.progress(f"Looking for {wanted.repository}", 0, 1)
+    commit, found = patiently(wanted, lambda: _found(wanted.repository))
+    _refuse(found, wanted.repository)
+    aside = worker.files.scratch / "backup"
+    try:
+        _fetch(worker, wanted, commit, found, aside)
+        job = _put_in_place(wanted, commit, found, aside)
+    finally:
+        shutil.rmtree(worker.files.scratch, ignore_errors=True)
+    worker.finish("finished", _go_on(job, wanted, found), run=job.id)
+
+
+def patiently(wanted: Restore, ask: Callable[[], Answer]) -> Answer:
+    """What the Hub answers, asked again for a minute where it is in trouble; raises HubError."""
+    for pause in PAUSES_S:
+        try:
+            return asked(wanted.repository, ask)
+        except PassingTrouble:
+            time.sleep(pause)
+    return asked(wanted.repository, ask)
+
+
+def _found(repository: str) -> tuple[str, Manifest]:
+    """The newest commit of a backup, and what it holds; raises HubError where it is none."""
+    info = HfApi().model_info(repository)
+    if manifest.NAME not in {sibling.rfilename for sibling in info.siblings or ()}:
+        raise HubError(f"{repository} is on the Hub, but it is not the backup of a run: it has no {manifest.NAME}.")
+    return info.sha, fetch_manifest(repository, info.sha)
+
+
+def _refuse(found: Manifest, repository: str) -> None:
+    """Raise HubError where it is here already, or there is no room for it, or nothing to begin with."""
+    if here := known_job(found.job):
+        raise HubError(f"The run in {repository} is here already: {here.name}, {here.status}. Its id is {here.id}.")
+    if f"{RUN}/recipe.yaml" not in found.files:
+        raise HubError(f"{repository} cannot be trusted as a backup: it has no recipe. Nothing was restored.")
+    free = machine(home.home()).disk_free_bytes
+    if free < 2 * found.size_bytes + SPARE_BYTES:
+        needed = (2 * found.size_bytes + SPARE_BYTES) / 1e9
+        raise HubError(
+            f"The disk has {free / 1e9:.1f} GB free, and this backup needs {needed:.1f} GB. Make space first."
+        )
+
+
+def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside: Path) -> None:
+    """All files of a backup, at that commit, each as the manifest says."""
+    done = 0
+    # Texts first: a recipe that cannot be used is known before gigabytes are fetched.
+    for path, facts in sorted(found.files.items(), key=lambda item: item[1].size_bytes):
+        worker.progress(f"Restoring from {wanted.repository}", done, found.size_bytes)
+        fetched = patiently(
+            wanted, lambda path=path: hf_hub_download(wanted.repository, path, revision=commit, local_dir=aside)
+        )
+        if not _is(Path(fetched), facts):
+            raise HubError(f"{path} in {wanted.repository} is not what was backed up there. Nothing was restored.")
+        done += facts.size_bytes
+    worker.progress(f"Restoring from {wanted.repository}", done, found.size_bytes)
+
+
+def _is(file: Path, facts: FileFacts) -> bool:
+    if file.is_symlink() or file.stat().st_size != facts.size_bytes:
+        return False
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == facts.sha256
+
+
+def _put_in_place(wanted: Restore, commit: str, found: Manifest, aside: Path) -> Job:
+    """The data files to the others, then the whole folder among the jobs."""
+    run_aside = Job(aside / RUN)
+    try:
+        recipe = run_aside.recipe
+    except RecipeError as error:
+        raise HubError(f"The recipe in {wanted.repository} cannot be used here. {error}") from None
+    _check_code(run_aside, wanted.repository)
+    place(run_aside, found.data, aside, keep_backup=_may_write(recipe.checkpoints.hub_backup))
+    said = {"repository": wanted.repository, "commit": commit, "step": found.step}
+    append_line(run_aside.files.events, {"time": time.time(), "event": "restored"} | said)
+    home.jobs_folder().mkdir(parents=True, exist_ok=True)
+    return Job(run_aside.folder.rename(home.job_folder(found.job)))
+
+
+def _check_code(job: Job, repository: str) -> None:
+    """Raise HubError where other code would run than the recipe names: a resume goes by what the model was resolved to."""
+    model, resolved = job.recipe.model, job.resolved.get("model")
+    revision = resolved.get("revision") if isinstance(resolved, dict) else None
+    if model.trust_remote_code and revision not in (None, model.revision):
+        raise HubError(
+            f"{repository} cannot be trusted as a backup: it names two commits of {model.source}, whose code runs."
+        )
+
+
+def _may_write(repository: str | None) -> bool:
+    """Whether the backup can go on where it was: a colleague may read it and no more."""
+    token = account.token()
+    if not repository or token is None:
+        return False
+    try:
+        return account.who(token).may_write(repository)
+    except HubError:
+        return True  # it is seen again before the training begins
+
+
+def _go_on(job: Job, wanted: Restore, found: Manifest) -> str:
+    """Resume it; what became of it, in a sentence."""
+    where = f"at step {found.step:,}" if found.step else "from before its first checkpoint"
+    back = f"{job.name} is back, {where}."
+    if not can_resume(job):
+        return f"{back} It is {job.status}."
+    if not wanted.resume:
+        return f"{back} Resume goes on from there."
+    if job.recipe.model.trust_remote_code:
+        # Said by whoever wrote the backup, and not yet by the one who restores it.
+        return f"{back} {job.recipe.model.source} runs code of its own: resume it if you trust that."
+    try:
+        launcher.resume(job)
+    except StudioError as error:
+        return f"{back} It cannot go on yet: {error}"
+    return f"{back} It goes on now."

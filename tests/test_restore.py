@@ -1,0 +1,265 @@
+"""Restoring: only what is whole and belongs to a run comes back, and nothing that is here is touched."""
+
+import json
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from core import home
+from core.data.sources import open_source
+from core.errors import HubError
+from core.files import append_line, write_whole
+from core.hub import manifest, restore_asked
+from core.hub.contents import piece_of
+from core.hub.manifest import may_stand
+from core.jobs import launcher
+from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
+from core.jobs.status import Status
+from tests.local_hub import local_hub
+from tests.toy_backup import FAQ, TOKEN, begin_backup, copied, recipe_of, upload, use
+from tests.toy_model import make_toy_model
+from tests.toy_training import new_folder, train
+
+process_test = pytest.mark.process
+JOB = "20260101-000000-toy"
+COMMIT = "a1" * 20
+OWN_CODE = f"name: toy\nmodel: {{source: ann/own, trust_remote_code: true, revision: {COMMIT}}}\n".encode()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with local_hub(tmp_path_factory.mktemp("hub")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def backup(hub, tmp_path_factory):
+    """A folder of the Hub that holds the backup of a stopped run; tests copy it to a name of their own."""
+    folder = tmp_path_factory.mktemp("trained")
+    model = make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+    with pytest.MonkeyPatch.context() as patch:
+        use(hub.environment(folder / "hf", TOKEN), patch)
+        patch.setenv("STUDIO_HOME", str(folder / "here"))
+        upload()
+        job = train(new_folder(recipe_of(model, "ann/none", checkpoints={"hub_backup": None}), JOB), stop_at=6)
+        shutil.move(folder / "here", folder / "kept")
+        job = copied(folder / "kept", "ann/kept")
+        assert begin_backup(job).wait(60) == 0
+        assert job.result["status"] == "stopped"
+    return hub.root / "models" / "ann" / "kept"
+
+
+@pytest.fixture
+def signed_in(hub, tmp_path, monkeypatch):
+    use(hub.environment(tmp_path / "hf", TOKEN), monkeypatch)
+
+
+def offered(backup: Path, name: str, change=lambda folder: None) -> str:
+    """The same backup under another name, changed as somebody might."""
+    folder = backup.with_name(name)
+    shutil.copytree(backup, folder)
+    shutil.rmtree(folder / ".commits", ignore_errors=True)
+    change(folder)
+    return f"ann/{name}"
+
+
+def lie(**facts):
+    """Say something else in the manifest."""
+
+    def change(folder: Path) -> None:
+        file = folder / manifest.NAME
+        write_whole(file, json.dumps(json.loads(file.read_text()) | facts))
+
+    return change
+
+
+def list_too(path: str, contents: bytes = b"x"):
+    """List one file more, which is there."""
+
+    def change(folder: Path) -> None:
+        listed = json.loads((folder / manifest.NAME).read_text())["files"]
+        target = folder / path
+        if target.resolve().is_relative_to(folder):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(contents)
+        lie(files=listed | {path: piece_of(contents).facts.model_dump()})(folder)
+
+    return change
+
+
+def spoil(folder: Path) -> None:
+    file = next((folder / "run" / "checkpoints").rglob("optimizer.pt"))
+    data = file.read_bytes()
+    file.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+
+
+def restored(repository: str, resume: bool = False) -> Job:
+    """The restore job, over."""
+    job = restore_asked.start(repository, resume)
+    launcher.wait(job, 60)
+    return job
+
+
+def own_code(folder: Path) -> None:
+    """A model that brings its own code, at one commit."""
+    resolved_code(folder, COMMIT)
+
+
+def another_code(folder: Path) -> None:
+    """One commit to read, and another to run."""
+    resolved_code(folder, "b2" * 20)
+
+
+def resolved_code(folder: Path, commit: str) -> None:
+    list_too("run/recipe.yaml", OWN_CODE)(folder)
+    list_too("run/resolved.yaml", f"model: {{source: ann/own, revision: {commit}}}".encode())(folder)
+
+
+REFUSED = {
+    "spoilt": (spoil, "is not what was backed up there. Nothing was restored"),
+    "leaves": (list_too("run/../../../evil.json"), "cannot be trusted as a backup.*which no run has"),
+    "process": (list_too("run/process.json", b'{"pid": 2}'), "cannot be trusted as a backup.*process.json"),
+    "pickle": (list_too("run/checkpoints/step-000004/pytorch_model.bin"), "cannot be trusted.*pytorch_model.bin"),
+    "program": (list_too("run/adapter/modeling.py"), "cannot be trusted.*modeling.py"),
+    "elsewhere": (lie(job="../../elsewhere"), "cannot be trusted as a backup: in its backup.json job"),
+    "recipe": (list_too("run/recipe.yaml", b"name: [1]"), "The recipe in ann/recipe cannot be used here"),
+    "twocodes": (
+        another_code,
+        "cannot be trusted as a backup: it names two commits of ann/own, whose code runs",
+    ),
+    "none": (lambda folder: (folder / manifest.NAME).unlink(), "is not the backup of a run"),
+    "nonsense": (lambda folder: (folder / manifest.NAME).write_text("{"), "cannot be trusted as a backup"),
+}
+
+
+@process_test
+def test_what_cannot_be_trusted_is_refused_in_a_sentence_and_leaves_nothing(backup, signed_in, tmp_path):
+    begun = {name: restore_asked.start(offered(backup, name, change)) for name, (change, _) in REFUSED.items()}
+    for name, job in begun.items():
+        launcher.wait(job, 60)
+        assert job.result["status"] == "failed", name
+        assert_said(REFUSED[name][1], job.result["why"])
+    assert {job.kind for job in all_jobs()} == {"restore"}
+    assert not home.uploads_folder().exists()
+    assert not list(tmp_path.rglob("evil.json"))
+    assert not any(job.files.scratch.exists() for job in all_jobs())
+
+
+def assert_said(pattern: str, sentence: str) -> None:
+    with pytest.raises(HubError, match=pattern):
+        raise HubError(sentence)
+
+
+@process_test
+def test_a_run_comes_back_beside_other_data_of_the_same_name(backup, signed_in):
+    upload("question,answer\nmine,mine\n")
+    job = restored(offered(backup, "beside"))
+    assert job.result["status"] == "finished", job.result
+    assert "toy is back, at step 7. Resume goes on from there." in job.result["why"]
+    assert (home.uploads_folder() / "faq.csv").read_text() == "question,answer\nmine,mine\n"
+    run = Job(home.job_folder(JOB))
+    (source,) = run.recipe.data.sources
+    assert source.source.startswith("uploads/faq-")
+    assert (home.home() / source.source).read_text() == FAQ
+    assert run.status is Status.STOPPED
+    # The restore is no part of its work, whenever it comes.
+    run.files.result.unlink()
+    worked_s = run.duration_s
+    append_line(run.files.events, {"time": time.time() + 9999, "event": "restored"})
+    assert run.duration_s == worked_s
+    assert run.recipe.checkpoints.hub_backup == "ann/kept"
+    assert [checkpoint.step for checkpoint in run.checkpoints] == [4, 7]
+    assert all(checkpoint.damage(hashes=True) is None for checkpoint in run.checkpoints)
+    # The rows are known by their contents, whatever the file is called.
+    known = run.resolved["data"][0]["fingerprint"]
+    assert open_source(source).fingerprint == known
+    again = restored("ann/beside")
+    assert_said(f"is here already: toy, interrupted. Its id is {JOB}", again.result["why"])
+
+
+@process_test
+def test_a_backup_does_not_let_a_models_own_code_run_by_itself(backup, signed_in):
+    job = restored(offered(backup, "code", own_code), resume=True)
+    assert_said("toy is back, at step 7. ann/own runs code of its own: resume it if you trust that", job.result["why"])
+    assert Job(home.job_folder(JOB)).status is Status.STOPPED
+
+
+@process_test
+def test_troubles_of_the_hub_only_take_longer(hub, backup, signed_in, monkeypatch, tmp_path):
+    troubles = {
+        "away": ("/api/models/ann/away", {"status": 503, "times": 2}),
+        "asked": ("/ann/asked/resolve/", {"status": 429, "times": 1}),
+        "torn": ("/ann/torn/resolve/", {"cut_after": 3000, "times": 3}),
+        "still": ("/ann/still/resolve/", {"delay_s": 2, "times": 1}),
+    }
+    homes = {name: tmp_path / name for name in troubles}
+    with ExitStack() as all_of_them:
+        met = [all_of_them.enter_context(hub.trouble(where=where, **how)) for where, how in troubles.values()]
+        begun = {}
+        for name, folder in homes.items():
+            monkeypatch.setenv("STUDIO_HOME", str(folder))
+            begun[name] = restore_asked.start(offered(backup, name), resume=False)
+        for name, job in begun.items():
+            launcher.wait(job, 60)
+            assert job.result["status"] == "finished", (name, job.result)
+        assert [trouble.times for trouble in met] == [0] * len(met)
+    for folder in homes.values():
+        assert Job(folder / "jobs" / JOB).checkpoints[-1].damage(hashes=True) is None
+
+
+@process_test
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [("hf_nobody", "does not accept the token"), ("hf_bob", "The Hub has no repository ann/kept, or it is private")],
+)
+def test_a_refused_token_is_said(hub, backup, tmp_path, monkeypatch, token, said):
+    use(hub.environment(tmp_path / "hf", token), monkeypatch)
+    job = restored("ann/kept")
+    assert_said(said, job.result["why"])
+    assert token not in job.result["why"]
+
+
+@process_test
+def test_who_may_only_read_a_backup_goes_on_without_one(hub, backup, tmp_path, monkeypatch):
+    use(hub.environment(tmp_path / "hf", "hf_ann_read"), monkeypatch)
+    job = restored(offered(backup, "reader"))
+    assert job.result["status"] == "finished", job.result
+    assert Job(home.job_folder(JOB)).recipe.checkpoints.hub_backup is None
+
+
+def test_a_name_that_is_no_repository_is_refused_at_once():
+    with pytest.raises(HubError, match="'toy' is not usable here"):
+        restore_asked.start("toy")
+
+
+@pytest.mark.parametrize(
+    ("path", "may"),
+    [
+        ("run/recipe.yaml", True),
+        ("run/checkpoints/step-000004/optimizer.pt", True),
+        ("run/checkpoints/step-000004/rng_state_1.pth", True),
+        ("run/model/model-00001-of-00002.safetensors", True),
+        ("data/0/faq.csv", True),
+        ("recipe.yaml", False),
+        ("run/process.json", False),
+        ("run/.lock", False),
+        ("run/checkpoints/manifest.json", False),
+        ("run/checkpoints/step-000004/sub/a.json", False),
+        ("run/adapter/additional_chat_templates/tool_use.jinja", True),
+        ("run/checkpoints/step-../a.json", False),
+        ("run/adapter/adapter_model.bin", False),
+        ("run/adapter/x.pkl", False),
+        ("data/faq.csv", False),
+        ("data/0/.env", False),
+        ("data/../run/a.json", False),
+        ("/etc/passwd", False),
+        ("run\\recipe.yaml", False),
+        ("", False),
+    ],
+)
+def test_what_may_stand_in_a_backup(path, may):
+    assert may_stand(path) is may
