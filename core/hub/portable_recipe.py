@@ -17,7 +17,9 @@ LOCAL = "# Files and folders stood on the machine of its author; here they have 
 def portable(run: Job) -> str:
     """As YAML, with a comment that says what was changed in it."""
     recipe = run.recipe
-    changes = {"model": _model(recipe, run.resolved), "data": _data(recipe, run.resolved)}
+    # Whoever trains it again shall not back up into its author's repository, nor read of it.
+    kept = recipe.checkpoints.model_copy(update={"hub_backup": None})
+    changes = {"model": _model(recipe, run.resolved), "data": _data(recipe, run.resolved), "checkpoints": kept}
     found = recipe.model_copy(update=changes)
     local = LOCAL if _names_of(found) != _names_of(recipe) else ""
     return HEAD.format(name=recipe.name) + local + to_yaml(found)
