@@ -2,58 +2,33 @@
 
 import json
 import sys
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core import follow, recipe_yaml, said_plan
+from core import command_hub, follow, recipe_yaml, said_plan
+from core.command_parts import AsJson, Detach, JobName, given_values, help_of, watch
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
-from core.export import start as exporting
-from core.hub import publication
-from core.hub import restore_asked as restoring
-from core.hub.publication import Publication
-from core.hub.published import look
-from core.hub.restore_asked import Restore
-from core.hub.space_asked import Space, may_be_replaced
-from core.hub.space_asked import start as start_space
-from core.hub.space_files import files
-from core.hub.space_hardware import DEFAULT
 from core.inference import example
-from core.jobs import ending, launcher, queue
-from core.jobs.folder import Job
+from core.jobs import launcher, queue
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
-from core.jobs.status import Status
 from core.recipe import diff
 from core.training.probe_recipe import probe_recipe
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
+app.add_typer(command_hub.app)
 
 RecipeFile = Annotated[Path, typer.Argument(help="A recipe, as YAML.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="key.path=value on top of the recipe; repeatable.")]
-JobName = Annotated[str, typer.Argument(help="A job's id, or the name of its run (the newest is meant).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the job goes on in the background.")]
-
-
-def _help(field: str, model: type[BaseModel] = Evaluation) -> str:
-    """What a field says of itself."""
-    return model.model_fields[field].description or ""
-
-
-What = Annotated[str | None, typer.Option(help=_help("what", Publication))]
-Precision = Annotated[str | None, typer.Option(help=_help("precision", Publication))]
-OfCheckpoint = Annotated[int | None, typer.Option("--checkpoint", help=_help("step", Publication))]
 
 
 @app.command()
@@ -73,7 +48,7 @@ def resume(
 
     With the id of a publication or an export it goes on with that.
     """
-    _watch(launcher.resume(find_job(job), step), detach, as_json)
+    watch(launcher.resume(find_job(job), step), detach, as_json)
 
 
 @app.command()
@@ -86,7 +61,7 @@ def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False,
 def probe(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Train a few steps to measure memory and speed; the plan of such recipes is right from then on."""
     short = probe_recipe(recipe_yaml.load(recipe, changes))
-    _watch(launcher.start(short, "probe"), detach, as_json)
+    watch(launcher.start(short, "probe"), detach, as_json)
 
 
 @app.command()
@@ -99,70 +74,17 @@ def plan(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = False) -
 @app.command()
 def evaluate(
     job: JobName,
-    checkpoint: Annotated[int | None, typer.Option(help=_help("step"))] = None,
-    general: Annotated[str | None, typer.Option(help=_help("general"))] = None,
-    prompt: Annotated[list[str] | None, typer.Option(help=f"{_help('prompts')} Repeatable.")] = None,
-    most_rows: Annotated[int | None, typer.Option(help=_help("most_rows"))] = None,
-    task: Annotated[list[str] | None, typer.Option(help=f"{_help('tasks')} Repeatable.")] = None,
+    checkpoint: Annotated[int | None, typer.Option(help=help_of("step", Evaluation))] = None,
+    general: Annotated[str | None, typer.Option(help=help_of("general", Evaluation))] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help=f"{help_of('prompts', Evaluation)} Repeatable.")] = None,
+    most_rows: Annotated[int | None, typer.Option(help=help_of("most_rows", Evaluation))] = None,
+    task: Annotated[list[str] | None, typer.Option(help=f"{help_of('tasks', Evaluation)} Repeatable.")] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare what was trained with its base: held-out loss, what was forgotten, answers of both."""
-    given = _given(step=checkpoint, general=general, prompts=prompt, most_rows=most_rows, tasks=task)
-    _watch(evaluation.start(find_run(job).id, given), detach, as_json)
-
-
-@app.command()
-def restore(
-    repository: Annotated[str, typer.Argument(help=Restore.model_fields["repository"].description)],
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Only bring it here; `resume` goes on later.")] = False,
-    detach: Detach = False,
-    as_json: AsJson = False,
-) -> None:
-    """Bring a run back from its backup on the Hub, go on with it, and follow until it is over."""
-    job = restoring.start(repository, resume=not no_resume)
-    if detach:
-        _watch(job, detach, as_json)
-        return
-    _follow(job, quiet=as_json)
-    _must_have_finished(job)
-    run = find_job(job.result["run"])
-    if run.status.live:
-        _watch(run, detach, as_json)
-    elif as_json:
-        print(json.dumps(follow.details(run)))
-    elif ending.can_resume(run) and not no_resume:
-        raise StudioError(f"It was not resumed. `python -m core resume {run.id}` tries again.")
-
-
-@app.command()
-def publish(
-    job: JobName,
-    repository: Annotated[str, typer.Argument(help=_help("repository", Publication))],
-    checkpoint: OfCheckpoint = None,
-    what: What = None,
-    precision: Precision = None,
-    public: Annotated[bool, typer.Option("--public", help="Everybody can see it.")] = False,
-    detach: Detach = False,
-    as_json: AsJson = False,
-) -> None:
-    """Bring what was trained to the Hub, with a model card. Private unless told otherwise."""
-    given = _given(step=checkpoint, what=what, precision=precision) | {"repository": repository, "private": not public}
-    _watch(publication.start(find_run(job).id, given), detach, as_json)
-
-
-@app.command()
-def export(
-    job: JobName,
-    checkpoint: OfCheckpoint = None,
-    what: What = None,
-    precision: Precision = None,
-    detach: Detach = False,
-    as_json: AsJson = False,
-) -> None:
-    """Pack the adapter, or merge it into its base, for use elsewhere."""
-    given = _given(step=checkpoint, what=what, precision=precision)
-    _watch(exporting.start(find_run(job).id, given), detach, as_json)
+    given = given_values(step=checkpoint, general=general, prompts=prompt, most_rows=most_rows, tasks=task)
+    watch(evaluation.start(find_run(job).id, given), detach, as_json)
 
 
 @app.command()
@@ -271,27 +193,6 @@ def chat(
 
 
 @app.command()
-def space(
-    model: Annotated[str, typer.Argument(help=_help("model", Space))],
-    name: Annotated[str | None, typer.Option(help=f"{_help('space', Space)} Empty: the model's, with -chat.")] = None,
-    hardware: Annotated[str, typer.Option(help=_help("hardware", Space))] = DEFAULT,
-    public: Annotated[bool, typer.Option("--public", help="Everybody may open it; else only you.")] = False,
-    secret: Annotated[bool, typer.Option("--secret", help=_help("secret", Space))] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace what the last push found changed in the Space.")
-    ] = False,
-    detach: Detach = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make a chat page for a published model, a Space on the Hub, or bring the one that is there up to date."""
-    name = name or f"{model}-chat"
-    asked = {"space": name, "model": model, "hardware": hardware, "private": not public, "secret": secret}
-    asked["replace"] = may_be_replaced(name) if replace else {}
-    texts = files(look(model), name.partition("/")[2], hardware)
-    _watch(start_space(asked, texts), detach, as_json)
-
-
-@app.command()
 def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0) -> None:
     """Let other tools talk to the models here, by OpenAI's protocol, until Ctrl-C. Only this machine can reach it."""
     from core.inference.server import serve as run
@@ -311,41 +212,8 @@ def recipe_check(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = 
     print(json.dumps(found.model_dump(mode="json")) if as_json else f"{recipe} is a good recipe: it can be trained.")
 
 
-def _given(**asked: Any) -> dict[str, Any]:
-    """What was really asked for."""
-    return {name: value for name, value in asked.items() if value is not None}
-
-
 def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_json: bool) -> None:
-    _watch(launcher.start(recipe_yaml.load(recipe, changes), kind), detach, as_json)
-
-
-def _watch(job: Job, detach: bool, as_json: bool) -> None:
-    """Follow a job to its end, unless it shall go on alone; raises StudioError where it did not finish."""
-    if not detach:
-        _follow(job, quiet=as_json)
-    if as_json:
-        print(json.dumps(follow.details(job)))
-    elif detach:
-        print(job.id)
-    if not detach:
-        _must_have_finished(job)
-
-
-def _must_have_finished(job: Job) -> None:
-    if job.status is not Status.FINISHED:
-        raise StudioError(ending.why(job) or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more.")
-
-
-def _follow(job: Job, quiet: bool) -> None:
-    """Watch until it is over; the first Ctrl-C asks it to stop, the second ends it."""
-    while job.status.live:
-        try:
-            follow.follow(job, quiet)
-        except KeyboardInterrupt:
-            print("Stopping after this step. Press Ctrl-C again to end it at once.", file=sys.stderr)
-            launcher.stop(job)
-            time.sleep(0.2)
+    watch(launcher.start(recipe_yaml.load(recipe, changes), kind), detach, as_json)
 
 
 def main() -> int:

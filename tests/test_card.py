@@ -176,6 +176,10 @@ def test_the_recipe_for_others_has_no_path_and_every_commit():
     assert again.model.source == "./base"
     assert [source.revision for source in again.data.sources] == ["a" * 40, None]
     run = make_job(2, "pinned", model={"source": "ann/base"})
+    kept = run.recipe.checkpoints.model_copy(update={"hub_backup": "ann/secret-backup"})
+    write_whole(run.files.recipe, recipe_yaml(run.recipe.model_copy(update={"checkpoints": kept})))
+    run = Job(run.folder)
+    assert "secret-backup" not in portable(run)
     write_whole(run.files.resolved, yaml.safe_dump({"model": {"revision": "c" * 40}}))
     assert from_yaml(portable(run)).model.revision == "c" * 40
 

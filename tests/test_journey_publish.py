@@ -48,6 +48,7 @@ def test_a_run_is_signed_in_for_read_published_and_downloaded(hub_and_app, page,
     page.get_by_test_id("stDataFrame").first.click(position={"x": 16, "y": 50})
     page.get_by_role("button", name="Export", exact=True).click()
     page.get_by_role("button", name=re.compile("Export .*MB|Export under")).click()
+    page.get_by_text("Adapter of the result").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").last.click()
     with zipfile.ZipFile(download.value.path()) as archive:

@@ -177,7 +177,7 @@ def test_a_transfer_that_breaks_off_goes_on_and_sends_nothing_twice(hub, taught,
         ({"where": "/preupload", "status": 403}, "ann/x", "does not let this token change ann/x"),
         ({"where": "/commit/", "status": 429}, "ann/x", "asked too often"),
         ({"where": "/commit/", "status": 409}, "ann/x", "changed on the Hub by somebody else"),
-        ({"where": "/commit/", "cut_after": 50}, "ann/x", "was cut"),
+        ({"where": "/commit/", "cut_after": 50}, "ann/x", "was cut while it was asked for ann/x"),
         ({"where": "/commit/", "delay_s": 3}, "ann/x", "did not answer in time"),
     ],
 )

@@ -17,6 +17,7 @@ LOCAL = "# Files and folders stood on the machine of its author; here they have 
 def portable(run: Job) -> str:
     """As YAML, with a comment that says what was changed in it."""
     recipe = run.recipe
+    # Whoever trains it again shall not back up into its author's repository, nor read of it.
     changes = {"model": _model(recipe, run.resolved), "data": _data(recipe, run.resolved)}
     found = recipe.model_copy(update=changes).without_backup()
     local = LOCAL if _names_of(found) != _names_of(recipe) else ""
