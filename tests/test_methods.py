@@ -8,10 +8,11 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
 from core import catalog
 from core.errors import ModelError, RecipeError
+from core.jobs.status import Status
 from core.models.load import fetch, load_base
 from core.plan.trainable import trainable_parameters
 from core.recipe import parse
@@ -162,6 +163,20 @@ def test_a_bias_and_the_templates_tokens_learn_and_are_published(toy, method):
     with tuned.disable_adapter(), torch.no_grad():
         ids = torch.arange(1, 60).unsqueeze(0)
         assert torch.equal(tuned(input_ids=ids).logits, base(toy)(input_ids=ids).logits)
+
+
+def test_the_templates_tokens_learn_where_the_output_layer_is_the_embedding_itself(toy, tmp_path):
+    config = AutoConfig.from_pretrained(toy, tie_word_embeddings=True)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "tied")
+    toy_tokenizer().save_pretrained(tmp_path / "tied")
+    recipe = toy_recipe(tmp_path / "tied", lora={"template_tokens": True}, training={"max_steps": 3})
+    job = train(new_folder(recipe))
+    assert job.status is Status.FINISHED, job.result
+    tuned = PeftModel.from_pretrained(base(tmp_path / "tied"), job.files.adapter)
+    marks = toy_tokenizer().convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    for there in (tuned.get_input_embeddings(), tuned.get_output_embeddings()):
+        changed = (there.weight - base(tmp_path / "tied").get_input_embeddings().weight).abs().amax(dim=1) > 0
+        assert changed.nonzero().flatten().tolist() == marks
 
 
 def test_tokens_that_were_never_learned_are_noticed(toy):

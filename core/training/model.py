@@ -98,6 +98,7 @@ def with_adapter(
         model = get_peft_model(base, config)
     except ValueError as error:
         raise ModelError(f"lora.targets: {recipe.lora.targets} does not fit this model: {error}") from error
+    template_tokens.show_bias(base)
     if recipe.model.start_from:
         _load(model, start.folder_of(recipe.model.start_from))
     if method.begins == "pissa":

@@ -2,6 +2,7 @@
 
 import torch
 from datasets import Dataset
+from peft.utils.other import TrainableTokensWrapper
 from transformers import PreTrainedModel
 
 from core.errors import ModelError
@@ -28,6 +29,13 @@ def trained(lora: LoraSection, marks: list[int]) -> list[int] | None:
             "lora.template_tokens: the chat template writes no tokens of its own, so there are none to train. Turn it off."
         )
     return marks
+
+
+def show_bias(base: PreTrainedModel) -> None:
+    """PEFT's wrapper around an output layer that is tied to the embedding shows its weights only; TRL asks for its bias too."""
+    head = base.get_output_embeddings()
+    if isinstance(head, TrainableTokensWrapper):
+        head.bias = head.original_module.bias
 
 
 def unlearned(base: PreTrainedModel, marks: list[int]) -> list[int]:
