@@ -27,6 +27,7 @@ IDLE_S = 600.0
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 # Memory that a model leaves goes back to the system: its large blocks lie alone, the small ones of all threads together.
+# After four comparisons with an unloading after each the engine held 3 MB more than after the first; without it, 15.
 # glibc reads it as the process begins; others ignore it.
 APART = "glibc.malloc.mmap_threshold=1048576:glibc.malloc.arena_max=1"
 
