@@ -118,8 +118,7 @@ def base_against_bare(figures: Figures, loop: Bare, rounds: int, tokens: int) ->
 def measure(folder: Path, rounds: int, tokens: int) -> Figures:
     figures, models = Figures(), ["starter", "run", "run@10", "run@20"]
     engine, loop = process.engine(), Bare(folder, tokens)
-    time.sleep(3)  # it has set up what any first answer needs, and waits for one
-    figures.add("memory_before_mb", client.state(engine).memory_bytes / 1e6)
+    figures.add("memory_before_mb", waiting_mb(engine))
     figures.add("first_token_cold_s", ask("starter", 1)[0])
     base_against_bare(figures, loop, rounds, tokens)
     side_by_side(models, 2)
@@ -132,14 +131,22 @@ def measure(folder: Path, rounds: int, tokens: int) -> Figures:
         ask("run@10", 1)
         figures.add("switch_s", ask(f"run@{STEPS[2 + number % 5]}", 1)[0])
     figures.add("memory_loaded_mb", client.state(engine).memory_bytes / 1e6)
-    figures.add("memory_unloaded_mb", client.unload(engine).memory_bytes / 1e6)
+    client.unload(engine)
+    figures.add("memory_unloaded_mb", waiting_mb(engine))
     for _ in range(4):
         side_by_side(models, 8)
-        figures.add("memory_unloaded_again_mb", client.unload(engine).memory_bytes / 1e6)
+        client.unload(engine)
+        figures.add("memory_unloaded_again_mb", waiting_mb(engine))
     process.stop()  # as the page's Unload does
     figures.add("memory_after_page_s_unload_mb", memory_use_of(engine.pid) / 1e6)
     loop.process.kill()
     return figures
+
+
+def waiting_mb(engine: process.Engine) -> float:
+    """What an engine holds that has set up what any first answer needs, and waits for one."""
+    time.sleep(4)
+    return client.state(engine).memory_bytes / 1e6
 
 
 def report(figures: Figures, rounds: int, tokens: int) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -187,5 +188,5 @@ def test_an_engine_without_a_key_does_not_start(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with pytest.raises(SystemExit, match="needs its key"):
-        server.main(idle_s=1)
+        server.main(Namespace(idle_seconds=1, listening=None, life=1, for_others=False))
     assert not home.engine_file().exists()

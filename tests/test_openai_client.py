@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import openai
+import psutil
 import pytest
 import torch
 
@@ -236,6 +237,9 @@ def test_unloading_waits_for_the_answers_and_the_next_one_loads_again(engine, cl
     list(asked)
     assert asked.stats.finish_reason == "length" and asked.stats.tokens == 300
     assert (after.loaded, after.adapters, after.answering) == (None, 0, 0)
+    # Nobody was cut off, so the process has begun anew: nothing of what libraries keep is left.
+    assert after.lives == before.lives + 1 and state(engine).memory_bytes < before.memory_bytes
+    assert psutil.Process(engine.pid).is_running()
     assert ask(client, toys.parrot).choices[0].message.content == WORDS
 
 

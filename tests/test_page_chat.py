@@ -75,6 +75,9 @@ class ToyEngine:
     def running(self):
         return self if self.alive else None
 
+    def asking_with(self, hub_token):
+        return self
+
     def stop(self):
         self.alive, self.stopped = False, self.stopped + 1
 
@@ -89,7 +92,7 @@ class ToyEngine:
         return client.Reading(list(range(len(text))), text, [False] * len(text), 4096)
 
     def state(self, engine, patience):
-        return client.State("folder", 16, self.held, adapters=0, answering=0, waiting=0, memory_bytes=1)
+        return client.State("folder", 16, self.held, adapters=0, answering=0, waiting=0, memory_bytes=1, lives=1)
 
 
 @pytest.fixture

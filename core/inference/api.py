@@ -103,17 +103,25 @@ def _begin(request: Request, ask: Sampled, prompts: list[tuple[Target, Prompt]])
 
 def engine_state(request: Request) -> Response:
     """`GET /v1/engine`: what is in memory, and how much that is; what is being answered."""
-    engine: Engine = request.app.state.engine
-    return JSONResponse(engine.state | {"memory_bytes": memory_use_of(os.getpid())})
+    return JSONResponse(_state(request))
+
+
+def _state(request: Request) -> dict[str, Any]:
+    state = request.app.state
+    return state.engine.state | {"memory_bytes": memory_use_of(os.getpid()), "lives": state.life.number}
 
 
 async def unload(request: Request) -> Response:
-    """`POST /v1/unload`: free the model's memory, after the answers that are being written; then as `GET /v1/engine`."""
+    """`POST /v1/unload`: free the model's memory, after the answers that are being written; then as `GET /v1/engine`.
+
+    Where nobody else is here, the process then begins anew (`renews`): the next life has one more in `lives`.
+    """
     engine: Engine = request.app.state.engine
     await run_in_threadpool(forget)
     while await asyncio.wrap_future(request.app.state.pool.submit(engine.unload)):
         await asyncio.sleep(0.05)
-    return await run_in_threadpool(engine_state, request)
+    state = await run_in_threadpool(_state, request)
+    return JSONResponse(state | {"renews": request.app.state.life.ends_here()})
 
 
 async def _json(request: Request) -> Any:

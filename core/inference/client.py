@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -13,6 +14,7 @@ from core.errors import EngineError
 from core.inference.process import Engine
 
 # Headers come once the prompt is read, after a download if it must be; then there is a sign of life every second.
+RENEWED_WITHIN_S = 60.0
 PATIENCE = httpx2.Timeout(10, read=600)
 # For a page, which is drawn without it if the engine is too busy to answer.
 GLANCE = httpx2.Timeout(1)
@@ -171,7 +173,10 @@ class Comparison(Answers[tuple[int, str]]):
 
 @dataclass(frozen=True)
 class State:
-    """What the engine has in memory: the folder of the base, its bits and its bytes, adapters on it, bytes of its process."""
+    """What the engine has in memory: the folder of the base, its bits and its bytes, adapters on it, bytes of its process.
+
+    `lives` is how often that process has begun.
+    """
 
     loaded: str | None
     bits: int | None
@@ -180,6 +185,7 @@ class State:
     answering: int
     waiting: int
     memory_bytes: int
+    lives: int
 
 
 def state(engine: Engine, patience: httpx2.Timeout = PATIENCE) -> State:
@@ -188,8 +194,22 @@ def state(engine: Engine, patience: httpx2.Timeout = PATIENCE) -> State:
 
 
 def unload(engine: Engine) -> State:
-    """Free the memory of the model, once nobody is being answered any more; raises EngineError."""
-    return State(**_told(engine, "POST", "/v1/unload"))
+    """Free the memory of the model, once nobody is being answered any more; raises EngineError.
+
+    Returns once an engine that begins anew is there again.
+    """
+    told = _told(engine, "POST", "/v1/unload")
+    renews, found = told.pop("renews"), State(**told)
+    until = time.monotonic() + RENEWED_WITHIN_S
+    while renews and found.lives == told["lives"]:
+        if time.monotonic() > until:
+            raise EngineError(
+                "The chat engine has freed its memory, and did not come back. Ask again: it is started anew."
+            )
+        time.sleep(0.05)
+        with suppress(EngineError):  # the last life may close the line that the next one answers
+            found = state(engine)
+    return found
 
 
 def stream(engine: Engine, model_id: str, messages: Messages, sampling: Sampling, bits: Bits = 16) -> Stream:

@@ -20,6 +20,10 @@ class Activity:
         self._last = time.monotonic()
 
     @property
+    def visitors(self) -> int:
+        return self._inside
+
+    @property
     def idle_s(self) -> float:
         return 0.0 if self._inside else time.monotonic() - self._last
 

@@ -13,8 +13,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
 
 import transformers
 import uvicorn
@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 from core import home
 from core.errors import EngineError
 from core.files import read_json, write_whole
+from core.inference import renewal
 from core.inference.api import IN_WORDS, ROUTES
 from core.inference.engine import Engine
 from core.inference.guard import Activity, Guard
@@ -34,9 +35,27 @@ IDLE_S = 600.0
 UNASKED_S = 1.0
 
 
-def application(key: str, port: int, idle_s: float | None) -> Starlette:
+@dataclass
+class Life:
+    """One of an engine's lives: its number, and whether another one follows it."""
+
+    number: int
+    activity: Activity
+    server: uvicorn.Server | None = None
+    another: bool = False
+
+    def ends_here(self) -> bool:
+        """End it, to begin anew; not where others than the one who asks would be cut off."""
+        self.another = renewal.possible() and self.activity.visitors == 1 and self.server is not None
+        if self.another:
+            self.server.should_exit = True
+        return self.another
+
+
+def application(key: str, port: int, idle_s: float | None, life_number: int = 1) -> Starlette:
     """The engine behind its door. The app's engine announces itself, and ends when idle; without `idle_s` it does neither."""
     activity = Activity()
+    own = Life(life_number, activity)
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -48,7 +67,8 @@ def application(key: str, port: int, idle_s: float | None) -> Starlette:
             idle = asyncio.create_task(_end_when_idle(activity, idle_s))
             yield
             idle.cancel()
-            _withdraw()
+            if not own.another:
+                _withdraw()
         warming.cancel()
 
     app = Starlette(
@@ -57,7 +77,7 @@ def application(key: str, port: int, idle_s: float | None) -> Starlette:
         exception_handlers=IN_WORDS,
         lifespan=life,
     )
-    app.state.engine = Engine()
+    app.state.engine, app.state.life = Engine(), own
     app.state.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")  # all take turns in it
     return app
 
@@ -85,13 +105,14 @@ async def _end_when_idle(activity: Activity, idle_s: float) -> None:
     signal.raise_signal(signal.SIGTERM)  # the way out that uvicorn knows
 
 
-def main(idle_s: float) -> None:
-    """The app's engine, on any free port."""
+def main(asked: argparse.Namespace) -> None:
+    """The app's engine, on any free port; or whichever engine it was that begins anew."""
     key = sys.stdin.readline().strip()
     if not key:
         sys.exit("The chat engine needs its key as the first line of standard input.")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        _run(listening, key, idle_s)
+    listening = socket.socket(fileno=asked.listening) if asked.listening else socket.create_server(("127.0.0.1", 0))
+    with listening:
+        _run(listening, key, None if asked.for_others else asked.idle_seconds, asked.life)
 
 
 def serve(port: int, told: Callable[[str, str], None]) -> None:
@@ -109,17 +130,30 @@ def serve(port: int, told: Callable[[str, str], None]) -> None:
         _run(listening, key, None)
 
 
-def _run(listening: socket.socket, key: str, idle_s: float | None) -> None:
+def _run(listening: socket.socket, key: str, idle_s: float | None, life: int = 1) -> None:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     # uvicorn sets this only on listeners of its own; without it an answer may wait 40 ms for an acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    app = application(key, listening.getsockname()[1], idle_s)
+    app = application(key, listening.getsockname()[1], idle_s, life)
+    heir = renewal.heir_of(listening)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-    uvicorn.Server(settings).run(sockets=[listening])
+    app.state.life.server = uvicorn.Server(settings)
+    app.state.life.server.run(sockets=[listening])
+    if app.state.life.another:
+        kind = ["--for-others"] if idle_s is None else ["--idle-seconds", str(idle_s)]
+        renewal.begin_anew(heir, key, [*kind, "--life", str(life + 1)])
+
+
+def _arguments() -> argparse.Namespace:
+    found = argparse.ArgumentParser(description=__doc__)
+    found.add_argument("--idle-seconds", type=float, default=IDLE_S, help="end after so long without a request")
+    found.add_argument("--listening", type=int, help="the number of an open port, of an engine that begins anew")
+    found.add_argument("--life", type=int, default=1, help="how often it has begun")
+    found.add_argument("--for-others", action="store_true", help="not the app's: it neither announces itself nor ends")
+    return found.parse_args()
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--idle-seconds", type=float, default=IDLE_S, help="end after so long without a request")
-    main(arguments.parse_args().idle_seconds)
+    with suppress(KeyboardInterrupt):
+        main(_arguments())
