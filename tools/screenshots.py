@@ -13,6 +13,8 @@ from playwright.sync_api import Page
 
 from core.data.starter.generate import rows
 from core.home import ROOT
+from tests.local_hub import local_hub
+from tests.studio_with_hub import sign_in
 from tools.browser import Studio, browser, studio
 
 PICTURES = ROOT / "docs" / "screenshots"
@@ -81,17 +83,35 @@ def the_rest(app: Studio, page: Page) -> None:
     picture(page, "chat")
 
 
+def the_hub(home: Path, page: Page) -> None:
+    """Signed in to a Hub on this machine, with the run published there."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        local_hub(Path(folder) / "hub") as hub,
+        studio(home, hub.environment(Path(folder) / "client")) as app,
+    ):
+        page.goto(f"{app.url}/hub")
+        sign_in(page, "hf_ann")
+        page.get_by_text("is free").wait_for()
+        page.get_by_role("button", name="Publish").click()
+        page.get_by_text("Published:").wait_for(timeout=3 * MINUTE)
+        picture(page, "hub")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, help="a $STUDIO_HOME with a finished run")
     chosen = parser.parse_args().home
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as empty, studio(chosen or Path(empty)) as app, browser() as found:
+    with tempfile.TemporaryDirectory() as empty, browser() as found:
+        home = chosen or Path(empty)
         page = found.new_page(viewport=SIZES[""])
         page.set_default_timeout(MINUTE)
-        if not chosen:
-            first_run(app, page)
-        the_rest(app, page)
+        with studio(home) as app:
+            if not chosen:
+                first_run(app, page)
+            the_rest(app, page)
+        the_hub(home, page)
 
 
 if __name__ == "__main__":
