@@ -36,7 +36,7 @@ def nothing_left_running(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     started: list[Job] = []
     real = launcher._launch
-    monkeypatch.setattr(launcher, "_launch", lambda job: started.append(job) or real(job))
+    monkeypatch.setattr(launcher, "_launch", lambda job, token: started.append(job) or real(job, token))
     yield
     for job in started:
         if job.worker:

@@ -46,7 +46,8 @@ def follow(mirror: Mirror) -> None:
             pause = min(LONGEST_PAUSE_S, 2 * pause)
             continue
         pause, since = FIRST_PAUSE_S, None
-        mirror.tidy(1 if mirror.last_words else MANY_PRUNED)
+        # At the end in any case: what an earlier life has pruned is not counted here.
+        mirror.tidy(0 if mirror.last_words else MANY_PRUNED)
         if not worked:
             sleep(mirror, LOOK_EVERY_S)
 
