@@ -151,4 +151,4 @@ def test_models_are_stopped_and_compared_blind_and_a_corrected_answer_is_trained
     page.get_by_role("heading", name="from feedback").wait_for()
     run = all_jobs("train")[0]
     assert launcher.wait(run, 180) is Status.FINISHED
-    assert [source.source for source in run.recipe.data.sources][1] == str(home.feedback_file("chat"))
+    assert [source.source for source in run.recipe.data.sources] == ["starter", "feedback/chat.jsonl"]
