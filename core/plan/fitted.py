@@ -10,7 +10,7 @@ from typing import NamedTuple
 from core.hardware import Device
 
 # The worker's process without a model, after its imports and what tokenizer and data leave.
-CPU_PROCESS_BYTES = 480_000_000
+CPU_PROCESS_BYTES = 520_000_000
 # What the driver, cuBLAS and their workspaces take of a GPU before the first tensor.
 CUDA_CONTEXT_BYTES = 700_000_000
 # Beyond what is kept for the backward pass: what is there for a moment, and gaps between blocks, which stay with the process.
@@ -43,7 +43,7 @@ class Visits(NamedTuple):
 
 
 VISITS: dict[Device, Visits] = {
-    "cpu": Visits(19.5, 5.5, 6, 16, 165),
+    "cpu": Visits(20, 6.5, 6, 17, 170),
     "cuda": Visits(8, 0, 4, 4, 20),
     "mps": Visits(8, 0, 4, 4, 20),
 }
@@ -53,7 +53,7 @@ LAYER_S: dict[Device, float] = {"cpu": 5e-3, "cuda": 1.5e-3, "mps": 1.5e-3}
 UPDATED_PER_S: dict[Device, float] = {"cpu": 0.2e9, "cuda": 10e9, "mps": 3e9}
 EIGHT_BIT_SLOWER = 1.65
 # Weights in 4 or 8 bits that are turned back into numbers in a second.
-UNPACKED_PER_S: dict[Device, float] = {"cpu": 0.25e9, "cuda": 100e9, "mps": 20e9}
+UNPACKED_PER_S: dict[Device, float] = {"cpu": 0.225e9, "cuda": 100e9, "mps": 20e9}
 # Seconds before the first step: libraries, the tokenizer, and so many bytes of weights a second.
 STARTUP_S = 12
 LOAD_BYTES_PER_S = 1e9
