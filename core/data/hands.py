@@ -19,6 +19,8 @@ MOST = 8
 LOOKS_EVERY_S = 0.2
 OBJECTS_BETWEEN_LOOKS = 200_000
 _work: Callable[[Any], Any] | None = None
+# Free only while a batch is worked on: whoever ended while it hands over a result would let its parent wait for the rest.
+_handing_over = threading.Lock()
 
 
 def how_many() -> int:
@@ -62,13 +64,18 @@ def _next(waiting: deque) -> tuple[Any, Any]:
 
 
 def _do(item: Any) -> Any:
-    return _work(item)
+    _handing_over.release()
+    try:
+        return _work(item)
+    finally:
+        _handing_over.acquire()
 
 
 def _begin(work: Callable[[Any], Any], parent: int, wanted: Any) -> None:
     """In the new process: a stop is its parent's to obey, and so is the counting of cores."""
     global _work
     _work = work
+    _handing_over.acquire()
     # A batch is many small objects and no circle: to look through them every 700th time takes a tenth of the work.
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
@@ -82,4 +89,6 @@ def _end_with(parent: int, wanted: Any) -> None:
     """A parent that was killed can tell nobody; its locks must not live on in its children. One that was stopped says so."""
     while os.getppid() == parent and wanted.value:
         time.sleep(LOOKS_EVERY_S)
+    while os.getppid() == parent and not _handing_over.acquire(timeout=LOOKS_EVERY_S):
+        pass
     os._exit(1)
