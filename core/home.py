@@ -9,10 +9,14 @@ from core.errors import HomeError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What a job about a run was asked, beside the recipe of that run: kind of job -> file of its folder.
-ASKED = {"evaluate": "evaluation.yaml", "publish": "publication.yaml", "export": "export.yaml"}
-RESTORE_ASKED = "restore.yaml"
-SPACE_ASKED = "space.yaml"
+# What a job was asked beside its recipe, which for those about a run is that run's: kind of job -> file of its folder.
+ASKED = {
+    "evaluate": "evaluation.yaml",
+    "publish": "publication.yaml",
+    "export": "export.yaml",
+    "restore": "restore.yaml",
+    "space": "space.yaml",
+}
 
 # Folders here that a source may begin with, such as `uploads/faq.csv`: it means the same from every folder.
 SOURCE_FOLDERS = ("uploads", "feedback")
@@ -177,16 +181,6 @@ class JobFiles:
     def evaluation(self) -> Path:
         """What an evaluate job found."""
         return self.folder / "findings.json"
-
-    @cached_property
-    def restore_asked(self) -> Path:
-        """Which backup a restore job brings back."""
-        return self.folder / RESTORE_ASKED
-
-    @cached_property
-    def space_asked(self) -> Path:
-        """What a space job was asked, beside the files that it pushes."""
-        return self.folder / SPACE_ASKED
 
     def space_file(self, name: str) -> Path:
         """A file that a space job pushes."""

@@ -7,7 +7,7 @@ import streamlit as st
 from core.jobs.about import LONGEST_NAME, LONGEST_NOTE, About, write_about
 from core.jobs.folder import Job
 from studio.errors_shown import errors_shown
-from studio.markdown import plain
+from studio.markdown import plain, plain_lines
 from studio.session import notify
 
 
@@ -33,7 +33,7 @@ def about_text(job: Job) -> None:
         if about.tags:
             st.markdown(" ".join(f":gray-badge[{plain(tag)}]" for tag in about.tags))
         if about.note:
-            st.markdown("  \n".join(plain(line) for line in about.note.splitlines()))
+            st.markdown(plain_lines(about.note))
 
 
 def _fields(job: Job, known_tags: Iterable[str]) -> About:

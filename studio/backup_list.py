@@ -11,13 +11,12 @@ from core.jobs.status import Status
 from studio import session, words
 from studio.errors_shown import errors_shown
 from studio.hub_question import asked, forget, wait_shortly
-from studio.job_stop import job_stop
+from studio.job_stop import job_under_way
 from studio.layout import row, section, split
 from studio.live_part import live_part
 from studio.local_time import when
 from studio.markdown import plain
 from studio.navigation import go_to
-from studio.progress import progress_bar
 
 A_PAGE = 6
 # The restore that this tab began last.
@@ -119,10 +118,7 @@ def _restores() -> None:
 
 def _state(job: Job) -> None:
     if job.status.live:
-        with split():
-            with st.container(width="stretch"):
-                progress_bar(job)
-            job_stop(job, key=f"restore:stop:{job.id}")
+        job_under_way(job, f"restore:stop:{job.id}")
         return
     result = job.result or {}
     box = st.success if job.status is Status.FINISHED else st.error

@@ -12,7 +12,7 @@ from studio.chat_model import AVATARS, UNKNOWN, USER
 from studio.chat_prompt import show_prompt
 from studio.chat_text import safe_markdown
 from studio.layout import row, split
-from studio.markdown import plain
+from studio.markdown import plain, plain_lines
 from studio.sampling_form import system_prompt
 
 EDITING, CORRECTING = "chat:editing", "chat:correcting"
@@ -54,7 +54,7 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
         elif not reply.error:
             st.caption("Stopped before the first word.")
         if reply.error:
-            st.error("  \n".join(plain(line) for line in reply.error.splitlines()), icon=":material/error:")
+            st.error(plain_lines(reply.error), icon=":material/error:")
         if own and session.recall(CORRECTING) == reply.id:
             correction_form(chat, turn, pane, CORRECTING)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from core.errors import StudioError
-from studio.markdown import plain
+from studio.markdown import plain_lines
 
 
 @contextmanager
@@ -15,4 +15,4 @@ def errors_shown() -> Iterator[None]:
     try:
         yield
     except StudioError as error:
-        st.error("  \n".join(plain(line) for line in str(error).splitlines()), icon=":material/error:")
+        st.error(plain_lines(error), icon=":material/error:")

@@ -4,18 +4,17 @@ import streamlit as st
 
 from core.evaluation.asked import Evaluation
 from core.evaluation.report import read
-from core.jobs import errand
+from core.jobs import asked, errand
 from core.jobs.ending import why
 from core.jobs.folder import Job
 from core.training.held_out_events import before_and_after
 from studio import words
 from studio.evaluation_form import evaluation_form
 from studio.evaluation_tables import findings_shown
-from studio.job_stop import job_stop
+from studio.job_stop import job_under_way
 from studio.layout import kv, row, section, split
 from studio.live_part import live_part
-from studio.markdown import plain
-from studio.progress import progress_bar
+from studio.markdown import plain, plain_lines
 
 
 def evaluation_card(run: Job) -> None:
@@ -29,26 +28,19 @@ def evaluation_card(run: Job) -> None:
             if not run.status.live and not (newest and newest.status.live):
                 evaluation_form(run, again=newest is not None)
         if newest and newest.status.live:
-            live_part("evaluating", _under_way, newest)
+            live_part("evaluating", lambda job: job_under_way(job, "evaluating:stop"), newest)
         elif newest:
             _ended(newest)
         else:
             _while_training(run)
 
 
-def _under_way(job: Job) -> None:
-    with split():
-        with st.container(width="stretch"):
-            progress_bar(job)
-        job_stop(job, "evaluating:stop")
-
-
 def _ended(job: Job) -> None:
     if findings := read(job.files):
-        step = errand.read(job, Evaluation).step
+        step = asked.read(job, Evaluation).step
         findings_shown(findings, job.id, f"step {words.whole(step)}" if step else "the result")
         return
-    st.warning("  \n".join(plain(line) for line in why(job).splitlines()), icon=":material/error:")
+    st.warning(plain_lines(why(job)), icon=":material/error:")
 
 
 def _while_training(run: Job) -> None:

@@ -8,18 +8,18 @@ from core.export.asked import Export, parts
 from core.export.made import made_by
 from core.export.size import expected_bytes, folder_bytes
 from core.jobs import launcher
+from core.jobs.asked import read
 from core.jobs.ending import can_resume, why
-from core.jobs.errand import errands_of, read
+from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio import words
 from studio.errors_shown import errors_shown
-from studio.job_stop import job_stop
+from studio.job_stop import job_under_way
 from studio.layout import row, section, split
 from studio.live_part import live_part
-from studio.markdown import plain
+from studio.markdown import plain_lines
 from studio.navigation import go_to
-from studio.progress import progress_bar
 from studio.run_header import can_chat
 from studio.session import hub_token, select_job
 from studio.weights_choice import step_choice, what_choice
@@ -62,26 +62,19 @@ def _form(run: Job) -> None:
 def _line(job: Job) -> None:
     """One export: under way, made, or why it was not."""
     if job.status.live:
-        live_part(f"exporting:{job.id}", _under_way, job)
+        live_part(f"exporting:{job.id}", lambda job: job_under_way(job, f"export:stop:{job.id}"), job)
         return
     made = made_by(job)
     if job.status is Status.FINISHED and (made.archive or made.model):
         _made(job)
         return
-    st.warning("  \n".join(plain(line) for line in why(job).splitlines()), icon=":material/error:")
+    st.warning(plain_lines(why(job)), icon=":material/error:")
     with row():
         if can_resume(job) and st.button("Go on", icon=":material/resume:", key=f"export:resume:{job.id}"):
             with errors_shown():
                 launcher.resume(job, token=hub_token())
                 st.rerun()
         _remove(job)
-
-
-def _under_way(job: Job) -> None:
-    with split():
-        with st.container(width="stretch"):
-            progress_bar(job)
-        job_stop(job, f"export:stop:{job.id}")
 
 
 def _made(job: Job) -> None:

@@ -15,6 +15,11 @@ def plain(text: str) -> str:
     return SPECIAL.sub(r"\\\1", SYMBOLS.sub(JOINER, " ".join(str(text).split("\n"))))
 
 
+def plain_lines(text: str) -> str:
+    """The same with its lines kept apart."""
+    return "  \n".join(plain(line) for line in str(text).splitlines())
+
+
 def unlinked(text: str) -> str:
     """Without anything that would become a link by itself: for what models write, who make up addresses."""
     return ADDRESSES.sub(JOINER, text)

@@ -9,12 +9,11 @@ from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio import session
 from studio.errors_shown import errors_shown
-from studio.job_stop import job_stop
+from studio.job_stop import job_under_way
 from studio.layout import split
 from studio.live_part import live_part
-from studio.markdown import plain
+from studio.markdown import plain_lines
 from studio.prepared_view import prepared_view
-from studio.progress import progress_bar
 
 
 def preparation() -> None:
@@ -29,15 +28,13 @@ def preparation() -> None:
 
 
 def _under_way(job: Job) -> None:
-    with st.container(border=True), split():
-        with st.container(width="stretch"):
-            progress_bar(job)
-        job_stop(job, "preparing:stop")
+    with st.container(border=True):
+        job_under_way(job, "preparing:stop")
 
 
 def _invitation(last: Job | None) -> None:
     if last and last.status in (Status.FAILED, Status.INTERRUPTED):
-        st.error("  \n".join(plain(line) for line in why(last).splitlines()), icon=":material/error:")
+        st.error(plain_lines(why(last)), icon=":material/error:")
     with st.container(border=True), split():
         with st.container(gap=None, width="content"):
             st.markdown("**Not prepared yet**", width="content")

@@ -14,7 +14,7 @@ from studio.errors_shown import errors_shown
 from studio.job_stop import job_stop
 from studio.layout import split
 from studio.live_part import live_part
-from studio.markdown import plain
+from studio.markdown import plain_lines
 from studio.progress import progress_bar
 from studio.session import hub_token
 
@@ -36,7 +36,7 @@ def _invitation(recipe: Recipe) -> None:
     wanted = located(probe_recipe(recipe))
     last = next((job for job in all_jobs("probe") if not job.damage and job.recipe == wanted), None)
     if last and last.status in (Status.FAILED, Status.INTERRUPTED):
-        st.error("  \n".join(plain(line) for line in why(last).splitlines()), icon=":material/error:")
+        st.error(plain_lines(why(last)), icon=":material/error:")
     busy = training_now() is not None
     with split():
         text = "A probe has to wait for the training." if busy else f"{STEPS} real steps tell it better."

@@ -6,16 +6,14 @@ from huggingface_hub import constants
 from core.errors import JobError
 from core.hub.publication import Publication, publications_of
 from core.jobs import launcher
+from core.jobs.asked import read
 from core.jobs.ending import can_resume, why
-from core.jobs.errand import read
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio.errors_shown import errors_shown
-from studio.job_stop import job_stop
-from studio.layout import split
+from studio.job_stop import job_under_way
 from studio.live_part import live_part
-from studio.markdown import plain
-from studio.progress import progress_bar
+from studio.markdown import plain, plain_lines
 from studio.session import hub_token
 
 
@@ -25,16 +23,9 @@ def publish_progress(run: Job) -> None:
     if newest is None:
         return
     if newest.status.live:
-        live_part("publishing", _under_way, newest)
+        live_part("publishing", lambda job: job_under_way(job, "publishing:stop"), newest)
     else:
         _ended(newest)
-
-
-def _under_way(job: Job) -> None:
-    with split():
-        with st.container(width="stretch"):
-            progress_bar(job)
-        job_stop(job, "publishing:stop")
 
 
 def _ended(job: Job) -> None:
@@ -45,7 +36,7 @@ def _ended(job: Job) -> None:
                 f"Published: [{plain(repository)}]({constants.ENDPOINT}/{repository})", icon=":material/cloud_done:"
             )
         return
-    st.warning("  \n".join(plain(line) for line in why(job).splitlines()), icon=":material/error:")
+    st.warning(plain_lines(why(job)), icon=":material/error:")
     if can_resume(job) and st.button("Go on", icon=":material/resume:", key="publishing:resume"):
         with errors_shown():
             launcher.resume(job, token=hub_token())

@@ -6,7 +6,7 @@ from core.errors import StudioError
 from core.recipe import Recipe
 from core.recipe_yaml import MAX_RECIPE_BYTES, from_yaml, to_yaml
 from studio import session
-from studio.markdown import plain
+from studio.markdown import plain_lines
 
 LOADED_KEY, REFUSED_KEY = "recipes loaded", "recipe refused"
 
@@ -35,7 +35,7 @@ def recipe_file(recipe: Recipe) -> None:
             args=(key,),
         )
         if refused := session.recall(REFUSED_KEY):
-            st.error("  \n".join(plain(line) for line in refused.splitlines()), icon=":material/error:")
+            st.error(plain_lines(refused), icon=":material/error:")
 
 
 def _load(key: str) -> None:

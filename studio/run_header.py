@@ -9,7 +9,7 @@ from core.jobs.folder import Job
 from core.jobs.listing import training_now
 from core.jobs.status import Status
 from studio.layout import page_header
-from studio.markdown import plain
+from studio.markdown import plain, plain_lines
 from studio.navigation import go_to
 from studio.progress import progress_bar
 from studio.resume_button import resume_button
@@ -34,7 +34,7 @@ def show_outcome(job: Job) -> None:
     if job.status is Status.FAILED:
         box, icon = st.error, "error"
     if text := why(job):
-        box("  \n".join(plain(line) for line in text.splitlines()), icon=f":material/{icon}:")
+        box(plain_lines(text), icon=f":material/{icon}:")
 
 
 def _actions(job: Job) -> None:

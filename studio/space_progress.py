@@ -6,11 +6,10 @@ from core.hub.space_asked import found_changed, may_be_replaced, pushes_of
 from core.jobs.ending import why
 from core.jobs.folder import Job
 from core.jobs.status import Status
-from studio.job_stop import job_stop
-from studio.layout import row, split
+from studio.job_stop import job_under_way
+from studio.layout import row
 from studio.live_part import live_part
-from studio.markdown import plain
-from studio.progress import progress_bar
+from studio.markdown import plain_lines
 from studio.space_editor import take_over
 
 
@@ -20,20 +19,13 @@ def space_progress(space: str, model: str) -> dict[str, str]:
     if newest is None:
         return {}
     if newest.status.live:
-        live_part("pushing a Space", _under_way, newest)
+        live_part("pushing a Space", lambda job: job_under_way(job, "space:stop"), newest)
         return {}
     return _ended(newest, space, model)
 
 
-def _under_way(job: Job) -> None:
-    with split():
-        with st.container(width="stretch"):
-            progress_bar(job)
-        job_stop(job, "space:stop")
-
-
 def _ended(job: Job, space: str, model: str) -> dict[str, str]:
-    said = "  \n".join(plain(line) for line in why(job).splitlines())
+    said = plain_lines(why(job))
     if job.status is Status.FINISHED:
         st.success(said, icon=":material/cloud_done:")
         st.link_button("Open the Space", (job.result or {})["url"], icon=":material/open_in_new:")

@@ -22,7 +22,7 @@ from core.hub.facts import Facts, Licence
 from core.hub.loss_picture import loss_png
 from core.hub.markdown import fenced, plain
 from core.hub.portable_recipe import portable
-from core.jobs.errand import beside
+from core.jobs.asked import beside
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import from_yaml

@@ -22,7 +22,7 @@ from core.export.asked import Export
 from core.export.made import made_by
 from core.files import append_line, write_whole
 from core.inference.engine import Engine
-from core.jobs.errand import beside
+from core.jobs.asked import beside
 from core.jobs.folder import Job
 from core.jobs.listing import find_job
 from core.jobs.worker import Worker

@@ -14,8 +14,9 @@ from core.evaluation.compare import compared
 from core.evaluation.report import Answer, Findings, write
 from core.files import append_line, write_whole
 from core.jobs import launcher
-from core.jobs.errand import beside, errands_of
-from core.jobs.errand import read as read_asked
+from core.jobs.asked import beside
+from core.jobs.asked import read as read_asked
+from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml

@@ -17,7 +17,8 @@ from core.hub.account import Account
 from core.hub.publication import Publication
 from core.jobs import launcher
 from core.jobs.about import About, write_about
-from core.jobs.errand import Errand, beside, errands_of, read
+from core.jobs.asked import beside, read
+from core.jobs.errand import Errand, errands_of
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml

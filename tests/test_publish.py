@@ -20,8 +20,8 @@ from core.hub import patience, publication, publish, upload
 from core.hub.publication import Publication
 from core.inference.engine import Engine
 from core.jobs import launcher
+from core.jobs.asked import beside
 from core.jobs.ending import can_resume
-from core.jobs.errand import beside
 from core.jobs.folder import Job
 from core.jobs.listing import find_job, known_job
 from core.jobs.status import Status

@@ -117,9 +117,10 @@ JOBS = """
     from core.errors import StudioError
     from core.hub import space
     from core.hub.published import look
-    from core.hub.space_asked import Space, beside, found_changed, may_be_replaced, recipe_of
+    from core.hub.space_asked import Space, found_changed, may_be_replaced, recipe_of
     from core.hub.space_files import files
     from core.jobs import launcher
+    from core.jobs.asked import beside
     from core.jobs.folder import Job
     from core.jobs.worker import Worker
     disable_progress_bars()
@@ -129,7 +130,7 @@ JOBS = """
 
     def push(texts=TEXTS, name="ann/bot-chat", **more):
         asked = Space(space=name, model="ann/bot", **more)
-        job = launcher._new_folder(recipe_of(asked), "space", beside(asked, texts))
+        job = launcher._new_folder(recipe_of(asked), "space", beside("space", asked) | texts)
         try:
             space.run(Worker(job))
         except StudioError as error:

@@ -18,7 +18,8 @@ from core.evaluation.compare import Compared, compared
 from core.evaluation.losses import row_losses
 from core.evaluation.report import Answer, Findings
 from core.evaluation.sets import RowSet
-from core.jobs.errand import read, run_of
+from core.jobs.asked import read
+from core.jobs.errand import run_of
 from core.jobs.folder import Job
 from core.jobs.outcome import folder_of
 from core.jobs.worker import Worker

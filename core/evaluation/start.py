@@ -6,7 +6,8 @@ from typing import Any
 from core.errors import JobError
 from core.evaluation.asked import NOTHING, Evaluation
 from core.jobs import launcher
-from core.jobs.errand import beside, errand, run_of
+from core.jobs.asked import beside
+from core.jobs.errand import errand, run_of
 from core.jobs.folder import Job
 
 

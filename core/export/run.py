@@ -11,7 +11,7 @@ from core.export.make import Maker
 from core.export.size import check_disk, folder_bytes
 from core.hub.about import about_files
 from core.hub.card import HERE
-from core.jobs.errand import read
+from core.jobs.asked import read
 from core.jobs.worker import Worker
 
 

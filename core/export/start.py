@@ -4,7 +4,8 @@ from typing import Any
 
 from core.export.asked import NOTHING, Export, parts
 from core.jobs import launcher
-from core.jobs.errand import beside, errand, run_of
+from core.jobs.asked import beside
+from core.jobs.errand import errand, run_of
 from core.jobs.folder import Job
 
 

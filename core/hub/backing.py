@@ -29,7 +29,8 @@ def claim(worker: Worker) -> None:
     # Not at the top: only runs with a backup need the Hub's client.
     from core.hub import account
     from core.hub.claim import claimed
-    from core.hub.passing import PassingTrouble, asked, bear_silence
+    from core.hub.passing import PassingTrouble, asked
+    from core.hub.patience import bear_silence
     from core.hub.repository import Repository
 
     if account.token() is None:

@@ -18,7 +18,8 @@ from huggingface_hub.utils import disable_progress_bars
 
 from core.errors import HubError
 from core.hub.mirror import Mirror
-from core.hub.passing import asked, bear_silence
+from core.hub.passing import asked
+from core.hub.patience import bear_silence
 from core.hub.repository import TakenOver
 from core.jobs.folder import Job
 

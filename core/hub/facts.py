@@ -12,7 +12,8 @@ from core.evaluation.report import Findings
 from core.evaluation.report import read as read_findings
 from core.hub.names import hub_id
 from core.hub.portable_recipe import pinned
-from core.jobs.errand import errands_of, read
+from core.jobs.asked import read
+from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.outcome import step_of
 from core.jobs.status import Status

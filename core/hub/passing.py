@@ -1,13 +1,11 @@
-"""Which troubles with the Hub pass by themselves, and how long its silence is borne. For jobs: the app has its own patience."""
+"""Which troubles with the Hub pass by themselves, and asking again until they have."""
 
-import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils._http import default_client_factory
 
 from core.errors import HubError
 from core.hub.refusals import hub_errors_in_words
@@ -47,19 +45,14 @@ def asked(what: str, ask: Callable[[], Answer]) -> Answer:
         raise
 
 
-def bear_silence(longest_s: float) -> None:
-    """From now on in this process a Hub that says nothing for so long is an error; the client itself would wait for ever.
-
-    `$STUDIO_HUB_TIMEOUT_S` decides where it is set.
-    """
-    patience = float(os.environ.get("STUDIO_HUB_TIMEOUT_S") or longest_s)
-
-    def client() -> httpx2.Client:
-        found = default_client_factory()
-        found.timeout = httpx2.Timeout(patience)
-        return found
-
-    set_client_factory(client)
+def patiently(what: str, ask: Callable[[], Answer], pauses_s: Sequence[float]) -> Answer:
+    """What the Hub answers, asked again after each of the pauses where the trouble may pass; raises HubError."""
+    for pause_s in pauses_s:
+        try:
+            return asked(what, ask)
+        except PassingTrouble:
+            time.sleep(pause_s)
+    return asked(what, ask)
 
 
 def _passes(error: BaseException) -> bool:

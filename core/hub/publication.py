@@ -10,7 +10,8 @@ from core.errors import JobError
 from core.export.asked import Export, parts
 from core.hub.names import hub_id
 from core.jobs import launcher
-from core.jobs.errand import beside, errand, errands_of, read, run_of
+from core.jobs.asked import beside, read
+from core.jobs.errand import errand, errands_of, run_of
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.recipe_sections import Line

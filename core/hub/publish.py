@@ -16,7 +16,7 @@ from core.hub.about import about_files
 from core.hub.publication import Publication
 from core.hub.refusals import SIGN_IN
 from core.hub.upload import Upload, patiently
-from core.jobs.errand import read
+from core.jobs.asked import read
 from core.jobs.worker import Worker
 
 

@@ -7,9 +7,7 @@ were verified; what a manifest may name stands in `core/hub/manifest.py`, and to
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.utils import disable_progress_bars
@@ -20,11 +18,13 @@ from core.files import append_line
 from core.hardware import machine
 from core.hub import account, manifest
 from core.hub.manifest import RUN, FileFacts, Manifest
-from core.hub.passing import PassingTrouble, asked, bear_silence
+from core.hub.passing import patiently
+from core.hub.patience import bear_silence
 from core.hub.placed_data import place
 from core.hub.repository import fetch_manifest
-from core.hub.restore_asked import Restore, asked_of
+from core.hub.restore_asked import Restore
 from core.jobs import launcher
+from core.jobs.asked import read
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
 from core.jobs.listing import known_job
@@ -34,16 +34,15 @@ from core.jobs.worker import Worker
 PAUSES_S = (1, 2, 4, 8, 15, 30)
 SILENCE_S = 60.0
 SPARE_BYTES = 200_000_000
-Answer = TypeVar("Answer")
 
 
 def run(worker: Worker) -> None:
     """Do the whole job; raises StudioError."""
-    wanted = asked_of(worker.job)
+    wanted = read(worker.job, Restore)
     bear_silence(SILENCE_S)
     disable_progress_bars()
     worker.progress(f"Looking for {wanted.repository}", 0, 1)
-    commit, found = patiently(wanted, lambda: _found(wanted.repository))
+    commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)
     _refuse(found, wanted.repository)
     aside = worker.files.scratch / "backup"
     try:
@@ -52,16 +51,6 @@ def run(worker: Worker) -> None:
     finally:
         shutil.rmtree(worker.files.scratch, ignore_errors=True)
     worker.finish("finished", _go_on(job, wanted, found), run=job.id)
-
-
-def patiently(wanted: Restore, ask: Callable[[], Answer]) -> Answer:
-    """What the Hub answers, asked again for a minute where it is in trouble; raises HubError."""
-    for pause in PAUSES_S:
-        try:
-            return asked(wanted.repository, ask)
-        except PassingTrouble:
-            time.sleep(pause)
-    return asked(wanted.repository, ask)
 
 
 def _found(repository: str) -> tuple[str, Manifest]:
@@ -93,7 +82,9 @@ def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside:
     for path, facts in sorted(found.files.items(), key=lambda item: item[1].size_bytes):
         worker.progress(f"Restoring from {wanted.repository}", done, found.size_bytes)
         fetched = patiently(
-            wanted, lambda path=path: hf_hub_download(wanted.repository, path, revision=commit, local_dir=aside)
+            wanted.repository,
+            lambda path=path: hf_hub_download(wanted.repository, path, revision=commit, local_dir=aside),
+            PAUSES_S,
         )
         if not _is(Path(fetched), facts):
             raise HubError(f"{path} in {wanted.repository} is not what was backed up there. Nothing was restored.")

@@ -9,9 +9,10 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from core.errors import HubError
 from core.hub.published import look
 from core.hub.refusals import SIGN_IN, hub_errors_in_words
-from core.hub.space_asked import Space, asked_of, digest, sent_to, texts_of
+from core.hub.space_asked import Space, digest, sent_to, texts_of
 from core.hub.space_files import NAMES, README, Shown
 from core.hub.space_hardware import DEFAULT, HARDWARE
+from core.jobs.asked import read
 from core.jobs.worker import Worker
 
 SECRET = "HF_TOKEN"
@@ -37,7 +38,7 @@ class Push:
 
 def run(worker: Worker) -> None:
     """Do the whole job; raises HubError with a sentence for the person."""
-    push = Push(worker, asked_of(worker.job), texts_of(worker.job))
+    push = Push(worker, read(worker.job, Space), texts_of(worker.job))
     worker.phase("running")
     if get_token() is None:
         raise HubError(f"To make a Space, the Hub must know who you are: {SIGN_IN}.")

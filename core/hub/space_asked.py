@@ -8,16 +8,15 @@ from typing import Any, Literal
 
 import yaml
 from huggingface_hub import RepoCard
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from core import home
 from core.errors import HubError, JobError
 from core.hub.space_files import APP, NAMES, README
 from core.jobs import launcher
+from core.jobs.asked import beside, filled, read
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.recipe import Recipe
-from core.recipe_problems import sentences
 from core.recipe_sections import ModelSection, Section
 
 ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
@@ -66,13 +65,10 @@ class Space(Section):
 
 def start(values: dict[str, Any], texts: dict[str, str], token: str | None = None) -> Job:
     """Push three files to a Space, in the background; the job. Raises StudioError with all that is wrong with them."""
-    try:
-        asked = Space(**values)
-    except ValidationError as error:
-        raise JobError("\n".join(sentences(error.errors(), Space))) from None
+    asked = filled(Space, values)
     if problems := problems_of(texts):
         raise HubError("\n".join(problems))
-    return launcher.start(recipe_of(asked), "space", beside(asked, texts), token)
+    return launcher.start(recipe_of(asked), "space", beside("space", asked) | texts, token)
 
 
 def recipe_of(asked: Space) -> Recipe:
@@ -81,22 +77,9 @@ def recipe_of(asked: Space) -> Recipe:
     return Recipe(name=name[:60], model=ModelSection(source=asked.model))
 
 
-def beside(asked: Space, texts: dict[str, str]) -> dict[str, str]:
-    """The further files of a space job's folder, name -> text."""
-    return {home.SPACE_ASKED: yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False)} | texts
-
-
 def problems_of(texts: dict[str, str]) -> list[str]:
     """What would keep the Space from starting, as far as it can be seen from here."""
     return [*_problems_of_app(texts[APP]), *_problems_of_readme(texts[README])]
-
-
-def asked_of(job: Job) -> Space:
-    """What a space job was asked; raises JobError where its file was broken."""
-    try:
-        return Space.model_validate(yaml.safe_load(job.files.space_asked.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise JobError(f"The job {job.id} is damaged: its {home.SPACE_ASKED} cannot be read.") from error
 
 
 def texts_of(job: Job) -> dict[str, str]:
@@ -134,7 +117,7 @@ def pushes_of(model: str | None = None, space: str | None = None) -> list[tuple[
     found = []
     for job in all_jobs("space"):
         try:
-            asked = asked_of(job)
+            asked = read(job, Space)
         except JobError:
             continue
         if model in (None, asked.model) and space in (None, asked.space):

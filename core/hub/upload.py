@@ -1,22 +1,18 @@
 """Bring files to a repository on the Hub in one commit: large ones first, one by one, so that what has arrived stays."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from core.hub.passing import PassingTrouble, asked
+from core.hub import passing
 from core.models.progress import Progress
 
 # Smaller ones go in one request, with the commit.
 LARGE_BYTES = 1_000_000
 # Before the second try, the third and the last; the client itself has tried a transfer several times by then.
 WAITS_S = (2.0, 10.0, 30.0)
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -50,11 +46,6 @@ class Upload:
         return HfApi().create_commit(self.repository, [*adding, *gone], commit_message=self.message).oid
 
 
-def patiently(what: str, ask: Callable[[], Answer]) -> Answer:
+def patiently(what: str, ask: Callable[[], passing.Answer]) -> passing.Answer:
     """What the Hub answers, asked again a few times where the trouble may pass; raises HubError."""
-    for wait_s in WAITS_S:
-        try:
-            return asked(what, ask)
-        except PassingTrouble:
-            time.sleep(wait_s)
-    return asked(what, ask)
+    return passing.patiently(what, ask, WAITS_S)

@@ -2,15 +2,14 @@
 
 from typing import Any, TypeVar
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from core import home
 from core.errors import JobError
+from core.jobs.asked import filled, values_of
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
 from core.jobs.outcome import folder_of
-from core.recipe_problems import sentences
 from core.recipe_sections import Line, Section
 
 
@@ -31,10 +30,7 @@ def errand(model: type[E], run_id: str, values: dict[str, Any], otherwise: str) 
 
     `otherwise` says what there is nothing for, such as `to evaluate`.
     """
-    try:
-        asked = model(run=run_id, **values)
-    except ValidationError as error:
-        raise JobError("\n".join(sentences(error.errors(), model))) from None
+    asked = filled(model, {"run": run_id} | values)
     run = run_of(asked)
     if run.damage or run.kind != "train":
         raise JobError(run.damage or f"{run.name} is not a training, so there is nothing {otherwise}.")
@@ -49,19 +45,6 @@ def run_of(asked: Errand) -> Job:
     raise JobError(f"The run {asked.run} is not there.")
 
 
-def beside(kind: str, asked: Errand) -> dict[str, str]:
-    """The file of a new job's folder that says it, name -> text."""
-    return {home.ASKED[kind]: yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False, allow_unicode=True)}
-
-
-def read(job: Job, model: type[E]) -> E:
-    """What a job was asked; raises JobError where its file was broken."""
-    try:
-        return model.model_validate(_values(job))
-    except ValueError as error:
-        raise _damaged(job) from error
-
-
 def errands_of(run: Job, kind: str) -> list[Job]:
     """The jobs of this kind about a run, newest first."""
     return [job for job in all_jobs(kind) if not job.damage and _run_id(job) == run.id]
@@ -74,18 +57,7 @@ def all_errands_of(run: Job) -> list[Job]:
 
 def _run_id(job: Job) -> Any:
     try:
-        found = _values(job)
+        found = values_of(job)
     except JobError:
         return None
     return found.get("run") if isinstance(found, dict) else None
-
-
-def _values(job: Job) -> Any:
-    try:
-        return yaml.safe_load(job.files.asked(job.kind).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise _damaged(job) from error
-
-
-def _damaged(job: Job) -> JobError:
-    return JobError(f"The job {job.id} is damaged: its {home.ASKED[job.kind]} cannot be read.")

@@ -38,7 +38,7 @@ def check(recipe: Recipe, kind: str = "train") -> None:
 
 def check_again(job: Job) -> None:
     """The same for a job that has waited or was stopped: what it has already prepared or saved it need not find again."""
-    if job.kind in WITHOUT_MODEL or job.kind in home.ASKED:
+    if job.kind in home.ASKED:
         check(job.recipe, job.kind)
         return
     key = job.prepared_key
