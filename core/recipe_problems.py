@@ -13,6 +13,7 @@ LIMITS = {
     "literal_error": "{given} is not one of {expected}",
     "model_type": "{given} is not a group of `key: value` lines",
     "too_short": "at least one is needed",
+    "value_error": "{given} does not fit: {error}",
 }
 
 BRANCHES = ("literal[", "list[")

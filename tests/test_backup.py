@@ -91,6 +91,9 @@ def test_a_run_whose_machine_vanished_is_restored_and_comes_to_the_same_end(hub,
     monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "first"))
     upload()
     job = launcher.start(recipe_of(toy, "ann/vanished", **settings))
+    wait_for(lambda: job.checkpoints)
+    # Or it might be through before its backup, which gives way to everything else, has had its turn.
+    job.worker.signal(signal.SIGSTOP)
     wait_for(lambda: events(job, "backed_up"))
     family = [psutil.Process(job.worker.pid), *psutil.Process(job.worker.pid).children(recursive=True)]
     assert any("core.hub.backup" in one.cmdline() and one.nice() == 19 for one in family)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import TimeoutError
 
 from core import home
 from core.data.preview import prepared_by
@@ -51,8 +52,20 @@ def odd_csv(folder) -> str:
 
 
 def choose(page, label: str, option: str) -> None:
-    page.get_by_test_id("stSelectbox").filter(has_text=label).get_by_role("combobox").click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Open a list until it stays open: one that is opened while the page is drawn anew closes again."""
+    box = page.get_by_test_id("stSelectbox").filter(has_text=label).get_by_role("combobox")
+    wanted = page.get_by_role("option", name=option, exact=True)
+
+    def chosen() -> bool:
+        box.click()
+        try:
+            wanted.click(timeout=2_000)
+        except TimeoutError:
+            page.keyboard.press("Escape")
+            return False
+        return True
+
+    wait_until(chosen, 60, f"{option} is chosen")
 
 
 def weigh(page, number: int, percent: str) -> None:

@@ -18,9 +18,8 @@ from core.plan.trainable import trainable_parameters
 from core.recipe import parse
 from core.training import run as training
 from core.training import start, template_tokens
-from core.training.device import choose_device
 from core.training.methods import METHODS
-from core.training.model import quantization, with_adapter
+from core.training.model import with_adapter
 from tests.toy_model import make_toy_adapter, make_toy_model, toy_tokenizer
 from tests.toy_training import new_folder, toy_recipe, train
 
@@ -86,8 +85,7 @@ def test_the_published_adapter_on_the_plain_base_is_what_was_trained(toy, method
 @pytest.mark.parametrize("method", ["qlora", "qlora8"])
 def test_a_measurement_leaves_the_gradients_of_a_quantised_base_alone(toy, method):
     recipe = toy_recipe(toy, lora={"method": method})
-    device = choose_device(recipe.training)
-    model = with_adapter(load_base(fetch(str(toy)), torch.float32, "cpu", quantization(recipe, device)), recipe)
+    model = with_adapter(load_base(fetch(str(toy)), torch.float32, "cpu", METHODS[method].bits), recipe)
     ids = torch.arange(1, 60).unsqueeze(0)
 
     def first_gradient() -> torch.Tensor:

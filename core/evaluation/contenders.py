@@ -15,7 +15,6 @@ from core.models.load import Found, load_base
 from core.recipe import Recipe
 from core.training.device import Device
 from core.training.methods import METHODS
-from core.training.model import quantization
 
 Model = PreTrainedModel | PeftModel
 T = TypeVar("T")
@@ -32,7 +31,7 @@ def each(recipe: Recipe, found: Found, tuned: Path, device: Device, look: Callab
             _whole(name, folder, device, look)
             for name, folder in (("base", found), ("tuned", Found(tuned, None, code=found.code)))
         ]
-    base = load_base(found, device.weights_dtype, device.kind, quantization(recipe, device))
+    base = load_base(found, device.weights_dtype, device.kind, METHODS[recipe.lora.method].bits)
     model = _with_adapter(base, tuned).eval()
     with model.disable_adapter():
         of_base = look("base", model)

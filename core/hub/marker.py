@@ -9,11 +9,10 @@ from huggingface_hub import HfApi, constants, hf_hub_download
 
 from core.errors import HubError
 from core.files import read_json
+from core.hub.names import OF_ANY_REPOSITORY
 
 NAME = "published.json"
 BY = "Fine-Tuning Studio"
-# What the Hub puts into a new repository.
-OF_ANY_REPOSITORY = {".gitattributes", "README.md"}
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,10 @@ from core.hub import manifest
 from core.hub.backups import TAG
 from core.hub.contents import Contents, manifest_of, recipe_alone
 from core.hub.manifest import Manifest
+from core.hub.names import OF_ANY_REPOSITORY
+from core.hub.upload import LARGE_BYTES
 from core.jobs.folder import Job
 
-# What the Hub puts into a new repository, and what a backup has beside its manifest.
-OF_ANY_REPOSITORY = {".gitattributes", "README.md"}
-# Smaller ones go in one request, with the commit.
-LARGE_BYTES = 1_000_000
 # (what it becomes, bytes that are there, of how many)
 Uploaded = Callable[[Manifest, int, int], None]
 

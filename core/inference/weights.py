@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from core.errors import ModelError
 from core.inference import room
@@ -60,9 +60,11 @@ class Weights:
         """Have this base in memory; another one is freed before it is loaded, as both may not fit. Raises ModelError."""
         if self.holds(found, bits):
             return
+        if self.device == "mps" and bits < 16:
+            raise ModelError(f"On an Apple GPU a model cannot be loaded in {bits} bits. Choose 16.")
         self.unload()
         room.check(found.folder, bits)
-        self.base = load_base(found, self.dtype, self.device, _quantization(bits, self.dtype, self.device)).eval()
+        self.base = load_base(found, self.dtype, self.device, bits).eval()
         if self.device == "cpu":
             quicken(self.base)
         self.found, self.bits, self.held_bytes = found, bits, room.weights_bytes(found.folder, bits)
@@ -147,19 +149,6 @@ class Weights:
         if not _all_arrived(self.adapted, folder, name):
             self.adapted.delete_adapter(name)
             raise ValueError("its layers are not those of the base model")
-
-
-def _quantization(bits: int, dtype: torch.dtype, device: str) -> BitsAndBytesConfig | None:
-    """How a base is held in 4 bits (NF4, QLoRA, arXiv:2305.14314) or 8 (LLM.int8, arXiv:2208.07339)."""
-    if bits == 16:
-        return None
-    if device == "mps":
-        raise ModelError(f"On an Apple GPU a model cannot be loaded in {bits} bits. Choose 16.")
-    if bits == 8:
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-    )
 
 
 def _version(folder: Path) -> str:

@@ -8,13 +8,13 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from core.errors import ModelError
 from core.models import hub, own_code, starter
+from core.models.bits import quantization
 from core.models.progress import Progress, silent
 from core.models.templates import template_text
 from core.where import Place, local_path, place_of
@@ -86,24 +86,23 @@ def begins_with_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     return tokenizer.bos_token_id is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
 
 
-def load_base(
-    found: Found, dtype: torch.dtype, device: str, quantization: BitsAndBytesConfig | None = None
-) -> PreTrainedModel:
-    """The base model in a number format on a device, its linear layers in few bits if so configured; raises ModelError.
+def load_base(found: Found, dtype: torch.dtype, device: str, bits: int = 16) -> PreTrainedModel:
+    """The base model in a number format on a device, its linear layers in 4 or 8 bits if asked; raises ModelError.
 
     Attention is transformers' choice: SDPA, but for families it does not fit, such as Gemma 2 (soft-capped scores).
     """
     # What is quantised is put on its device while it is loaded: it cannot be moved afterwards.
-    how = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
+    how = {"quantization_config": quantization(bits, dtype), "device_map": {"": device}} if bits < 16 else {}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             found.folder, dtype=dtype, trust_remote_code=found.code, use_safetensors=True, **how
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(why_not("model", found, error)) from error
-    if quantization:
-        _keep_as_quantised(model)
-    return model if quantization else model.to(device)
+    if bits == 16:
+        return model.to(device)
+    _keep_as_quantised(model)
+    return model
 
 
 def _keep_as_quantised(model: PreTrainedModel) -> None:

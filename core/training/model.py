@@ -1,7 +1,6 @@
 """The model that is trained, as the recipe asks: the base with a LoRA adapter on it, or the base itself."""
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from peft import (
     set_peft_model_state_dict,
 )
 from safetensors import SafetensorError
-from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
+from transformers import PreTrainedModel, set_seed
 
 from core import home
 from core.errors import ModelError
@@ -28,23 +27,6 @@ from core.recipe_lora import LoraSection
 from core.training import eva, pissa, start, targets, template_tokens
 from core.training.device import Device
 from core.training.methods import METHODS
-
-
-def quantization(recipe: Recipe, device: Device) -> BitsAndBytesConfig | None:
-    """NF4 with double quantisation for a method of 4 bits, LLM.int8 for one of 8; None for a base model in full."""
-    bits = METHODS[recipe.lora.method].bits
-    if bits == 16:
-        return None
-    if bits == 8:
-        # It says of every layer in every step that it computes in fp16.
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=device.weights_dtype,
-    )
 
 
 def base_dtype(recipe: Recipe, device: Device) -> torch.dtype:

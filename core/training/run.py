@@ -24,7 +24,7 @@ from core.training.device import choose_device, set_up
 from core.training.held_out_events import ALL, before_and_after
 from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
-from core.training.model import base_dtype, quantization, trainable_parameters, trained_model
+from core.training.model import base_dtype, trainable_parameters, trained_model
 from core.training.pace_test import measure_pace
 from core.training.session import Session, rows_of, versions
 from core.training.trainer import Trainer, build
@@ -95,7 +95,7 @@ def _load(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) ->
     """The model that is trained; raises ModelError, also where it does not fit."""
     recipe, device = session.job.recipe, session.device
     try:
-        base = load_base(found, base_dtype(recipe, device), device.kind, quantization(recipe, device))
+        base = load_base(found, base_dtype(recipe, device), device.kind, METHODS[recipe.lora.method].bits)
         if recipe.data.packs:
             packing.check(base, recipe.model.source)
         begun = session.point.checkpoint
