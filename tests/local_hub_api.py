@@ -37,6 +37,11 @@ def whoami(request: Request) -> Response:
     return JSONResponse(token.description)
 
 
+def agent_harnesses(request: Request) -> Response:
+    """Which programs call themselves agents: the client asks once a day, to say in its requests who it works for."""
+    return JSONResponse({"standardEnvVars": [], "harnesses": {}})
+
+
 def info(request: Request) -> Response:
     """What a repository is. Open to all even where it is gated, as its list of files is: the gate is before contents."""
     repository, snapshot = asked_for(request)
@@ -173,6 +178,7 @@ ROUTES = [
     Route("/api/whoami-v2", whoami),
     Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
     *WRITE_ROUTES,
+    Route("/api/agent-harnesses", agent_harnesses),
     Route("/api/{kind}", listing),
     Route(REPOSITORY, info),
     Route(REPOSITORY + "/revision/{revision}", info),

@@ -20,5 +20,6 @@ def speak_to(hub: Hub, folder: Path, token: str | None, patch: pytest.MonkeyPatc
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
     patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+    patch.setattr(constants, "AGENT_HARNESSES_PATH", str(folder / "agent_harnesses.json"))
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     set_client_factory(patience.client)
