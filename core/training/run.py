@@ -22,10 +22,10 @@ from core.training import final, memory, packing, peak, processes, resume, templ
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
 from core.training.held_out_events import ALL, before_and_after
+from core.training.measure_pace import measure_pace
 from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
 from core.training.model import base_dtype, trainable_parameters, trained_model
-from core.training.measure_pace import measure_pace
 from core.training.session import Session, rows_of, versions
 from core.training.trainer import Trainer, build
 
