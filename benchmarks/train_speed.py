@@ -142,6 +142,7 @@ def bare(cut: str, steps: int) -> dict[str, Any]:
     from core.models.load import load_base
     from core.training import cpu_loss, documents, gated, short_lora
     from core.training.device import choose_device, set_up
+    from core.training.heap import keep_blocks
     from core.training.model import with_adapter
     from core.training.schedules import warmup_steps
     from core.training.speed import choose
@@ -158,6 +159,7 @@ def bare(cut: str, steps: int) -> dict[str, Any]:
     if chosen.keeps_short:
         gated.use_in(base)
     give_back()
+    keep_blocks()
     model.train()
     weights = [one for one in model.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=asked.training.learning_rate, weight_decay=0, fused=True)
@@ -231,10 +233,10 @@ WAYS: dict[str, Callable[[str, int], dict[str, Any]]] = {"plain": plain, "bare":
 
 def in_a_process(way: str, cut: str, steps: int) -> dict[str, Any]:
     """What one way took, in a new process; the bare loop's keeps its memory as the worker's does."""
-    from core.jobs.launcher import KEEP_BLOCKS
+    from core.training.heap import BESIDE_THE_HEAP
 
     asked = [sys.executable, "-m", "benchmarks.train_speed", way, cut, str(steps)]
-    extra = {"GLIBC_TUNABLES": KEEP_BLOCKS} if way == "bare" else {}
+    extra = {"GLIBC_TUNABLES": BESIDE_THE_HEAP} if way == "bare" else {}
     run = subprocess.run(asked, env=os.environ | extra, check=False, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{way} failed:\n{run.stderr[-3000:]}")

@@ -13,7 +13,7 @@ from core.hardware import cpu_has_bf16
 from core.jobs import launcher
 from core.recipe import parse
 from core.recipe_yaml import from_yaml, to_yaml
-from core.training import cpu_loss, gated, short_lora, speed
+from core.training import cpu_loss, gated, heap, short_lora, speed
 from core.training.speed import Place, choose
 
 CPU, FAST_CPU = Place("cpu"), Place("cpu", cpu_bf16=True)
@@ -228,7 +228,7 @@ def test_a_batch_without_a_label_has_no_loss():
 
 def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch):
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert launcher.surroundings("train") == {"GLIBC_TUNABLES": launcher.KEEP_BLOCKS}
+    assert launcher.surroundings("train") == {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP}
     assert launcher.surroundings("prepare") == {}
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
     assert launcher.surroundings("train") == {}

@@ -23,14 +23,8 @@ from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
+from core.training.heap import BESIDE_THE_HEAP
 
-# A training takes and gives back the same large blocks again and again. By default glibc asks the kernel for each anew,
-# zeroed page by page; kept, they make a step a third faster. Read by glibc as the process begins; others ignore it.
-# The last two put freed blocks together at once: the slivers that aligned blocks leave would else keep them apart for ever.
-KEEP_BLOCKS = (
-    "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=67108864"
-    ":glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
-)
 # A folder that was written to this recently by a worker of another machine may have a living one there.
 QUIET_S = 60
 
@@ -190,7 +184,7 @@ def _launch(job: Job, token: str | None) -> Job:
 
 def surroundings(kind: str) -> dict[str, str]:
     """What the environment of a worker needs beside ours; what a person has set stays."""
-    wanted = {"GLIBC_TUNABLES": KEEP_BLOCKS} if kind in ("train", "probe") else {}
+    wanted = {"GLIBC_TUNABLES": BESIDE_THE_HEAP} if kind in ("train", "probe") else {}
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 

@@ -21,7 +21,7 @@ REMEMBERED = 300
 class Measurement:
     """Memory and speed of one training; `recipe` has the batch and recomputing that it really had.
 
-    `largest` is its largest batch, `usual` the mean of those that were timed; `step_s` is a step's mean without the first.
+    `largest` is its largest batch, `usual` the mean of those that were timed; `step_s` is a step's mean without the first two.
     """
 
     source: Literal["probe", "run"]

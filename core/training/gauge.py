@@ -15,8 +15,8 @@ from core.plan.workload import Batch
 from core.training.peak import peak_bytes
 from core.training.session import Session
 
-# The first step is slower than the others: caches are cold, libraries choose their ways.
-UNTIMED_STEPS = 1
+# The first steps are slower: caches are cold, libraries choose their ways, the optimiser's state is new.
+UNTIMED_STEPS = 2
 # A step or two say nothing.
 LEAST_TIMED_STEPS = 2
 

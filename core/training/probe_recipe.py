@@ -3,9 +3,9 @@
 from core.recipe import Recipe
 from core.training.methods import METHODS
 
-# Two on the longest rows, for the memory, then two on rows as they come, for the time.
+# Two on the longest rows, for the memory, then three on rows as they come, for the time.
 LONGEST_STEPS = 2
-STEPS = 4
+STEPS = 5
 
 
 def probe_recipe(recipe: Recipe) -> Recipe:

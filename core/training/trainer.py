@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from core.training import checkpoints, cpu_loss, documents, gated, held_out, sch
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.gauge import Gauge
+from core.training.heap import keep_blocks
+from core.training.kept_inputs import KeptInputs, bytes_of_a_token
 from core.training.methods import METHODS
 from core.training.model import base_of, make_portable
 from core.training.session import Session
@@ -46,6 +49,7 @@ class Trainer(SFTTrainer):
     judge: HeldOutJudge
     gauge: Gauge
     speed: Speed
+    kept_inputs: KeptInputs | None = None
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -53,7 +57,8 @@ class Trainer(SFTTrainer):
         # Only what is trained on is smoothed: held-out losses stay comparable.
         smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
         if self.speed.at_labels and not return_outputs:
-            return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
+            with self.kept_inputs.apart(inputs["input_ids"].numel()) if self.kept_inputs else nullcontext():
+                return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
         # Not through the trainer's settings: there it would smooth the held-out loss too.
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -153,11 +158,14 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     )
     trainer.session, trainer.reporter, trainer.judge = session, reporter, judge
     trainer.gauge, trainer.speed = gauge, chosen
+    if session.micro.recomputes and session.device.kind == "cpu":
+        trainer.kept_inputs = KeptInputs(bytes_of_a_token(base_of(model).config))
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
     # Loading has left holes that no batch would fit into.
     give_back()
+    keep_blocks()
     return trainer
 
 
