@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")
@@ -20,21 +18,15 @@ def _on_off(given: Any) -> Any:
     return {True: "on", False: "off"}[given] if isinstance(given, bool) else given
 
 
-def _owner_and_name(given: str) -> str:
-    """As the Hub's client would check it before it asks."""
-    try:
-        validate_repo_id(given)
-    except HFValidationError:
-        given = ""
-    if given.count("/") != 1:
-        raise ValueError(
-            "it has the form owner/name, with letters, digits, dots and dashes, and up to 96 characters in all"
-        )
-    return given
-
-
-# A repository on the Hub.
-HubId = Annotated[Line, AfterValidator(_owner_and_name)]
+# What the Hub takes as `owner/name`: words of letters, digits and underscores, joined by single dots and dashes.
+HubId = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=96,
+        pattern=r"^[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*/[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*$",
+    ),
+]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)]
 
 

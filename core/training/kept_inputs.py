@@ -39,7 +39,7 @@ class KeptInputs:
 
     def __init__(self, of_a_token: int) -> None:
         self.of_a_token = of_a_token
-        self.room = _room(0)
+        self.room = torch.empty(0, dtype=torch.uint8)
         self.used = 0
 
     @contextmanager
@@ -77,6 +77,4 @@ def bytes_of_a_token(config: PretrainedConfig) -> int:
 
 def _room(size: int) -> torch.Tensor:
     """Bytes from the system itself, not from the heap; they take memory from when they are first written."""
-    if size == 0:
-        return torch.empty(0, dtype=torch.uint8)
     return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=torch.uint8)
