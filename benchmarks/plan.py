@@ -58,7 +58,7 @@ GPU_SETTINGS: dict[str, dict[str, Any]] = {
         "lora r64": {"lora.rank": 64},
         "batch 8": {"training.batch": 8},
         "length 2048": {"data.max_length": 2048},
-        "no recomputing": {"training.activation_checkpointing": "off", "training.batch": 1},
+        "recomputing": {"training.activation_checkpointing": "on"},
         "qlora": {"lora.method": "qlora"},
         "qlora, 8-bit optimizer, 2048": {
             "lora.method": "qlora",
@@ -130,7 +130,8 @@ def random_model(source: str) -> Path:
             tie_word_embeddings=shape.tied_embeddings,
             dtype="bfloat16",
         )
-        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
         load_tokenizer(fetch("starter")).save_pretrained(folder)
     return folder
 

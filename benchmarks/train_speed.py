@@ -4,6 +4,8 @@ All three train the starter model on the same prepared rows and labels of GSM8K 
 same first weights, order, learning rate and effective batch, each in a process of its own, in turn. The bare loop has the
 studio's own settings and nothing around them. Tokens are those of the rows, padding not counted, labelled or not; the first
 step warms up and is not timed. `python -m benchmarks.train_speed [STEPS] [ROUNDS] [BATCHxACCUMULATION …]`
+
+On a GPU the model is Llama-3.2-1B's shape with random weights, and there is no bare loop: that one is written for a CPU.
 """
 
 import json
@@ -22,16 +24,26 @@ from typing import Any
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ROWS = 400
 GOALS = {"8x1": 3.5, "2x4": 2.4}
+GPU_MODEL = "meta-llama/Llama-3.2-1B"
+
+
+def on_gpu() -> bool:
+    from core import home
+    from core.hardware import machine
+
+    return machine(home.home()).device == "cuda"
 
 
 def recipe(cut: str, steps: int):
     """No dropout, whose draws would differ; no held-out rows, no checkpoint on the way: nothing but training."""
+    from benchmarks.plan import random_model
     from core.recipe import parse
 
     batch, accumulation = map(int, cut.split("x"))
     return parse(
         {
             "name": f"speed-{cut}",
+            "model": {"source": str(random_model(GPU_MODEL)) if on_gpu() else "starter"},
             "data": {
                 "sources": [{"source": str(SHARED / "gsm8k_train.jsonl"), "limit": ROWS}],
                 "eval_fraction": 0,
@@ -63,9 +75,9 @@ def prepared(cut: str, steps: int) -> Any:
 
 
 def plain(cut: str, steps: int) -> dict[str, Any]:
-    """What a person writes after reading TRL's documentation."""
+    """What a person writes after reading TRL's documentation; on a CPU with what it needs to run there at all."""
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
+    from transformers import AutoTokenizer, TrainerCallback, set_seed
     from trl import SFTConfig, SFTTrainer
 
     from core.training.schedules import warmup_steps
@@ -83,8 +95,7 @@ def plain(cut: str, steps: int) -> dict[str, Any]:
 
     config = SFTConfig(
         output_dir=tempfile.mkdtemp(),
-        use_cpu=True,
-        bf16=False,
+        **({} if on_gpu() else {"use_cpu": True, "bf16": False}),
         max_steps=steps,
         per_device_train_batch_size=training.batch,
         gradient_accumulation_steps=training.accumulation,
@@ -98,10 +109,9 @@ def plain(cut: str, steps: int) -> dict[str, Any]:
         report_to=[],
         disable_tqdm=True,
     )
-    model = AutoModelForCausalLM.from_pretrained(found.folder, dtype="float32")
     set_seed(training.seed)
     trainer = SFTTrainer(
-        model=model,
+        model=str(found.folder),
         args=config,
         train_dataset=rows,
         processing_class=AutoTokenizer.from_pretrained(found.folder),
@@ -203,22 +213,32 @@ def studio(cut: str, steps: int) -> dict[str, Any]:
     job = launcher.start(recipe(cut, steps))
     peak = 0
     while job.status.live:
-        peak = max(peak, peak_bytes(job.worker.pid))
+        peak = max(peak, held_bytes(job.worker.pid))
         time.sleep(0.1)
     if job.status != "finished":
         sys.exit(f"The training ended as {job.status}: {job.result}\n{job.log_tail()}")
     running = next(event["time"] for event in job.events if event.get("phase") == "running")
     found = measured(list(job.metrics["elapsed_s"]), list(job.metrics["loss"]))
+    peak = job.resolved["peak_memory_bytes"] if on_gpu() else peak
     return found | {"peak_gb": peak / 1e9, "to_running_s": running - began}
 
 
 def measured(marks: list[float], losses: list[float]) -> dict[str, Any]:
-    """Seconds of every step but the first, and the peak memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": marks[-1] - marks[0], "losses": losses, "peak_gb": peak / 1e9}
+    """Seconds of every step but the first, and the peak memory of this process or of its GPU."""
+    return {"seconds": marks[-1] - marks[0], "losses": losses, "peak_gb": own_peak_bytes() / 1e9}
 
 
-def peak_bytes(pid: int) -> int:
+def own_peak_bytes() -> int:
+    if on_gpu():
+        from core.recipe import parse
+        from core.training.device import choose_device
+        from core.training.peak import peak_bytes
+
+        return peak_bytes(choose_device(parse({}).training))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def held_bytes(pid: int) -> int:
     """The most a living process ever held; 0 once it is gone."""
     status = Path(f"/proc/{pid}/status")
     try:
@@ -245,9 +265,10 @@ def in_a_process(way: str, cut: str, steps: int) -> dict[str, Any]:
 
 def compare(cut: str, steps: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """All ways in turn, each as often."""
-    found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    ways = [way for way in WAYS if way != "bare" or not on_gpu()]
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for way in WAYS:
+        for way in ways:
             found[way].append(in_a_process(way, cut, steps))
             print(f"  {way} {cut}: {found[way][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
     tokens = sum(found["plain"][0]["tokens"][1:])
@@ -277,16 +298,25 @@ def show(cut: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
     figures = {
         "ratio": middle(found["studio"], "tokens_per_s") / middle(found["plain"], "tokens_per_s"),
         "memory_share": middle(found["studio"], "peak_gb") / middle(found["plain"], "peak_gb"),
-        "overhead": middle(found["studio"], "seconds") / middle(found["bare"], "seconds") - 1,
+        **over_bare(found),
         "largest_loss_difference": difference(found["studio"][0], found["plain"][0]),
         "to_running_s": middle(found["studio"], "to_running_s"),
     }
+    goal = "" if on_gpu() else f" (goal {GOALS.get(cut, 1)})"
     print(
-        f"studio against plain: {figures['ratio']:.2f} times (goal {GOALS.get(cut, 1)}), {figures['memory_share']:.0%} of "
-        f"its memory; against the bare loop {figures['overhead']:+.1%}; largest difference of a loss "
-        f"{figures['largest_loss_difference']:.4f}; {figures['to_running_s']:.1f} s from start to training"
+        f"studio against plain: {figures['ratio']:.2f} times{goal}, {figures['memory_share']:.0%} of its memory; "
+        + (f"against the bare loop {figures['overhead']:+.1%}; " if "overhead" in figures else "")
+        + f"largest difference of a loss {figures['largest_loss_difference']:.4f}; "
+        f"{figures['to_running_s']:.1f} s from start to training"
     )
     return {f"{name}_{cut}": round(value, 4) for name, value in figures.items()}
+
+
+def over_bare(found: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """What the studio takes beyond a bare loop, as a share of it, where there is one."""
+    if "bare" not in found:
+        return {}
+    return {"overhead": middle(found["studio"], "seconds") / middle(found["bare"], "seconds") - 1}
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> float:
@@ -297,7 +327,8 @@ def main(steps: int, rounds: int, cuts: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("STUDIO_HOME", folder)
         prepared(cuts[0], steps)
-        print(f"{steps} steps of 8 rows of GSM8K, starter model, LoRA, {os.cpu_count()} cores, {rounds} rounds in turn")
+        where = f"{GPU_MODEL} on a GPU" if on_gpu() else f"starter model, {os.cpu_count()} cores"
+        print(f"{steps} steps of 8 rows of GSM8K, LoRA, {where}, {rounds} rounds in turn")
         figures = {}
         for cut in cuts:
             figures |= show(cut, compare(cut, steps, rounds))

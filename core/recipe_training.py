@@ -130,7 +130,7 @@ class TrainingSection(Section):
     activation_checkpointing: AutoOnOff = Field(
         "auto",
         title="Activation checkpointing",
-        description="Computes activations again instead of keeping them: less memory, slower. `auto`: on for GPUs.",
+        description="Computes activations again instead of keeping them: less memory, slower. `auto`: on where a GPU has no room to keep them.",
     )
     seed: int = Field(
         7, ge=0, le=2**31 - 1, title="Seed", description="The same seed, recipe and machine give the same run."

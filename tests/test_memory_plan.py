@@ -12,7 +12,8 @@ from core.plan.fits import fit
 from core.plan.fixes import changed, smallest_fix
 from core.plan.memory_plan import PARTS, memory
 from core.plan.pace import Pace
-from core.plan.setting import Setting, setting
+from core.plan.setting import Setting
+from core.plan.settled import recomputes, setting
 from core.plan.time_plan import backward_flops, batch_seconds, forward_flops
 from core.plan.trainable import trainable_of
 from core.plan.workload import Batch, Workload, assumed
@@ -103,6 +104,19 @@ def test_several_processes_on_a_cpu_share_one_memory():
 def test_recomputing_keeps_an_input_of_each_layer_and_one_layer():
     on, off = (memory(toy(training={"activation_checkpointing": word}), work()) for word in ("on", "off"))
     assert on.activations < off.activations and on.peak_bytes < off.peak_bytes
+
+
+@pytest.mark.parametrize(
+    ("source", "length", "again"),
+    [("starter", 1024, False), ("meta-llama/Llama-3.2-3B", 2048, True), ("of an unknown shape", 1024, True)],
+)
+def test_a_gpu_computes_again_only_what_it_has_no_room_to_keep(source, length, again):
+    recipe = parse({"model": {"source": source}, "data": {"max_length": length}, "training": {"batch": 4}})
+    assert recomputes(recipe, T4) is again
+    assert recomputes(recipe, LAPTOP) is False  # slower there, and so only where it is asked for
+    for word in ("on", "off"):
+        asked = changed(recipe, {"training.activation_checkpointing": word})
+        assert recomputes(asked, T4) is (word == "on")
 
 
 LARGER = {"lora.rank": (1, 256), "training.batch": (1, 64), "data.max_length": (16, 8192)}

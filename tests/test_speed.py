@@ -13,7 +13,7 @@ from core.hardware import cpu_has_bf16
 from core.jobs import launcher
 from core.recipe import parse
 from core.recipe_yaml import from_yaml, to_yaml
-from core.training import cpu_loss, gated, heap, short_lora, speed
+from core.training import cpu_loss, gated, gpu_lora, heap, short_lora, speed
 from core.training.speed import Place, choose
 
 CPU, FAST_CPU = Place("cpu"), Place("cpu", cpu_bf16=True)
@@ -38,12 +38,14 @@ def names(place: Place, **training) -> dict[str, str]:
         (CPU, {"products": "fp32", "rows": "side by side", "loss": "at labels", "adapter": "peft"}),
         (
             FAST_CPU,
-            {"products": "bf16", "attention": "by conversation", "adapter": "one step in bf16", "kept": "in bf16"},
+            {"products": "bf16", "attention": "by conversation", "adapter": "one step in 16 bits", "kept": "in bf16"},
         ),
         (Place("cpu", processes=2), {"rows": "side by side", "loss": "at every position"}),
         (Place("mps"), {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch"}),
-        (T4, {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch", "adapter": "peft"}),
-        (A100, {"products": "tf32", "rows": "padded", "attention": "sdpa", "loss": "at every position"}),
+        (T4, {"products": "fp32", "rows": "padded", "attention": "sdpa", "kernels": "torch"}),
+        (T4, {"adapter": "one step in 16 bits", "kept": "as computed"}),
+        (A100, {"products": "tf32", "rows": "side by side", "attention": "by conversation"}),
+        (A100, {"loss": "at every position", "adapter": "one step in 16 bits", "kept": "as computed"}),
     ],
 )
 def test_each_device_gets_what_it_can_do(installed, place, expected):
@@ -57,7 +59,7 @@ def test_what_is_installed_is_used_where_it_is_supported(installed):
     assert flash.items() <= names(A100).items()
     assert {"rows": "padded", "attention": "sdpa", "kernels": "liger"}.items() <= names(T4).items()
     assert names(FAST_CPU)["kernels"] == "torch"
-    assert names(A100, precision="fp32")["attention"] == "sdpa"
+    assert {"attention": "sdpa", "adapter": "peft"}.items() <= names(A100, precision="fp32").items()
 
 
 def test_without_packing_rows_are_padded_wherever(installed):
@@ -80,7 +82,8 @@ def test_a_recipe_that_asks_for_fp32_gets_it(installed):
 
 
 def test_pissa_keeps_its_base_exact(installed):
-    assert choose(parse({"lora": {"method": "pissa"}}), FAST_CPU).adapter.name == "peft"
+    for place in (FAST_CPU, A100):
+        assert choose(parse({"lora": {"method": "pissa"}}), place).adapter.name == "peft"
 
 
 def test_every_choice_has_a_reason_and_what_the_model_cannot_do_is_taken_back(installed):
@@ -227,8 +230,28 @@ def test_a_batch_without_a_label_has_no_loss():
 
 
 def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch):
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert launcher.surroundings("train") == {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP}
+    for name in ("GLIBC_TUNABLES", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    ours = {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP, "PYTORCH_ALLOC_CONF": heap.GROWING}
+    assert launcher.surroundings("train") == ours
     assert launcher.surroundings("prepare") == {}
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "backend:native")
+    assert launcher.surroundings("train") == {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP}
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
     assert launcher.surroundings("train") == {}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_a_gpus_step_has_the_gradient_of_what_it_gives(bias, dropout):
+    drawn = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}
+    weight, added = torch.randn(5, 6, **drawn), torch.randn(5, **drawn) if bias else None
+    x, a, b = (torch.randn(size, **drawn).requires_grad_() for size in ((2, 3, 6), (4, 6), (5, 4)))
+
+    def step(x, a, b):
+        torch.manual_seed(2)
+        return gpu_lora.Layer.apply(x, x.detach().flatten(0, -2), weight, added, a, b, 0.7, dropout)
+
+    assert torch.autograd.gradcheck(step, (x, a, b))
+    if not dropout:
+        torch.testing.assert_close(step(x, a, b), nn.functional.linear(x, weight + 0.7 * b @ a, added))

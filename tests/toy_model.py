@@ -15,17 +15,18 @@ CONTEXT = 4096
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
-def make_toy_model(folder: Path, seed: int = 7) -> Path:
-    """A random Llama with a byte-level tokenizer and ChatML, saved in `folder` as on the Hub; returns the folder."""
+def make_toy_model(folder: Path, seed: int = 7, **shape: int) -> Path:
+    """A random Llama with a byte-level tokenizer and ChatML, saved in `folder` as on the Hub; returns the folder.
+
+    `shape` makes it larger, in the words of transformers' configuration.
+    """
     tokenizer = toy_tokenizer()
     tokenizer.save_pretrained(folder)
+    size = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **size | heads | shape,
         max_position_embeddings=CONTEXT,
         # As in many real ones, the model's end is not the chat template's: an engine must stop at both.
         bos_token_id=tokenizer.convert_tokens_to_ids("<|im_start|>"),

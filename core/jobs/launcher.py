@@ -23,10 +23,12 @@ from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
-from core.training.heap import BESIDE_THE_HEAP
+from core.training.heap import BESIDE_THE_HEAP, GROWING
 
 # A folder that was written to this recently by a worker of another machine may have a living one there.
 QUIET_S = 60
+# What people have set for years instead of the name that torch prefers now.
+OLDER_NAMES = {"PYTORCH_ALLOC_CONF": "PYTORCH_CUDA_ALLOC_CONF"}
 
 
 def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = None, token: str | None = None) -> Job:
@@ -184,8 +186,10 @@ def _launch(job: Job, token: str | None) -> Job:
 
 def surroundings(kind: str) -> dict[str, str]:
     """What the environment of a worker needs beside ours; what a person has set stays."""
-    wanted = {"GLIBC_TUNABLES": BESIDE_THE_HEAP} if kind in ("train", "probe") else {}
-    return {name: value for name, value in wanted.items() if name not in os.environ}
+    if kind not in ("train", "probe"):
+        return {}
+    wanted = {"GLIBC_TUNABLES": BESIDE_THE_HEAP, "PYTORCH_ALLOC_CONF": GROWING}
+    return {name: value for name, value in wanted.items() if not {name, OLDER_NAMES.get(name)} & set(os.environ)}
 
 
 def _detached(module: str, folder: Path, extra: dict[str, str] | None = None) -> subprocess.Popen:

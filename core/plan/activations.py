@@ -51,7 +51,7 @@ def _gated(setting: Setting) -> int:
 def _attention(setting: Setting) -> int:
     """Queries, keys and values; PyTorch's own also its result, and the keys once for each query where rows are masked."""
     shape, number = setting.shape, _number_bytes(setting)
-    if setting.by_conversation:
+    if setting.by_own_products:
         return (shape.queries + 2 * shape.keys) * (2 if setting.speed.products.name == "bf16" else number)
     keys = shape.queries if setting.padded else shape.keys
     return (2 * shape.queries + 2 * keys) * number + shape.heads * 4
@@ -61,7 +61,7 @@ def _inputs(setting: Setting, layer: int) -> int:
     """What the trained matrices keep of their inputs."""
     if setting.method.whole:
         shape = setting.shape
-        attended = shape.queries if setting.by_conversation else 0
+        attended = shape.queries if setting.by_own_products else 0
         return (2 * shape.hidden_size + attended + shape.intermediate_size) * _number_bytes(setting)
     modules = [module for module in setting.adapted if module.layer == layer]
     return _ranks(setting, modules) + _magnitudes(setting, modules) + _fed(setting, modules)
@@ -84,13 +84,15 @@ def _fed(setting: Setting, modules: list[Adapted]) -> int:
     drops = bool(setting.recipe.lora.dropout)
     if setting.in_one_step:
         mask = sum(module.inputs for module in modules) if drops else 0
-        return 2 * sum(_shared(modules).values()) + mask
+        # On a GPU they are 16 bits already, and what was attended is the very tensor that the attention keeps.
+        kept = {name: size for name, size in _shared(modules).items() if name != "attended" or setting.device != "cuda"}
+        return 2 * sum(kept.values()) + mask
     if drops:
         mask = 1 if setting.device == "cuda" else 4
         return sum(module.inputs for module in modules) * (_number_bytes(setting) + mask)
     if setting.mixed:  # each casts it for itself
         return sum(module.inputs for module in modules) * 2
-    return 4 * sum(size for name, size in _shared(modules).items() if name != "attended" or setting.by_conversation)
+    return 4 * sum(size for name, size in _shared(modules).items() if name != "attended" or setting.by_own_products)
 
 
 def _shared(modules: list[Adapted]) -> dict[str, int]:

@@ -8,7 +8,8 @@ from core.hardware import Machine
 from core.plan.measured import Measurement, measurements
 from core.plan.memory_plan import PARTS, MemoryPlan, memory
 from core.plan.pace import Pace
-from core.plan.setting import Setting, setting
+from core.plan.setting import Setting
+from core.plan.settled import recomputes, setting
 from core.plan.time_plan import step_seconds
 from core.plan.workload import Workload
 from core.recipe import Recipe
@@ -76,10 +77,9 @@ def measured_alone(recipe: Recipe, machine: Machine) -> tuple[MemoryPlan | None,
 def _settings(recipe: Recipe, machine: Machine) -> tuple:
     """What the memory of one batch follows from."""
     training = recipe.training
-    again = training.activation_checkpointing
-    recomputes = machine.device == "cuda" if again == "auto" else again == "on"
     data = (recipe.data.max_length, recipe.data.packing)
-    return recipe.lora, data, training.batch, training.precision, training.optimizer, recomputes
+    again = recomputes(recipe, machine)
+    return recipe.lora, data, training.batch, training.precision, training.optimizer, again
 
 
 def corrected_memory(computed: MemoryPlan, candidates: list[Known]) -> tuple[MemoryPlan, Basis]:

@@ -6,26 +6,18 @@ from typing import Literal
 
 from core import catalog
 from core.hardware import Machine
-from core.plan.memory_plan import memory
+from core.plan.memory_plan import memory, share_fit
 from core.plan.plan import model_bytes
-from core.plan.setting import Setting, setting
+from core.plan.setting import Setting
+from core.plan.settled import setting
 from core.plan.workload import assumed
 from core.recipe import Recipe, parse
 
 Fit = Literal["fits", "tight", "qlora", "too big"]
 
-# A plan that nothing was measured for may be 15 % off, so not all of the memory is promised.
-COMFORTABLE, TIGHT = 0.85, 0.97
 SMALL = {"data": {"max_length": 512}, "lora": {"rank": 16}, "training": {"batch": 1}}
 # What a small training takes beside the weights, where only their size is known.
 WORKING_BYTES = 1_500_000_000
-
-
-def share_fit(needed_bytes: float, room_bytes: float) -> Literal["fits", "tight", "too big"]:
-    """The word for so much of so much."""
-    if needed_bytes <= room_bytes * COMFORTABLE:
-        return "fits"
-    return "tight" if needed_bytes <= room_bytes * TIGHT else "too big"
 
 
 def fit(source: str, machine: Machine) -> Fit | None:

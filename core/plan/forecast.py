@@ -10,11 +10,11 @@ from core.hardware import Machine
 from core.jobs.listing import training_now
 from core.plan import workload
 from core.plan.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
-from core.plan.fits import share_fit
-from core.plan.memory_plan import MemoryPlan, memory
+from core.plan.memory_plan import MemoryPlan, memory, share_fit
 from core.plan.pace import Pace, pace_of
 from core.plan.plan import Plan, plan, total_steps
-from core.plan.setting import Setting, setting
+from core.plan.setting import Setting
+from core.plan.settled import setting
 from core.plan.time_plan import TimePlan, duration, step_seconds
 from core.plan.workload import Workload
 from core.recipe import Recipe

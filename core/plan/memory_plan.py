@@ -4,6 +4,7 @@ On a GPU it is what torch reserves at most, and the driver's own; on a CPU what 
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from core.plan import fitted
 from core.plan.activations import kept_bytes, layer_bytes
@@ -12,6 +13,8 @@ from core.plan.setting import Setting
 from core.plan.workload import Batch, Workload
 from core.training.speed import LABELS_AT_ONCE
 
+# A plan that nothing was measured for may be 15 % off, so not all of the memory is promised.
+COMFORTABLE, TIGHT = 0.85, 0.97
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "loss", "overhead")
 # Bits of a weight in 4 bits with its scales (arXiv:2305.14314), and in 8 with one scale a row.
 HELD_BITS = {4: 4.127, 8: 8.02}
@@ -55,6 +58,13 @@ class MemoryPlan:
         return MemoryPlan(*(getattr(self, part) * processes for part in PARTS))
 
 
+def share_fit(needed_bytes: float, room_bytes: float) -> Literal["fits", "tight", "too big"]:
+    """The word for so much of so much."""
+    if needed_bytes <= room_bytes * COMFORTABLE:
+        return "fits"
+    return "tight" if needed_bytes <= room_bytes * TIGHT else "too big"
+
+
 def memory(setting: Setting, work: Workload) -> MemoryPlan:
     """The plan for a setting and its largest batch; for several processes on a CPU, of all of them."""
     weights, trained = _weights(setting), _trained(setting)
@@ -80,8 +90,10 @@ def _weights(setting: Setting) -> int:
         # In mixed precision each weight has a copy in 16 bits while a batch is worked on.
         return shape.parameters * (6 if setting.mixed else 4)
     if bits == 16:
+        if setting.mixed:
+            return 2 * shape.parameters
         short = sum(module.inputs * module.outputs for module in setting.adapted) if setting.in_one_step else 0
-        return shape.parameters * (2 if setting.mixed else 4) - 2 * short
+        return 4 * shape.parameters - 2 * short
     rest = shape.parameters - shape.linear_parameters
     return round(shape.linear_parameters * HELD_BITS[bits] / 8) + rest * 4
 

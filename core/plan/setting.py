@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from core.hardware import Device, Machine
-from core.models.known_shape import shape_of
+from core.hardware import Device
 from core.models.shape import Shape
 from core.plan.trainable import Adapted, adapted, trainable_of
 from core.recipe import Recipe
@@ -32,9 +31,8 @@ class Setting:
 
     @property
     def recomputes(self) -> bool:
-        """Whether activations are computed again instead of kept; `auto` does so on GPUs."""
-        asked = self.recipe.training.activation_checkpointing
-        return self.device == "cuda" if asked == "auto" else asked == "on"
+        """Whether activations are computed again instead of kept; `settled` has put "on" or "off" for `auto`."""
+        return self.recipe.training.activation_checkpointing == "on"
 
     @property
     def mixed(self) -> bool:
@@ -52,9 +50,9 @@ class Setting:
         return not (self.recipe.data.packs or self.speed.side_by_side)
 
     @property
-    def by_conversation(self) -> bool:
-        """Whether each conversation attends by itself, and the results are put together."""
-        return self.speed.attention.name == "by conversation"
+    def by_own_products(self) -> bool:
+        """Whether attention is made of the studio's own products (`documents`), which keep less than PyTorch's."""
+        return self.speed.attention.name == "by conversation" and self.device != "cuda"
 
     @property
     def in_one_step(self) -> bool:
@@ -81,14 +79,3 @@ class Setting:
         """The layers that gradients go through: all above the first one that is trained; all that recompute."""
         lowest = 0 if self.method.whole or self.recomputes else min((m.layer for m in self.adapted), default=0)
         return self.shape.layers - lowest
-
-
-def setting(recipe: Recipe, machine: Machine) -> Setting | None:
-    """The recipe on this machine; None for a model of unknown shape."""
-    shape = shape_of(recipe.model.source, recipe.model.revision)
-    if shape is None:
-        return None
-    asked = recipe.training.precision
-    precision = machine.precision.name if asked == "auto" else asked
-    capability = machine.gpus[0].capability if machine.gpus else None
-    return Setting(recipe, shape, machine.device, precision, capability, machine.cpu_bf16)

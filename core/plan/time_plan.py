@@ -47,7 +47,9 @@ def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = T
     visiting = passes / 2 * visits(setting, batch) / pace.numbers
     calling = passes / 2 * setting.shape.layers * fitted.LAYER_S[setting.device]
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
-    return multiplying + visiting + calling + unpacking
+    working = multiplying + visiting + unpacking
+    # A GPU computes while Python calls what comes next.
+    return max(working, calling) if setting.device == "cuda" else working + calling
 
 
 def visits(setting: Setting, batch: Batch) -> float:

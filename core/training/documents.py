@@ -1,5 +1,6 @@
 """Conversations side by side in one row, each attending to itself only: nothing is computed for padding, or between them.
 
+On a GPU that has it, in 16 bits, by the FlashAttention in PyTorch; elsewhere by products of its own.
 Registered with transformers as an attention of its own. It works by the ends of the conversations, which TRL's collator
 gives; a model that does not pass them on, or does more than plain causal attention, keeps padded rows (`problem`).
 """
@@ -10,12 +11,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, PreTrainedModel
 
 CHOICE = "by conversation"
 NAME = CHOICE.replace(" ", "_")
 # What attention may be asked for that this one does not do.
 UNKNOWN = ("softcap", "position_bias", "s_aux")
+# What FlashAttention 2 computes in, and the widest heads that it takes, a multiple of 8 (its README).
+SHORT = (torch.bfloat16, torch.float16)
+WIDEST_HEAD = 256
 # Tokens whose scores stand in memory together: a long conversation is gone through in blocks.
 BLOCK = 256
 # Two conversations to try a model with.
@@ -35,15 +40,44 @@ def attention(
     scaling: float | None = None,
     is_causal: bool | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
     **asked: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each conversation; without ends the row is one. Raises ValueError for what it cannot do."""
-    ends = [0, query.shape[2]] if cu_seq_lens_q is None else cu_seq_lens_q.tolist()
-    longest = max(end - begin for begin, end in pairwise(ends))
+    longest = query.shape[2] if max_length_q is None else max_length_q
     asked |= {"attention_mask": attention_mask, "not causal": is_causal is False, "rows": len(query) > 1}
     _refuse(module, asked | {"dropout": dropout or None}, longest)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if short := _short(query):
+        heads = (one[0].to(short) for one in (query, key, value))
+        return _flash(*heads, cu_seq_lens_q, longest, scale)[None].to(value.dtype), None
+    ends = [0, query.shape[2]] if cu_seq_lens_q is None else cu_seq_lens_q.tolist()
     return Attention.apply(query[0], key[0], value[0], ends, scale)[None], None
+
+
+def _short(query: torch.Tensor) -> torch.dtype | None:
+    """The 16 bits that a GPU computes this attention in; None for other devices, formats and heads."""
+    if not query.is_cuda or query.shape[-1] % 8 or query.shape[-1] > WIDEST_HEAD:
+        return None
+    found = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+    return found if found in SHORT else None
+
+
+def _flash(
+    query: torch.Tensor,  # (heads, tokens, head)
+    key: torch.Tensor,  # (grouped heads, tokens, head)
+    value: torch.Tensor,
+    ends: torch.Tensor | None,
+    longest: int,
+    scale: float,
+) -> torch.Tensor:
+    """Attention by FlashAttention 2 (arXiv:2307.08691), (tokens, heads, head)."""
+    if ends is None:
+        ends = torch.tensor([0, query.shape[1]], dtype=torch.int32, device=query.device)
+    # Nothing but the tokens before, and all of them.
+    causal = {"window_size": (-1, 0), "scale": scale, "enable_gqa": len(key) < len(query)}
+    tokens = (one.transpose(0, 1) for one in (query, key, value))
+    return varlen_attn(*tokens, ends, ends, longest, longest, **causal)
 
 
 class Attention(torch.autograd.Function):

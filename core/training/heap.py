@@ -7,6 +7,9 @@ import os
 # system, so that the heap is empty when the first step begins. The last two put freed blocks together at once: the slivers
 # that aligned blocks leave would else keep them apart for ever.
 BESIDE_THE_HEAP = "glibc.malloc.mmap_threshold=262144:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
+# The same for torch's blocks on a GPU: they grow in place, so that batches of other lengths leave no holes (torch's notes on
+# CUDA, "expandable_segments").
+GROWING = "expandable_segments:True"
 # Names of settings in its malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 MOST = 2**31 - 1

@@ -8,10 +8,13 @@ from core.errors import ModelError
 from core.training import resume
 from core.training.session import Session
 
+# What allocators say that have no error of their own: the CPU's, CUDA's beside torch's own, cuBLAS's.
+WORDS = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 def is_too_small(error: Exception) -> bool:
-    """Whether an error says so: a GPU's has a type, the CPU's allocator only words."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether an error says so: torch's own of a GPU has a type, others only words."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in WORDS)
 
 
 def smaller(session: Session) -> Session:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from core import home
+from core.hardware import machine
 from core.jobs.folder import Job
+from core.plan.settled import recomputes
 from core.recipe import Recipe
 
 
@@ -28,13 +31,9 @@ class MicroBatch:
         return recipe.model_copy(update={"training": recipe.training.model_copy(update=done)})
 
 
-def micro_batch(job: Job, recomputes: bool) -> MicroBatch:
-    """What the recipe asks for, or what was found to fit since; `recomputes` is the device's default."""
-    training = job.recipe.training
-    asked = MicroBatch(
-        training.batch,
-        training.accumulation,
-        recomputes if training.activation_checkpointing == "auto" else training.activation_checkpointing == "on",
-    )
+def micro_batch(job: Job) -> MicroBatch:
+    """What the recipe asks for on this machine, or what was found to fit since."""
+    training, again = job.recipe.training, recomputes(job.recipe, machine(home.home()))
+    asked = MicroBatch(training.batch, training.accumulation, again)
     found = next((event for event in reversed(job.events) if event["event"] == "out_of_memory"), None)
     return MicroBatch(found["batch"], found["accumulation"], found["recomputes"]) if found else asked

@@ -1,11 +1,14 @@
-"""The most memory that a training has held: what torch reserved of a GPU, what the process held of the RAM."""
+"""The most memory that a training has held: of a GPU, what torch reserved and the driver took; of the RAM, the process."""
 
+import os
 import resource
 import sys
 from pathlib import Path
 
+import pynvml
 import torch
 
+from core.plan.fitted import CUDA_CONTEXT_BYTES
 from core.training.device import Device
 
 STATUS = Path("/proc/self/status")
@@ -27,7 +30,7 @@ def forget(device: Device) -> None:
 def peak_bytes(device: Device) -> int:
     """Bytes at the worst moment since `forget`."""
     if device.kind == "cuda":
-        return torch.cuda.max_memory_reserved()
+        return torch.cuda.max_memory_reserved() + _beside_torch()
     if STATUS.exists():
         # Not `ru_maxrss`, which begins with what the process held that started this one (man getrusage).
         lines = STATUS.read_text().splitlines()
@@ -35,3 +38,18 @@ def peak_bytes(device: Device) -> int:
             return int(found.split()[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def _beside_torch() -> int:
+    """What the driver and the libraries hold of the GPU for this process; the usual, where the driver does not tell.
+
+    In a container it knows this process by another number.
+    """
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
+        found = {one.pid: one.usedGpuMemory for one in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+    except pynvml.NVMLError:
+        return CUDA_CONTEXT_BYTES
+    held = found.get(os.getpid())
+    return held - torch.cuda.memory_reserved() if held else CUDA_CONTEXT_BYTES

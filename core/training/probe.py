@@ -30,7 +30,7 @@ def run(worker: Worker) -> None:
     found = find_model(worker)
     _, files = prepare(worker, found)
     rows = chosen(rows_of(files, recipe)[0], recipe.effective_batch())
-    micro = micro_batch(worker.job, recomputes=device.kind == "cuda")
+    micro = micro_batch(worker.job)
     same = fingerprint(found.folder)
     session = Session(worker, device, files, rows, None, same, Point(), micro, lambda: worker.stop_requested)
     try:

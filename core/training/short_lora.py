@@ -1,8 +1,8 @@
-"""On a CPU with bf16 instructions: a frozen layer and its LoRA as one step, multiplied in bf16, with a cheap dropout.
+"""A frozen layer and its LoRA as one step, multiplied in 16 bits: on a GPU (`gpu_lora`), and on a CPU with bf16 instructions.
 
-The layer's weights are held in bf16, in which fp32 products would round them at every call. PyTorch's own dropout draws
-a number for each element with more work than the layer's product; here four come out of one draw. Only plain LoRA on
-plain linear layers; all else keeps PEFT's way.
+There the layer's weights are held in bf16, in which fp32 products would round them at every call. PyTorch's own dropout
+draws a number for each element with more work than the layer's product; here four come out of one draw. Only plain LoRA
+on plain linear layers; all else keeps PEFT's way.
 """
 
 import weakref
@@ -12,6 +12,8 @@ import torch
 from peft.tuners.lora import Linear
 from torch import nn
 from transformers import PreTrainedModel
+
+from core.training import gpu_lora
 
 ADAPTER = "default"
 SHORT = torch.bfloat16
@@ -23,7 +25,8 @@ def use_in(base: PreTrainedModel) -> int:
     last = LastInput()
     layers = [module for module in base.modules() if _plain(module)]
     for layer in layers:
-        layer.get_base_layer().weight.data = layer.get_base_layer().weight.data.to(SHORT)
+        weight = layer.get_base_layer().weight
+        weight.data = weight.data.to(SHORT if weight.dtype is torch.float32 else weight.dtype)
         layer.forward = _Short(layer, last)
     return len(layers)
 
@@ -44,10 +47,10 @@ class LastInput:
         self.source: Any = lambda: None
         self.short: torch.Tensor | None = None
 
-    def of(self, x: torch.Tensor) -> torch.Tensor:
+    def of(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self.source() is not x:
             # Not differentiated here: `Layer.backward` gives the gradient of the long form.
-            self.source, self.short = weakref.ref(x), x.detach().to(SHORT).flatten(0, -2)
+            self.source, self.short = weakref.ref(x), x.detach().to(dtype).flatten(0, -2)
         return self.short
 
 
@@ -65,7 +68,10 @@ class _Short:
         dropout = layer.lora_dropout[ADAPTER]
         share = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
         a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-        return Layer.apply(x, self.last.of(x), base.weight, base.bias, a, b, layer.scaling[ADAPTER], share)
+        step = gpu_lora.Layer if x.is_cuda else Layer
+        return step.apply(
+            x, self.last.of(x, base.weight.dtype), base.weight, base.bias, a, b, layer.scaling[ADAPTER], share
+        )
 
 
 class Layer(torch.autograd.Function):

@@ -59,7 +59,7 @@ class Speed:
 
     @property
     def short_adapter(self) -> bool:
-        return self.adapter.name == "one step in bf16"
+        return self.adapter.name == "one step in 16 bits"
 
     @property
     def keeps_short(self) -> bool:
@@ -115,7 +115,9 @@ def _attention(recipe: Recipe, place: Place) -> Choice:
     able = place.kind == "cuda" and (place.capability or (0, 0)) >= AMPERE and recipe.training.precision != "fp32"
     if able and find_spec("flash_attn"):
         return Choice("flash_attention_2", "It is installed, and the GPU supports it.")
-    return Choice("sdpa", "PyTorch's own: FlashAttention 2 is not installed, or not for this device and precision.")
+    if able:
+        return Choice("by conversation", "Each conversation attends by itself, with the FlashAttention in PyTorch.")
+    return Choice("sdpa", "PyTorch's own: FlashAttention is not for this device and precision.")
 
 
 def _rows(attention: Choice) -> Choice:
@@ -135,9 +137,11 @@ def _loss(place: Place) -> Choice:
 def _adapter(recipe: Recipe, place: Place) -> Choice:
     if METHODS[recipe.lora.method].begins == "pissa":
         return Choice("peft", "PEFT's own: what PiSSA leaves in the base must stay exactly what is saved.")
+    if place.kind == "cuda" and recipe.training.precision != "fp32":
+        return Choice("one step in 16 bits", "A frozen layer and its LoRA are one step, without a copy in 32 bits.")
     if place.kind == "cpu" and place.cpu_bf16 and recipe.training.precision == "auto":
-        return Choice("one step in bf16", "A frozen layer and its LoRA are one step, in bf16, with a cheap dropout.")
-    return Choice("peft", "PEFT's own: the one step in bf16 needs a CPU that has bf16, and precision auto.")
+        return Choice("one step in 16 bits", "A frozen layer and its LoRA are one step, in bf16, with a cheap dropout.")
+    return Choice("peft", "PEFT's own: the one step in 16 bits needs a GPU, or a CPU with bf16 and precision auto.")
 
 
 def _kept(recipe: Recipe, place: Place) -> Choice:

@@ -1,0 +1,44 @@
+"""A recipe on a machine, with what it leaves open settled: whether activations are kept or computed again. No torch."""
+
+from dataclasses import replace
+
+from core.hardware import Machine
+from core.models.known_shape import shape_of
+from core.plan.memory_plan import memory, share_fit
+from core.plan.setting import Setting
+from core.plan.workload import assumed
+from core.recipe import Recipe
+
+
+def setting(recipe: Recipe, machine: Machine) -> Setting | None:
+    """The recipe on this machine; None for a model of unknown shape."""
+    asked = _setting(recipe, machine)
+    return replace(asked, recipe=_with(recipe, recomputes(recipe, machine))) if asked else None
+
+
+def recomputes(recipe: Recipe, machine: Machine) -> bool:
+    """Whether activations are computed again: as asked; with `auto`, on a GPU that has no room to keep them.
+
+    That is judged by all of its memory, used or free, and by rows as long as the recipe allows, so that a plan, a probe
+    and a run are of one mind.
+    """
+    asked = recipe.training.activation_checkpointing
+    if asked != "auto" or machine.device != "cuda":
+        return asked == "on"
+    keeping = _setting(_with(recipe, False), machine)
+    return not keeping or share_fit(memory(keeping, assumed(recipe)).peak_bytes, machine.memory_bytes) != "fits"
+
+
+def _with(recipe: Recipe, again: bool) -> Recipe:
+    training = recipe.training.model_copy(update={"activation_checkpointing": "on" if again else "off"})
+    return recipe.model_copy(update={"training": training})
+
+
+def _setting(recipe: Recipe, machine: Machine) -> Setting | None:
+    shape = shape_of(recipe.model.source, recipe.model.revision)
+    if shape is None:
+        return None
+    asked = recipe.training.precision
+    precision = machine.precision.name if asked == "auto" else asked
+    capability = machine.gpus[0].capability if machine.gpus else None
+    return Setting(recipe, shape, machine.device, precision, capability, machine.cpu_bf16)
