@@ -21,11 +21,11 @@ from core.files import append_line
 from core.hardware import machine
 from core.jobs import launcher
 from core.jobs.status import Status
-from core.plan.forecast import forecast
+from core.plan.forecast import forecast, step_seconds_of
 from core.recipe import Recipe, parse
 from core.training.probe_recipe import probe_recipe
 
-STEPS = 6
+STEPS = {"cpu": 6, "cuda": 30, "mps": 6}
 GOALS = {"computed": 0.15, "probed": 0.07}
 
 CPU_SETTINGS: dict[str, dict[str, Any]] = {
@@ -80,13 +80,14 @@ def recipe_of(changes: dict[str, Any]) -> Recipe:
     changes = dict(changes)
     source = "starter" if changes.pop("mixed", False) else str(long_rows())
     model = random_model(changes.pop("shape")) if "shape" in changes else "starter"
-    length = 1024 if machine(home.home()).gpus else 512
+    device = machine(home.home()).device
+    length = 1024 if device == "cuda" else 512
     values: dict[str, Any] = {
         "name": "plan benchmark",
         "model": {"source": str(model)},
         "data": {"sources": [{"source": source}], "eval_fraction": 0, "max_length": length},
         "lora": {},
-        "training": {"batch": 2, "accumulation": 1, "max_steps": STEPS},
+        "training": {"batch": 2, "accumulation": 1, "max_steps": STEPS[device]},
         "checkpoints": {"every_steps": None, "every_minutes": None, "keep": 1},
     }
     for path, value in changes.items():
@@ -141,7 +142,7 @@ def measure(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     recipe = recipe_of(changes)
     prepare(recipe)
     home.measured_file().unlink(missing_ok=True)
-    finish(launcher.start(probe_recipe(recipe), "probe"))
+    finish(launcher.start(probe_recipe(recipe, step_seconds_of(recipe)), "probe"))
     finish(launcher.start(recipe))
     lines = [json.loads(line) for line in home.measured_file().read_text().splitlines()]
     return {"setting": name, "changes": changes} | {line["source"]: line for line in lines}

@@ -19,6 +19,7 @@ from core.inference import example
 from core.jobs import launcher, queue
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
+from core.plan.forecast import step_seconds_of
 from core.recipe import diff
 from core.training.probe_recipe import probe_recipe
 
@@ -60,8 +61,8 @@ def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False,
 @app.command()
 def probe(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Train a few steps to measure memory and speed; the plan of such recipes is right from then on."""
-    short = probe_recipe(recipe_yaml.load(recipe, changes))
-    watch(launcher.start(short, "probe"), detach, as_json)
+    asked = recipe_yaml.load(recipe, changes)
+    watch(launcher.start(probe_recipe(asked, step_seconds_of(asked)), "probe"), detach, as_json)
 
 
 @app.command()

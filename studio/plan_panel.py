@@ -32,7 +32,7 @@ def plan_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
         kv("Disk", f"**{words.size(plan.disk_bytes)}** of {words.size(machine.disk_free_bytes)} free")
     if found.time:
         st.caption(f"The time is {basis_words(found.time_basis)}.")
-    probe_part(recipe)
+    probe_part(recipe, found.time.step_s if found.time else None)
 
 
 def roughly(found: Forecast) -> str:

@@ -9,7 +9,7 @@ from core.jobs.listing import all_jobs, live_jobs, training_now
 from core.jobs.preflight import located
 from core.jobs.status import Status
 from core.recipe import Recipe
-from core.training.probe_recipe import STEPS, probe_recipe
+from core.training.probe_recipe import probe_recipe
 from studio.errors_shown import errors_shown
 from studio.job_stop import job_stop
 from studio.layout import split
@@ -19,12 +19,12 @@ from studio.progress import progress_bar
 from studio.session import hub_token
 
 
-def probe_part(recipe: Recipe) -> None:
-    """The probe that runs, else the button for one of this recipe."""
+def probe_part(recipe: Recipe, step_s: float | None) -> None:
+    """The probe that runs, else the button for one of this recipe, whose steps take so long as far as that is known."""
     if job := next(iter(live_jobs("probe")), None):
         live_part("probing", _under_way, job)
     else:
-        _invitation(recipe)
+        _invitation(probe_recipe(recipe, step_s))
 
 
 def _under_way(job: Job) -> None:
@@ -32,17 +32,21 @@ def _under_way(job: Job) -> None:
     job_stop(job, "probe:stop", "Stop measuring")
 
 
-def _invitation(recipe: Recipe) -> None:
-    wanted = located(probe_recipe(recipe))
+def _invitation(short: Recipe) -> None:
+    wanted = located(short)
     last = next((job for job in all_jobs("probe") if not job.damage and job.recipe == wanted), None)
     if last and last.status in (Status.FAILED, Status.INTERRUPTED):
         st.error(plain_lines(why(last)), icon=":material/error:")
     busy = training_now() is not None
     with split():
-        text = "A probe has to wait for the training." if busy else f"{STEPS} real steps tell it better."
+        text = (
+            "A probe has to wait for the training."
+            if busy
+            else f"{short.training.max_steps} real steps tell it better."
+        )
         st.caption(text, width="content")
         clicked = st.button("Measure", icon=":material/speed:", key="probe", disabled=busy)
     if clicked:
         with errors_shown():
-            launcher.start(probe_recipe(recipe), "probe", token=hub_token())
+            launcher.start(short, "probe", token=hub_token())
             st.rerun()

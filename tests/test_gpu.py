@@ -36,12 +36,17 @@ def alike(toy, name: str, **sections) -> Job:
     return train(new_folder(toy_recipe(toy, lora=lora, **sections), f"20260101-000000-{name}"))
 
 
-@pytest.fixture
-def on_the_cpu(toy, monkeypatch) -> list[float]:
-    """The losses of the same training there."""
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module", autouse=True)
+def on_the_cpu(toy, tmp_path_factory) -> list[float]:
+    """The losses of the same training there; before all others, as Liger's kernels stay in a process that has used them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIO_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(training, "choose_device", lambda section: Device("cpu", "CPU", "fp32", "A test."))
-        return losses(alike(toy, "cpu", training={"precision": "fp32"}))
+        found = losses(alike(toy, "cpu", training={"precision": "fp32"}))
+    torch.set_num_threads(before)
+    return found
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -19,11 +19,13 @@ from core.plan.pace import Pace
 from core.plan.workload import Batch
 from core.recipe import Recipe
 from core.training import probe
-from core.training.probe_recipe import LONGEST_STEPS, STEPS, probe_recipe
+from core.training.probe_recipe import LEAST_TIMED, LONGEST_STEPS, MOST_TIMED, probe_recipe
 from tests.toy_model import make_toy_model
 from tests.toy_training import StopsAt, new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.process
+
+STEPS = LONGEST_STEPS + LEAST_TIMED
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -85,7 +87,7 @@ def test_the_forecast_is_that_of_the_probe_afterwards(toy):
 
 def test_the_longest_rows_come_first_and_in_one_batch():
     rows = Dataset.from_dict({"input_ids": [[0] * length for length in (3, 9, 5, 7, 2, 4)]})
-    lengths = [len(ids) for ids in probe.chosen(rows, 2)["input_ids"]]
+    lengths = [len(ids) for ids in probe.chosen(rows, 2, STEPS)["input_ids"]]
     assert len(lengths) == 2 * STEPS
     assert lengths[: 2 * LONGEST_STEPS] == [9, 7] * LONGEST_STEPS
     assert set(lengths[2 * LONGEST_STEPS :]) <= {3, 9, 5, 7, 2, 4}
@@ -93,7 +95,7 @@ def test_the_longest_rows_come_first_and_in_one_batch():
 
 def test_fewer_rows_than_a_step_are_repeated():
     rows = Dataset.from_dict({"input_ids": [[0, 0], [0]]})
-    assert len(probe.chosen(rows, 4)) == 4 * STEPS
+    assert len(probe.chosen(rows, 4, STEPS)) == 4 * STEPS
 
 
 def test_a_probe_keeps_what_memory_and_time_follow_from(toy):
@@ -104,6 +106,11 @@ def test_a_probe_keeps_what_memory_and_time_follow_from(toy):
     assert short.training.early_stopping is None and short.contradictions() == []
     whole = recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"method": "full"})})
     assert probe_recipe(whole).training.accumulation == 2
+
+
+@pytest.mark.parametrize(("step_s", "timed"), [(None, LEAST_TIMED), (60.0, LEAST_TIMED), (0.2, 20), (1e-3, MOST_TIMED)])
+def test_a_probe_takes_as_many_steps_as_tell_the_time(toy, step_s, timed):
+    assert probe_recipe(toy_recipe(toy), step_s).training.max_steps == LONGEST_STEPS + timed
 
 
 def test_a_stopped_probe_says_so_and_measures_nothing(toy):

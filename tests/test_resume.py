@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from bitsandbytes.optim import GlobalOptimManager
 
 from core import home
 from core.errors import DataError, JobError, ModelError
@@ -282,6 +283,16 @@ def test_out_of_memory_is_answered_with_smaller_batches_of_the_same_step(toy, mo
     assert list(job.metrics["step"]) == list(range(1, 13))
     assert list(job.metrics["loss"]) == pytest.approx(list(expected.metrics["loss"]), rel=1e-3)
     assert job.resolved["micro_batch"] == {"batch": 1, "accumulation": 4}
+
+
+def test_of_an_attempt_that_did_not_fit_nothing_is_left_in_memory(toy, monkeypatch):
+    out_of_memory_above(1, from_step=1, monkeypatch=monkeypatch)
+    job = train(
+        new_folder(toy_recipe(toy, lora={"method": "full"}, training={"optimizer": "adamw_8bit", "max_steps": 2}))
+    )
+    assert job.result["status"] == "finished" and events(job, "out_of_memory")
+    (embedding,) = [module for module, _, _ in GlobalOptimManager.get_instance().module_weight_config_triple]
+    del embedding
 
 
 def test_the_last_resort_is_to_compute_activations_again(toy, monkeypatch):

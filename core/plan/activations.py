@@ -32,20 +32,29 @@ def _number_bytes(setting: Setting) -> int:
     return 2 if setting.mixed else 4
 
 
+def given_bytes(setting: Setting) -> int:
+    """Of each number that a projection gives: one in 4 or 8 bits gives what it is given, which is 32 bits (`short_between`)."""
+    return 2 if setting.mixed and setting.method.bits == 16 else 4
+
+
 def _layer(setting: Setting, layer: int) -> int:
     """Bytes that one layer keeps of one token: two norms, attention, the gated part, and for what is trained."""
     return 2 * _norm(setting) + _attention(setting) + _gated(setting) + _inputs(setting, layer)
 
 
 def _norm(setting: Setting) -> int:
-    """Its input and its scale; where it is trained, what it scales as well. All in 32 bits."""
+    """Its input and its scale; where it is trained, what it scales as well. All in 32 bits, but for what goes into a fused one."""
+    if setting.fused:
+        return setting.shape.hidden_size * (2 if setting.short_between else 4) + 4
     return setting.shape.hidden_size * (8 if setting.method.whole else 4) + 4
 
 
 def _gated(setting: Setting) -> int:
-    """What both projections give and what the activation function makes of one; the first two only where they are kept short."""
+    """What both projections give and what the activation function makes of one; the first two only where that is made again."""
     width = setting.shape.intermediate_size
-    return 2 * width * 2 if setting.keeps_short else 3 * width * _number_bytes(setting)
+    if setting.keeps_short:
+        return 2 * width * 2
+    return (2 if setting.fused else 3) * width * given_bytes(setting)
 
 
 def _attention(setting: Setting) -> int:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from core import home
 from core.data.expected import expected_mix
 from core.data.preview import Prepared, prepared_for
-from core.hardware import Machine
+from core.hardware import Machine, machine
 from core.jobs.listing import training_now
 from core.plan import workload
 from core.plan.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
@@ -76,6 +77,12 @@ def forecast(recipe: Recipe, machine: Machine) -> Forecast:
     bytes_, basis = corrected_memory(memory(asked, work), measured)
     time, time_basis = _time(asked, work, rows, pace, measured)
     return Forecast(recipe, steps, rows, bytes_, basis, time, time_basis, room)
+
+
+def step_seconds_of(recipe: Recipe) -> float | None:
+    """Seconds of a step on this machine, measured or computed; None where nobody knows."""
+    time = forecast(recipe, machine(home.home())).time
+    return time.step_s if time else None
 
 
 def room_bytes(machine: Machine) -> int:

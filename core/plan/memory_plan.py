@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.plan import fitted
-from core.plan.activations import kept_bytes, layer_bytes
+from core.plan.activations import given_bytes, kept_bytes, layer_bytes
 from core.plan.plan import STATE_BYTES
 from core.plan.setting import Setting
 from core.plan.workload import Batch, Workload
@@ -128,9 +128,12 @@ def _template_tokens(setting: Setting) -> int:
 def _loss(setting: Setting, batch: Batch) -> int:
     """A tile of logits, and what is fed into the output layer at the labels with its gradient.
 
-    On a CPU a tile has every word and becomes its own slope (`cpu_loss`), elsewhere TRL's fused loss has tiles of both.
+    On a CPU a tile has every word and becomes its own slope (`cpu_loss`), elsewhere TRL's fused loss has tiles of both. Liger's
+    has as many logits at once as make up what is fed in.
     """
     labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
+    if setting.fused:
+        return round(batch.tokens * hidden * 3 * 4)
     if setting.speed.at_labels:
         return round(min(labels, LABELS_AT_ONCE) * words * 4 + labels * hidden * 4 * 2)
     return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
@@ -146,7 +149,7 @@ def _momentary(setting: Setting, batch: Batch) -> int:
     widest = max(setting.shape.intermediate_size, setting.shape.queries, setting.shape.hidden_size)
     layers = min(fitted.COMPUTED_AGAIN[setting.device], setting.shape.layers // 4) if setting.recomputes else 0
     again = layers * layer_bytes(setting)
-    return round(batch.tokens * (fitted.MOMENTARY_WIDTHS * widest * (2 if setting.mixed else 4) + again))
+    return round(batch.tokens * (fitted.MOMENTARY_WIDTHS * widest * given_bytes(setting) + again))
 
 
 def _updating(setting: Setting) -> int:

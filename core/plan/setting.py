@@ -61,6 +61,16 @@ class Setting:
         return self.speed.short_adapter and plain
 
     @property
+    def short_between(self) -> bool:
+        """Whether what goes from layer to layer has 16 bits: not with embeddings and norms in 32, where all learns or is quantised."""
+        return self.mixed and self.method.bits == 16 and not self.method.whole
+
+    @property
+    def fused(self) -> bool:
+        """Whether Liger's kernels compute norms, gated parts and loss, and keep less for the backward pass."""
+        return self.speed.kernels.name == "liger"
+
+    @property
     def keeps_short(self) -> bool:
         """Whether the gated parts keep what they need in 16 bits (`gated`), which those that are not quantised can."""
         return self.speed.keeps_short and self.method.bits == 16

@@ -31,10 +31,15 @@ class TimePlan:
 
 def step_seconds(setting: Setting, work: Workload, pace: Pace) -> float:
     """One optimiser step: its batches, one after the other, and what the optimiser does."""
-    training = setting.recipe.training
-    slower = fitted.EIGHT_BIT_SLOWER if training.optimizer.endswith("8bit") else 1
-    updating = slower * setting.trainable / fitted.UPDATED_PER_S[setting.device]
-    return training.accumulation * batch_seconds(setting, work.usual, pace) + updating
+    batches = setting.recipe.training.accumulation * batch_seconds(setting, work.usual, pace)
+    return batches + _updating(setting, pace)
+
+
+def _updating(setting: Setting, pace: Pace) -> float:
+    if setting.device != "cpu":
+        return setting.trainable * fitted.UPDATE_VISITS / pace.numbers
+    slower = fitted.EIGHT_BIT_SLOWER if setting.recipe.training.optimizer.endswith("8bit") else 1
+    return slower * setting.trainable / fitted.UPDATED_PER_S
 
 
 def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = True) -> float:
@@ -45,11 +50,19 @@ def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = T
     passes = 1 + (setting.layers_in_backward / setting.shape.layers if learning else 0) + (1 if again else 0)
     multiplying = (forward + backward + again) / pace.flops
     visiting = passes / 2 * visits(setting, batch) / pace.numbers
-    calling = passes / 2 * setting.shape.layers * fitted.LAYER_S[setting.device]
+    calling = passes / 2 * _called_s(setting)
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
     working = multiplying + visiting + unpacking
     # A GPU computes while Python calls what comes next.
     return max(working, calling) if setting.device == "cuda" else working + calling
+
+
+def _called_s(setting: Setting) -> float:
+    """Seconds of all calls from Python, in a forward and a backward pass."""
+    apart = 0 if setting.in_one_step else len(setting.adapted)
+    unpacked = setting.shape.layers * len(setting.shape.projections) if setting.method.bits < 16 else 0
+    each = (fitted.LAYER_S, setting.shape.layers), (fitted.ADAPTER_S, apart), (fitted.UNPACKING_S, unpacked)
+    return sum(seconds[setting.device] * count for seconds, count in each)
 
 
 def visits(setting: Setting, batch: Batch) -> float:

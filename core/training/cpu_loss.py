@@ -5,12 +5,14 @@ of it. Its logits never stand in memory whole. `tests/test_training.py` holds it
 logits are changed after the output layer keep TRL's.
 """
 
+import functools
 from typing import Any
 
 import torch
 from torch import nn
 
 from core.data.tokens import IGNORED
+from core.training.room import room
 from core.training.speed import LABELS_AT_ONCE
 
 # Settings with which a model changes its logits after the output layer.
@@ -87,7 +89,7 @@ def _of_part(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, smoothing: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of some positions, and its slope at their logits, (positions, vocabulary): softmax less the target."""
-    logits = nn.functional.linear(hidden, weight, bias).float()
+    logits = _logits(hidden, weight, bias)
     # In place from here on: each further copy would be as large as the logits.
     right = logits.gather(1, targets[:, None])
     wanted = right if not smoothing else (1 - smoothing) * right + smoothing * logits.mean(1, keepdim=True)
@@ -100,6 +102,20 @@ def _of_part(
     if smoothing:
         slope.sub_(smoothing / slope.shape[1])
     return loss, slope
+
+
+def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """In 32 bits; in a tile that is there for good where they are made in 32 bits."""
+    if not hidden.dtype == weight.dtype == torch.float32 or hidden.device.type != "cpu":
+        return nn.functional.linear(hidden, weight, bias).float()
+    logits = torch.mm(hidden, weight.t(), out=_tile(LABELS_AT_ONCE, len(weight))[: len(hidden)])
+    return logits if bias is None else logits.add_(bias)
+
+
+@functools.lru_cache(maxsize=1)
+def _tile(positions: int, words: int) -> torch.Tensor:
+    """Room for logits, (positions, words): in the heap small things would settle in the hole that they leave."""
+    return room(positions * words * 4).view(torch.float32).view(positions, words)
 
 
 def _add_gradients(

@@ -5,7 +5,6 @@ no later block fits into: half as much again as is needed, and another amount in
 """
 
 import math
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -14,12 +13,12 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig
 
+from core.training.room import room
+
 # What is smaller leaves no holes worth a copy.
 LEAST_BYTES = 500_000
 # Each begins at a multiple of this, whatever its numbers are.
 ALIGNED_BYTES = 64
-# Windows has no other.
-PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 
 class Place(NamedTuple):
@@ -47,7 +46,7 @@ class KeptInputs:
         """While a batch of so many tokens goes forwards; its way back has to be over before the next one comes."""
         needed = max(self.used, tokens * self.of_a_token)
         if needed > len(self.room):
-            self.room = _room(needed)
+            self.room = room(needed)
         self.used = 0
         with torch.autograd.graph.saved_tensors_hooks(self._keep, self._kept):
             yield
@@ -73,8 +72,3 @@ def bytes_of_a_token(config: PretrainedConfig) -> int:
     """Of the inputs of all layers of a decoder, and of its last norm, in 32 bits."""
     decoder = config.get_text_config()
     return 4 * (decoder.num_hidden_layers + 1) * decoder.hidden_size
-
-
-def _room(size: int) -> torch.Tensor:
-    """Bytes from the system itself, not from the heap; they take memory from when they are first written."""
-    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=torch.uint8)

@@ -11,8 +11,10 @@ from core.plan.pace import Pace, keep_pace, measured_pace
 from core.training.device import Device
 
 # Rows of a batch, and the width of a small model's layers: large enough for a rate that a training also reaches.
-ROWS, WIDTH = 1024, 2048
+ROWS, WIDTH = {"cpu": 1024, "cuda": 4096, "mps": 1024}, 2048
 ROUNDS = 5
+# So many times in each round: a GPU is waited for as long as it takes to reach it.
+TIMES = {"cpu": 1, "cuda": 10, "mps": 1}
 
 
 def measure_pace(device: Device) -> None:
@@ -26,8 +28,9 @@ def _flops(device: Device) -> float:
     """Operations a second of a matrix product in the number format in which the training multiplies."""
     short = device.kind == "cpu" and cpu_has_bf16()
     how = {"device": device.kind, "dtype": torch.bfloat16 if short else device.weights_dtype}
-    one, other = torch.randn(ROWS, WIDTH, **how), torch.randn(WIDTH, WIDTH, **how)
-    return 2 * ROWS * WIDTH * WIDTH / _seconds(lambda: one @ other, device)
+    rows = ROWS[device.kind]
+    one, other = torch.randn(rows, WIDTH, **how), torch.randn(WIDTH, WIDTH, **how)
+    return 2 * rows * WIDTH * WIDTH / _seconds(lambda: one @ other, device)
 
 
 def _numbers(device: Device) -> float:
@@ -42,8 +45,9 @@ def _seconds(work: Callable[[], torch.Tensor], device: Device) -> float:
     taken = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        work()
+        for _ in range(TIMES[device.kind]):
+            work()
         if device.kind == "cuda":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - began)
+        taken.append((time.perf_counter() - began) / TIMES[device.kind])
     return min(taken)

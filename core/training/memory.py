@@ -1,10 +1,12 @@
 """When the memory is too small: notice it, and try the same step in smaller pieces."""
 
+import sys
 from dataclasses import replace
 
 import torch
 
 from core.errors import ModelError
+from core.models.give_back import give_back
 from core.training import resume
 from core.training.session import Session
 
@@ -15,6 +17,15 @@ WORDS = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 def is_too_small(error: Exception) -> bool:
     """Whether an error says so: torch's own of a GPU has a type, others only words."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in WORDS)
+
+
+def let_go() -> None:
+    """Give back what an attempt has held; bitsandbytes' optimisers remember embeddings, also those of a model that is gone."""
+    if "bitsandbytes" in sys.modules:
+        from bitsandbytes.optim import GlobalOptimManager
+
+        GlobalOptimManager.get_instance().initialize()
+    give_back()
 
 
 def smaller(session: Session) -> Session:

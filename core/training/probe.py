@@ -16,7 +16,7 @@ from core.models.load import Found
 from core.training import run as training
 from core.training.device import choose_device, set_up
 from core.training.micro_batch import micro_batch
-from core.training.probe_recipe import LONGEST_STEPS, STEPS
+from core.training.probe_recipe import LONGEST_STEPS
 from core.training.resume import Point
 from core.training.session import Session, rows_of
 from core.training.trainer import Trainer
@@ -29,7 +29,7 @@ def run(worker: Worker) -> None:
     set_up(device, recipe.training)
     found = find_model(worker)
     _, files = prepare(worker, found)
-    rows = chosen(rows_of(files, recipe)[0], recipe.effective_batch())
+    rows = chosen(rows_of(files, recipe)[0], recipe.effective_batch(), recipe.training.max_steps)
     micro = micro_batch(worker.job)
     same = fingerprint(found.folder)
     session = Session(worker, device, files, rows, None, same, Point(), micro, lambda: worker.stop_requested)
@@ -55,10 +55,10 @@ def _say(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrained
     )
 
 
-def chosen(rows: Dataset, of_a_step: int) -> Dataset:
+def chosen(rows: Dataset, of_a_step: int, steps: int) -> Dataset:
     """The rows of the probe in their order: the longest ones for the first steps, then some as they come."""
     lengths = np.array([len(ids) for ids in rows["input_ids"]])
     longest = np.argsort(-lengths, kind="stable")[:of_a_step]
     some = np.random.default_rng(0).permutation(len(rows))
-    order = [np.resize(longest, of_a_step * LONGEST_STEPS), np.resize(some, of_a_step * (STEPS - LONGEST_STEPS))]
+    order = [np.resize(longest, of_a_step * LONGEST_STEPS), np.resize(some, of_a_step * (steps - LONGEST_STEPS))]
     return rows.select(np.concatenate(order))

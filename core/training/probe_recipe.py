@@ -1,20 +1,27 @@
 """What a probe trains: the recipe for a few steps, measuring and keeping nothing else on the way. No torch."""
 
+import math
+
 from core.recipe import Recipe
 from core.training.methods import METHODS
 
-# Two on the longest rows, for the memory, then three on rows as they come, for the time.
+# Two on the longest rows, for the memory, then on rows as they come, for the time: three, or where those are soon over as many as
+# take so many seconds.
 LONGEST_STEPS = 2
-STEPS = 5
+LEAST_TIMED, MOST_TIMED = 3, 30
+TIMED_S = 4
 
 
-def probe_recipe(recipe: Recipe) -> Recipe:
-    """The same batch, length, model and adapter, in one process; only what repeats itself is left out."""
+def probe_recipe(recipe: Recipe, step_s: float | None = None) -> Recipe:
+    """The same batch, length, model and adapter, in one process; only what repeats itself is left out.
+
+    `step_s` is how long a step will take, as far as that is known.
+    """
     # Gradients that wait for a second batch are as large as the model where all of it is trained, and small elsewhere.
     accumulation = min(2, recipe.training.accumulation) if METHODS[recipe.lora.method].whole else 1
     training = recipe.training.model_copy(
         update={
-            "max_steps": STEPS,
+            "max_steps": LONGEST_STEPS + _timed(step_s),
             "accumulation": accumulation,
             "log_every": 1,
             "eval_every": None,
@@ -28,3 +35,7 @@ def probe_recipe(recipe: Recipe) -> Recipe:
     )
     launcher = recipe.launcher.model_copy(update={"processes": 1})
     return recipe.model_copy(update={"training": training, "checkpoints": checkpoints, "launcher": launcher})
+
+
+def _timed(step_s: float | None) -> int:
+    return max(LEAST_TIMED, min(MOST_TIMED, math.ceil(TIMED_S / step_s))) if step_s else LEAST_TIMED

@@ -16,7 +16,6 @@ from core.hub import backing
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
-from core.models.give_back import give_back
 from core.models.load import Found, load_base, load_tokenizer
 from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
@@ -63,7 +62,7 @@ def train_here(session: Session, found: Found, finish: Finish | None = None) -> 
     session.worker.progress("Loading the model", 0, 1)
     tokenizer = load_tokenizer(found, session.job.recipe.model.chat_template)
     while not attempt(session, found, tokenizer, finish):
-        give_back()  # what the attempt has held
+        memory.let_go()
         session = memory.smaller(session)
 
 

@@ -1,0 +1,13 @@
+"""Memory from the system itself, beside the heap: what lies there for long leaves no holes among what comes and goes."""
+
+import mmap
+
+import torch
+
+# Windows has no other.
+PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+
+
+def room(size: int) -> torch.Tensor:
+    """So many bytes, as long as somebody holds them; they take memory from when they are first written."""
+    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=torch.uint8)
