@@ -21,7 +21,7 @@ from core.files import append_line
 from core.hardware import machine
 from core.jobs import launcher
 from core.jobs.status import Status
-from core.plan.forecast import forecast, step_seconds_of
+from core.plan.forecast import expected_step_s, forecast
 from core.recipe import Recipe, parse
 from core.training.probe_recipe import probe_recipe
 
@@ -142,7 +142,8 @@ def measure(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     recipe = recipe_of(changes)
     prepare(recipe)
     home.measured_file().unlink(missing_ok=True)
-    finish(launcher.start(probe_recipe(recipe, step_seconds_of(recipe)), "probe"))
+    here = machine(home.home())
+    finish(launcher.start(probe_recipe(recipe, expected_step_s(forecast(recipe, here), here)), "probe"))
     finish(launcher.start(recipe))
     lines = [json.loads(line) for line in home.measured_file().read_text().splitlines()]
     return {"setting": name, "changes": changes} | {line["source"]: line for line in lines}

@@ -253,10 +253,10 @@ WAYS: dict[str, Callable[[str, int], dict[str, Any]]] = {"plain": plain, "bare":
 
 def in_a_process(way: str, cut: str, steps: int) -> dict[str, Any]:
     """What one way took, in a new process; the bare loop's keeps its memory as the worker's does."""
-    from core.training.heap import BESIDE_THE_HEAP
+    from core.training import heap
 
     asked = [sys.executable, "-m", "benchmarks.train_speed", way, cut, str(steps)]
-    extra = {"GLIBC_TUNABLES": BESIDE_THE_HEAP} if way == "bare" else {}
+    extra = heap.surroundings("cpu") if way == "bare" else {}
     run = subprocess.run(asked, env=os.environ | extra, check=False, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{way} failed:\n{run.stderr[-3000:]}")

@@ -10,16 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core import command_hub, follow, recipe_yaml, said_plan
+from core import command_hub, follow, home, recipe_yaml, said_plan
 from core.command_parts import AsJson, Detach, JobName, given_values, help_of, watch
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
+from core.hardware import machine
 from core.inference import example
 from core.jobs import launcher, queue
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check
-from core.plan.forecast import step_seconds_of
+from core.plan.forecast import expected_step_s, forecast
 from core.recipe import diff
 from core.training.probe_recipe import probe_recipe
 
@@ -61,8 +62,9 @@ def prepare(recipe: RecipeFile, changes: Changes = None, detach: Detach = False,
 @app.command()
 def probe(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
     """Train a few steps to measure memory and speed; the plan of such recipes is right from then on."""
-    asked = recipe_yaml.load(recipe, changes)
-    watch(launcher.start(probe_recipe(asked, step_seconds_of(asked)), "probe"), detach, as_json)
+    asked, here = recipe_yaml.load(recipe, changes), machine(home.home())
+    short = probe_recipe(asked, expected_step_s(forecast(asked, here), here))
+    watch(launcher.start(short, "probe"), detach, as_json)
 
 
 @app.command()

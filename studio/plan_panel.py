@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.hardware import Machine
-from core.plan.forecast import Forecast
+from core.plan.forecast import Forecast, expected_step_s
 from core.plan.plan import context_length
 from core.recipe import Recipe
 from studio import words
@@ -32,7 +32,7 @@ def plan_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
         kv("Disk", f"**{words.size(plan.disk_bytes)}** of {words.size(machine.disk_free_bytes)} free")
     if found.time:
         st.caption(f"The time is {basis_words(found.time_basis)}.")
-    probe_part(recipe, found.time.step_s if found.time else None)
+    probe_part(recipe, expected_step_s(found, machine))
 
 
 def roughly(found: Forecast) -> str:

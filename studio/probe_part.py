@@ -33,8 +33,8 @@ def _under_way(job: Job) -> None:
 
 
 def _invitation(short: Recipe) -> None:
-    wanted = located(short)
-    last = next((job for job in all_jobs("probe") if not job.damage and job.recipe == wanted), None)
+    wanted = located(probe_recipe(short))
+    last = next((job for job in all_jobs("probe") if not job.damage and probe_recipe(job.recipe) == wanted), None)
     if last and last.status in (Status.FAILED, Status.INTERRUPTED):
         st.error(plain_lines(why(last)), icon=":material/error:")
     busy = training_now() is not None

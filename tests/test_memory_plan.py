@@ -18,6 +18,7 @@ from core.plan.time_plan import backward_flops, batch_seconds, forward_flops
 from core.plan.trainable import trainable_of
 from core.plan.workload import Batch, Workload, assumed
 from core.recipe import Recipe, parse
+from core.training.micro_batch import MicroBatch
 from core.training.presets import PRESETS
 from tests.toy_model import make_toy_model
 
@@ -117,6 +118,20 @@ def test_a_gpu_computes_again_only_what_it_has_no_room_to_keep(source, length, a
     for word in ("on", "off"):
         asked = changed(recipe, {"training.activation_checkpointing": word})
         assert recomputes(asked, T4) is (word == "on")
+
+
+def test_what_another_holds_of_a_gpu_is_no_room_to_keep_activations_in():
+    recipe = parse({"model": {"source": "meta-llama/Llama-3.2-1B"}, "training": {"batch": 2}})
+    assert recomputes(recipe, T4) is False
+    assert recomputes(recipe, T4, room_bytes=6e9) is True
+    assert setting(recipe, T4, room_bytes=6e9).recomputes is True
+
+
+def test_a_gpu_that_was_too_small_computes_again_before_it_does_less_at_once():
+    cut = MicroBatch(4, 2, recomputes=False)
+    assert cut.smaller() == MicroBatch(2, 4, False)
+    assert cut.smaller(again_first=True) == MicroBatch(4, 2, True)
+    assert MicroBatch(4, 2, True).smaller(again_first=True) == MicroBatch(2, 4, True)
 
 
 LARGER = {"lora.rank": (1, 256), "training.batch": (1, 64), "data.max_length": (16, 8192)}

@@ -108,9 +108,10 @@ def test_a_probe_keeps_what_memory_and_time_follow_from(toy):
     assert probe_recipe(whole).training.accumulation == 2
 
 
-@pytest.mark.parametrize(("step_s", "timed"), [(None, LEAST_TIMED), (60.0, LEAST_TIMED), (0.2, 20), (1e-3, MOST_TIMED)])
+@pytest.mark.parametrize(("step_s", "timed"), [(None, LEAST_TIMED), (60.0, LEAST_TIMED), (0.8, 20), (1e-3, MOST_TIMED)])
 def test_a_probe_takes_as_many_steps_as_tell_the_time(toy, step_s, timed):
-    assert probe_recipe(toy_recipe(toy), step_s).training.max_steps == LONGEST_STEPS + timed
+    recipe = toy_recipe(toy, training={"accumulation": 4})  # of which a probe has one
+    assert probe_recipe(recipe, step_s).training.max_steps == LONGEST_STEPS + timed
 
 
 def test_a_stopped_probe_says_so_and_measures_nothing(toy):

@@ -46,7 +46,7 @@ def _of_batch(base: PreTrainedModel, rows: list[Row]) -> np.ndarray:
 
 
 def _attends_by_conversation(base: PreTrainedModel) -> bool:
-    """Whether it was given the attention that a training on a CPU uses, which takes one row with ends."""
+    """Whether it was given the attention of conversations side by side (`documents`), which takes one row with ends."""
     return base.config._attn_implementation == BY_CONVERSATION
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 from core import home
 from core.errors import JobError
 from core.files import append_line, write_whole
+from core.hardware import machine
 from core.jobs import process
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
@@ -23,7 +24,7 @@ from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
-from core.training.heap import BESIDE_THE_HEAP, GROWING
+from core.training import heap
 
 # A folder that was written to this recently by a worker of another machine may have a living one there.
 QUIET_S = 60
@@ -186,9 +187,7 @@ def _launch(job: Job, token: str | None) -> Job:
 
 def surroundings(kind: str) -> dict[str, str]:
     """What the environment of a worker needs beside ours; what a person has set stays."""
-    if kind not in ("train", "probe"):
-        return {}
-    wanted = {"GLIBC_TUNABLES": BESIDE_THE_HEAP, "PYTORCH_ALLOC_CONF": GROWING}
+    wanted = heap.surroundings(machine(home.home()).device) if kind in ("train", "probe") else {}
     return {name: value for name, value in wanted.items() if not {name, OLDER_NAMES.get(name)} & set(os.environ)}
 
 

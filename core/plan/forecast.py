@@ -4,15 +4,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from core import home
 from core.data.expected import expected_mix
 from core.data.preview import Prepared, prepared_for
-from core.hardware import Machine, machine
+from core.hardware import Machine
 from core.jobs.listing import training_now
 from core.plan import workload
 from core.plan.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
 from core.plan.memory_plan import MemoryPlan, memory, share_fit
-from core.plan.pace import Pace, pace_of
+from core.plan.pace import Pace, measured_pace, pace_of
 from core.plan.plan import Plan, plan, total_steps
 from core.plan.setting import Setting
 from core.plan.settled import setting
@@ -69,7 +68,7 @@ def forecast(recipe: Recipe, machine: Machine) -> Forecast:
     """The whole plan."""
     rows = rows_of(recipe)
     steps, room = plan(recipe, rows.rows, rows.tokens), room_bytes(machine)
-    asked = setting(recipe, machine)
+    asked = setting(recipe, machine, room)
     if asked is None:
         return Forecast(recipe, steps, rows, *measured_alone(recipe, machine), None, COMPUTED, room)
     pace, work = pace_of(machine), work_of(asked, rows)
@@ -79,10 +78,9 @@ def forecast(recipe: Recipe, machine: Machine) -> Forecast:
     return Forecast(recipe, steps, rows, bytes_, basis, time, time_basis, room)
 
 
-def step_seconds_of(recipe: Recipe) -> float | None:
-    """Seconds of a step on this machine, measured or computed; None where nobody knows."""
-    time = forecast(recipe, machine(home.home())).time
-    return time.step_s if time else None
+def expected_step_s(found: Forecast, machine: Machine) -> float | None:
+    """Seconds of a step, measured or computed; None on a machine that no job has measured yet."""
+    return found.time.step_s if found.time and measured_pace(machine.device_name) else None
 
 
 def room_bytes(machine: Machine) -> int:
@@ -102,7 +100,7 @@ def _time(
 
 def peak_bytes(changed: Recipe, before: Forecast, machine: Machine) -> int | None:
     """The memory alone of a recipe that was changed a little; its rows are not looked for again."""
-    asked = setting(changed, machine)
+    asked = setting(changed, machine, before.room_bytes)
     if asked is None:
         return None
     rows = before.rows if changed.data == before.recipe.data else replace(before.rows, prepared=None)

@@ -128,15 +128,18 @@ def _template_tokens(setting: Setting) -> int:
 def _loss(setting: Setting, batch: Batch) -> int:
     """A tile of logits, and what is fed into the output layer at the labels with its gradient.
 
-    On a CPU a tile has every word and becomes its own slope (`cpu_loss`), elsewhere TRL's fused loss has tiles of both. Liger's
-    has as many logits at once as make up what is fed in.
+    On a CPU a tile has every word and becomes its own slope (`cpu_loss`). TRL's fused loss (trl/kernels/chunked_logprob.py) has
+    tiles of fewer, on a GPU in 16 bits with their slope in place, and a copy of their weights where those have 32. Smoothed
+    labels need all logits at once, and their logarithms.
     """
     labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
-    if setting.fused:
-        return round(batch.tokens * hidden * 3 * 4)
     if setting.speed.at_labels:
         return round(min(labels, LABELS_AT_ONCE) * words * 4 + labels * hidden * 4 * 2)
-    return round(min(labels, TILE_TOKENS) * min(words, TILE_WORDS) * (2 + 4 + 4) + labels * hidden * 8)
+    if setting.recipe.training.label_smoothing:
+        return round(batch.tokens * words * (2 + 4 + 4))
+    tile, copied = min(words, TILE_WORDS), 0 if setting.short_between else min(words, TILE_WORDS) * hidden * 2
+    each = 2 if setting.device == "cuda" and setting.mixed else 2 + 4 + 4
+    return round(min(labels, TILE_TOKENS) * tile * each + labels * hidden * 8 + copied)
 
 
 def _slack(setting: Setting) -> float:
@@ -148,8 +151,9 @@ def _momentary(setting: Setting, batch: Batch) -> int:
     """What is there while one layer's gradients are computed, and what comes and goes where layers are computed again."""
     widest = max(setting.shape.intermediate_size, setting.shape.queries, setting.shape.hidden_size)
     layers = min(fitted.COMPUTED_AGAIN[setting.device], setting.shape.layers // 4) if setting.recomputes else 0
-    again = layers * layer_bytes(setting)
-    return round(batch.tokens * (fitted.MOMENTARY_WIDTHS * widest * given_bytes(setting) + again))
+    found = batch.tokens * (fitted.MOMENTARY_WIDTHS * widest * given_bytes(setting) + layers * layer_bytes(setting))
+    # A GPU's blocks are used again: what the loss had is free when the layers' turn comes.
+    return round(max(0, found - _loss(setting, batch)) if setting.device == "cuda" else found)
 
 
 def _updating(setting: Setting) -> int:

@@ -10,23 +10,25 @@ from core.plan.workload import assumed
 from core.recipe import Recipe
 
 
-def setting(recipe: Recipe, machine: Machine) -> Setting | None:
-    """The recipe on this machine; None for a model of unknown shape."""
+def setting(recipe: Recipe, machine: Machine, room_bytes: float | None = None) -> Setting | None:
+    """The recipe on this machine; None for a model of unknown shape. `room_bytes` as for `recomputes`."""
     asked = _setting(recipe, machine)
-    return replace(asked, recipe=_with(recipe, recomputes(recipe, machine))) if asked else None
+    return replace(asked, recipe=_with(recipe, recomputes(recipe, machine, room_bytes))) if asked else None
 
 
-def recomputes(recipe: Recipe, machine: Machine) -> bool:
+def recomputes(recipe: Recipe, machine: Machine, room_bytes: float | None = None) -> bool:
     """Whether activations are computed again: as asked; with `auto`, on a GPU that has no room to keep them.
 
-    That is judged by all of its memory, used or free, and by rows as long as the recipe allows, so that a plan, a probe
-    and a run are of one mind.
+    That is judged by rows as long as the recipe allows; `room_bytes` is what the device will have free, if other than now.
     """
     asked = recipe.training.activation_checkpointing
     if asked != "auto" or machine.device != "cuda":
         return asked == "on"
-    keeping = _setting(_with(recipe, False), machine)
-    return not keeping or share_fit(memory(keeping, assumed(recipe)).peak_bytes, machine.memory_bytes) != "fits"
+    keeping, room = (
+        _setting(_with(recipe, False), machine),
+        machine.memory_free_bytes if room_bytes is None else room_bytes,
+    )
+    return not keeping or share_fit(memory(keeping, assumed(recipe)).peak_bytes, room) != "fits"
 
 
 def _with(recipe: Recipe, again: bool) -> Recipe:

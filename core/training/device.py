@@ -1,13 +1,14 @@
 """The device a training runs on, and the number format it can do well: decided by what is there, said in `resolved.yaml`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import psutil
 import torch
 
+from core import home
 from core.errors import ModelError
-from core.hardware import cpu_has_bf16
+from core.hardware import Gpu, Machine, cpu_has_bf16, machine
 from core.hardware import precision as precision_of
 from core.recipe_training import TrainingSection
 from core.training import speed
@@ -31,6 +32,15 @@ class Device:
         """What the choices for speed depend on."""
         capability = torch.cuda.get_device_capability() if self.kind == "cuda" else None
         return speed.Place(self.kind, capability, cpu_has_bf16(), processes)
+
+    def machine(self) -> Machine:
+        """This machine with the device that torch trains on, which may be another than the driver tells of."""
+        here = machine(home.home())
+        if self.kind != "cuda":
+            return replace(here, gpus=(), apple_gpu=self.kind == "mps")
+        total = torch.cuda.get_device_properties().total_memory
+        free = min(here.gpus[0].free_bytes if here.gpus else total, total)
+        return replace(here, gpus=(Gpu(self.name, total, free, None, torch.cuda.get_device_capability()),))
 
     def memory_bytes(self) -> int:
         """Memory in use now: what torch holds on the GPU, or what the process holds of the RAM."""

@@ -8,6 +8,7 @@ import torch
 from core.errors import ModelError
 from core.models.give_back import give_back
 from core.training import resume
+from core.training.micro_batch import MicroBatch
 from core.training.session import Session
 
 # What allocators say that have no error of their own: the CPU's, CUDA's beside torch's own, cuBLAS's.
@@ -28,9 +29,14 @@ def let_go() -> None:
     give_back()
 
 
+def _cut(session: Session) -> MicroBatch | None:
+    open_to_us = session.job.recipe.training.activation_checkpointing == "auto"
+    return session.micro.smaller(again_first=open_to_us and session.device.kind == "cuda")
+
+
 def smaller(session: Session) -> Session:
     """The next attempt: fewer conversations at once, as many in a step, from the last checkpoint; raises ModelError."""
-    worker, step, micro = session.worker, session.job.metrics.step + 1, session.micro.smaller()
+    worker, step, micro = session.worker, session.job.metrics.step + 1, _cut(session)
     if micro is None:
         raise ModelError(
             f"The memory is too small even for one conversation at a time (at step {step:,}). Lower data.max_length or "

@@ -51,5 +51,5 @@ def _beside_torch() -> int:
         found = {one.pid: one.usedGpuMemory for one in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
     except pynvml.NVMLError:
         return CUDA_CONTEXT_BYTES
-    held = found.get(os.getpid())
-    return held - torch.cuda.memory_reserved() if held else CUDA_CONTEXT_BYTES
+    beside = (found.get(os.getpid()) or 0) - torch.cuda.memory_reserved()
+    return beside if beside > 0 else CUDA_CONTEXT_BYTES

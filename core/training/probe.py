@@ -30,7 +30,7 @@ def run(worker: Worker) -> None:
     found = find_model(worker)
     _, files = prepare(worker, found)
     rows = chosen(rows_of(files, recipe)[0], recipe.effective_batch(), recipe.training.max_steps)
-    micro = micro_batch(worker.job)
+    micro = micro_batch(worker.job, device.machine())
     same = fingerprint(found.folder)
     session = Session(worker, device, files, rows, None, same, Point(), micro, lambda: worker.stop_requested)
     try:

@@ -15,13 +15,13 @@ TIMED_S = 4
 def probe_recipe(recipe: Recipe, step_s: float | None = None) -> Recipe:
     """The same batch, length, model and adapter, in one process; only what repeats itself is left out.
 
-    `step_s` is how long a step will take, as far as that is known.
+    `step_s` is how long a step of the recipe takes, as far as that is known.
     """
     # Gradients that wait for a second batch are as large as the model where all of it is trained, and small elsewhere.
     accumulation = min(2, recipe.training.accumulation) if METHODS[recipe.lora.method].whole else 1
     training = recipe.training.model_copy(
         update={
-            "max_steps": LONGEST_STEPS + _timed(step_s),
+            "max_steps": LONGEST_STEPS + _timed(step_s and step_s * accumulation / recipe.training.accumulation),
             "accumulation": accumulation,
             "log_every": 1,
             "eval_every": None,

@@ -9,5 +9,11 @@ PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP
 
 
 def room(size: int) -> torch.Tensor:
-    """So many bytes, as long as somebody holds them; they take memory from when they are first written."""
-    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=torch.uint8)
+    """So many bytes, as long as somebody holds them; they take memory from when they are first written.
+
+    Raises RuntimeError in the words of torch's allocator where the system has none left.
+    """
+    try:
+        return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=torch.uint8)
+    except OSError as error:
+        raise RuntimeError(f"can't allocate memory: {size:,} bytes ({error.strerror})") from error

@@ -44,7 +44,7 @@ def run(worker: Worker) -> None:
     resume.check_model(point, same, job.recipe.model.source)
     files = resume.prepared(worker, found, point)
     train, held_out = rows_of(files, job.recipe)
-    micro = micro_batch(job)
+    micro = micro_batch(job, device.machine())
     session = Session(worker, device, files, train, held_out, same, point, micro, lambda: worker.stop_requested)
     resume.warn_of_differences(worker, point, session.made())
     backing.start(worker)

@@ -1,6 +1,6 @@
 """A frozen layer and its LoRA as one step, multiplied in 16 bits: on a GPU (`gpu_lora`), and on a CPU with bf16 instructions.
 
-There the layer's weights are held in bf16, in which fp32 products would round them at every call. PyTorch's own dropout
+On the CPU the layer's weights are held in bf16, in which fp32 products would round them at every call. PyTorch's own dropout
 draws a number for each element with more work than the layer's product; here four come out of one draw. Only plain LoRA
 on plain linear layers; all else keeps PEFT's way.
 """
@@ -26,7 +26,7 @@ def use_in(base: PreTrainedModel) -> int:
     layers = [module for module in base.modules() if _plain(module)]
     for layer in layers:
         weight = layer.get_base_layer().weight
-        weight.data = weight.data.to(SHORT if weight.dtype is torch.float32 else weight.dtype)
+        weight.data = weight.data if weight.is_cuda else weight.data.to(SHORT)
         layer.forward = _Short(layer, last)
     return len(layers)
 
@@ -35,6 +35,8 @@ def _plain(module: nn.Module) -> bool:
     if type(module) is not Linear or list(module.lora_A) != [ADAPTER] or ADAPTER in module.lora_variant:
         return False
     base = module.get_base_layer()
+    if base.weight.is_cuda and base.weight.dtype is torch.float32:  # some models keep a few layers so
+        return False
     frozen = not any(weights.requires_grad for weights in base.parameters())
     halves = (module.lora_A[ADAPTER], module.lora_B[ADAPTER])
     return type(base) is nn.Linear and frozen and all(half.bias is None for half in halves)
@@ -48,8 +50,10 @@ class LastInput:
         self.short: torch.Tensor | None = None
 
     def of(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """In the format of a layer's weights. Not differentiated here: `Layer.backward` gives the gradient of the long form."""
+        if x.dtype == dtype:
+            return x.detach().flatten(0, -2)
         if self.source() is not x:
-            # Not differentiated here: `Layer.backward` gives the gradient of the long form.
             self.source, self.short = weakref.ref(x), x.detach().to(dtype).flatten(0, -2)
         return self.short
 

@@ -141,7 +141,9 @@ def _adapter(recipe: Recipe, place: Place) -> Choice:
         return Choice("one step in 16 bits", "A frozen layer and its LoRA are one step, without a copy in 32 bits.")
     if place.kind == "cpu" and place.cpu_bf16 and recipe.training.precision == "auto":
         return Choice("one step in 16 bits", "A frozen layer and its LoRA are one step, in bf16, with a cheap dropout.")
-    return Choice("peft", "PEFT's own: the one step in 16 bits needs a GPU, or a CPU with bf16 and precision auto.")
+    return Choice(
+        "peft", "PEFT's own: the one step needs an NVIDIA GPU in 16 bits, or a CPU with bf16 and precision auto."
+    )
 
 
 def _kept(recipe: Recipe, place: Place) -> Choice:
