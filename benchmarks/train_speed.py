@@ -256,7 +256,7 @@ def in_a_process(way: str, cut: str, steps: int) -> dict[str, Any]:
     from core.training import heap
 
     asked = [sys.executable, "-m", "benchmarks.train_speed", way, cut, str(steps)]
-    extra = heap.surroundings("cpu") if way == "bare" else {}
+    extra = heap.surroundings(recipe(cut, steps), "cpu") if way == "bare" else {}
     run = subprocess.run(asked, env=os.environ | extra, check=False, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{way} failed:\n{run.stderr[-3000:]}")

@@ -12,7 +12,8 @@ from core.errors import DataError, JobError, ModelError
 from core.files import append_line
 from core.jobs import preflight
 from core.jobs.folder import Job
-from core.training import callbacks, cpu_loss, memory, start
+from core.models.too_small import is_too_small
+from core.training import callbacks, cpu_loss, start
 from core.training import run as training
 from core.training.divergence import Divergence
 from core.training.resume import differences
@@ -315,7 +316,7 @@ def test_a_model_that_does_not_fit_is_said_at_once(toy, monkeypatch):
     monkeypatch.setattr(training, "load_base", too_big)
     with pytest.raises(ModelError, match="does not fit into the memory of CPU"):
         train(new_folder(toy_recipe(toy)))
-    assert not memory.is_too_small(RuntimeError("shapes do not match"))
+    assert not is_too_small(RuntimeError("shapes do not match"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_where_it_began(toy, monkeypatch):

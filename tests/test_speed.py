@@ -1,10 +1,5 @@
 """What makes a training fast: which choice is made where and why, and that the fast ways compute the same."""
 
-import os
-import platform
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +18,6 @@ from core.training.speed import Place, choose
 
 CPU, FAST_CPU = Place("cpu"), Place("cpu", cpu_bf16=True)
 T4, A100 = Place("cuda", (7, 5)), Place("cuda", (8, 0))
-WITH_TBB = pytest.mark.skipif(platform.system() != "Linux" or platform.machine() != "x86_64", reason="not built for it")
 
 
 @pytest.fixture
@@ -237,51 +231,40 @@ def test_a_batch_without_a_label_has_no_loss():
 
 @pytest.fixture
 def nothing_set(monkeypatch):
-    for name in ("GLIBC_TUNABLES", "LD_PRELOAD", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+    for name in ("GLIBC_TUNABLES", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(launcher, "machine", lambda folder: SimpleNamespace(device="cpu"))
 
 
-@WITH_TBB
-def test_a_training_has_an_allocator_of_its_own_and_a_persons_own_setting_wins(monkeypatch, nothing_set):
-    preloaded = launcher.surroundings("train")["LD_PRELOAD"].split(":")
-    assert [Path(library).name for library in preloaded] == list(heap.TBB) and all(map(os.path.exists, preloaded))
-    assert launcher.surroundings("prepare") == {}
-    monkeypatch.setenv("LD_PRELOAD", "libjemalloc.so.2")
-    assert launcher.surroundings("train") == {}
+def a_job(kind: str = "train", **sections):
+    return SimpleNamespace(kind=kind, recipe=parse(sections))
 
 
-def test_without_that_allocator_the_model_lies_beside_glibcs_heap(monkeypatch, nothing_set):
-    monkeypatch.setattr(heap, "TBB", ("of no", "package"))
-    assert launcher.surroundings("train") == {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP}
+def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch, nothing_set):
+    shapes = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "192"}
+    asked = a_job(training={"batch": 4})
+    assert launcher.surroundings(asked) == {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP} | shapes
+    assert launcher.surroundings(a_job("prepare")) == {}
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
-    assert launcher.surroundings("train") == {}
+    assert launcher.surroundings(asked) == shapes
+
+
+def test_code_is_kept_for_as_many_shapes_as_a_step_may_have(nothing_set):
+    large, packed = a_job(training={"batch": 64}), a_job(data={"packing": "on"}, training={"batch": 2})
+    for job in (large, packed):
+        assert launcher.surroundings(job)["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "1024"
 
 
 def test_blocks_of_a_gpu_grow_where_its_driver_lets_them(monkeypatch, nothing_set):
-    assert heap.surroundings("cuda", "6.8.0-45-generic") == {"PYTORCH_ALLOC_CONF": heap.GROWING}
-    assert heap.surroundings("cuda", "5.15.167.4-microsoft-standard-WSL2") == {}
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
     monkeypatch.setattr(launcher, "machine", lambda folder: SimpleNamespace(device="cuda"))
-    assert launcher.surroundings("probe") == {"PYTORCH_ALLOC_CONF": heap.GROWING}
+    monkeypatch.setattr(heap.platform, "release", lambda: "6.8.0-45-generic")
+    assert launcher.surroundings(a_job("probe")) == {"PYTORCH_ALLOC_CONF": heap.GROWING}
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "backend:native")
-    assert launcher.surroundings("probe") == {}
-
-
-@WITH_TBB
-@pytest.mark.process
-def test_what_a_training_frees_is_kept_for_it_by_the_allocator_that_it_was_begun_with(nothing_set):
-    code = (
-        "import ctypes; from core.training.heap import keep_blocks; keep_blocks();"
-        "everybodys = ctypes.CDLL(None).malloc; everybodys.restype = ctypes.c_void_p;"
-        "print(ctypes.CDLL('libtbbmalloc.so.2').scalable_msize(ctypes.c_void_p(everybodys(99))) >= 99)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | launcher.surroundings("train"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (run.stdout, run.stderr) == ("True\n", "")
+    assert launcher.surroundings(a_job("probe")) == {}
+    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF")
+    monkeypatch.setattr(heap.platform, "release", lambda: "5.15.167.4-microsoft-standard-WSL2")
+    assert launcher.surroundings(a_job("probe")) == {}
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -24,9 +24,9 @@ from core.jobs.folder import Job
 from core.jobs.outcome import folder_of
 from core.jobs.worker import Worker
 from core.models.load import Found, load_tokenizer
+from core.models.too_small import is_too_small
 from core.training import resume
 from core.training.device import choose_device, set_up
-from core.training.memory import is_too_small
 from core.training.model import base_of
 
 ROWS_AT_ONCE = 8

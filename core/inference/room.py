@@ -14,8 +14,10 @@ from core.hardware import Machine, machine, memory_use_of
 from core.jobs.folder import Job
 from core.jobs.listing import training_now
 from core.plan.fits import WORKING_BYTES
+from core.plan.fixes import changed
 from core.plan.forecast import forecast
 from core.plan.plan import model_bytes
+from core.recipe import Recipe
 
 # Beside the weights: torch itself is there already; this is what a conversation and the adapters take.
 CONVERSATION_BYTES = 300_000_000
@@ -105,9 +107,19 @@ def _still_to_take(job: Job, here: Machine) -> int:
     seen = [size for size in job.metrics["memory_bytes"] if size > 0]
     if seen:
         return max(0, int(max(seen) * 1.1 - seen[-1]))
-    planned = forecast(job.recipe, here).memory
+    planned = forecast(_as_it_trains(job), here).memory
     expected = planned.peak_bytes if planned else (model_bytes(job.recipe.model.source, 32) or 0) + WORKING_BYTES
     return max(0, expected - (memory_use_of(job.worker.pid) if job.worker else 0))
+
+
+def _as_it_trains(job: Job) -> Recipe:
+    """Its recipe with what it has settled: what is free has changed since."""
+    again = job.resolved.get("activation_checkpointing")
+    return (
+        job.recipe
+        if again is None
+        else changed(job.recipe, {"training.activation_checkpointing": "on" if again else "off"})
+    )
 
 
 def _gb(size: int) -> str:

@@ -180,14 +180,15 @@ def _claim(aside: Path, name: str) -> Path:
 def _launch(job: Job, token: str | None) -> Job:
     # Only this user can read a process's environment; its arguments everybody can.
     signed_in = {"HF_TOKEN": token} if token else {}
-    started = _detached("core.jobs", job.folder, surroundings(job.kind) | signed_in)
+    started = _detached("core.jobs", job.folder, surroundings(job) | signed_in)
     process.write(job.files.process, process.born(started.pid))
     return job
 
 
-def surroundings(kind: str) -> dict[str, str]:
+def surroundings(job: Job) -> dict[str, str]:
     """What the environment of a worker needs beside ours; what a person has set stays."""
-    wanted = heap.surroundings(machine(home.home()).device) if kind in ("train", "probe") else {}
+    trains = job.kind in ("train", "probe")
+    wanted = heap.surroundings(job.recipe, machine(home.home()).device) if trains else {}
     return {name: value for name, value in wanted.items() if not {name, OLDER_NAMES.get(name)} & set(os.environ)}
 
 

@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, PreTrainedModel
 
+from core.models.too_small import is_too_small
+
 CHOICE = "by conversation"
 NAME = CHOICE.replace(" ", "_")
 # What attention may be asked for that this one does not do.
@@ -198,9 +200,9 @@ def _different(base: PreTrainedModel, alone: torch.Tensor) -> str | None:
     ends = torch.tensor([0, *LENGTHS], device=base.device).cumsum(0).int()
     try:
         together = _logits(base, ids, ends)
-    except torch.OutOfMemoryError:
-        raise
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        if is_too_small(error):
+            raise
         return str(error).split("\n")[0][:200]
     worst = (together - alone).abs().max() / alone.abs().max()
     # Said this way round, a comparison with what is no number fails too.

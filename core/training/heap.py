@@ -1,19 +1,12 @@
-"""Where a training's blocks of memory come from: that it holds as much every time, and not a half more for holes. No torch.
-
-On a CPU under Linux, Intel's tbbmalloc instead of glibc's malloc, which lays blocks where others have left holes, so that what
-it holds differs by a fifth from process to process. Where it is not installed, glibc's, with its model beside the heap.
-"""
+"""Where a training's memory comes from, and what is kept of it: settings of the worker's environment, and of glibc. No torch."""
 
 import ctypes
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, files
-from pathlib import Path
 
 from core.hardware import Device
+from core.recipe import Recipe
 
-# Both are loaded before anything else; the second needs the first, and gives everybody its malloc.
-TBB = ("libtbbmalloc.so.2", "libtbbmalloc_proxy.so.2")
 # What glibc reads as a worker begins. Weights, and what is there only while they are loaded, get blocks of their own from the
 # system, so that the heap is empty when the first step begins. The last two put freed blocks together at once: the slivers
 # that aligned blocks leave would else keep them apart for ever.
@@ -23,47 +16,40 @@ BESIDE_THE_HEAP = "glibc.malloc.mmap_threshold=262144:glibc.malloc.tcache_count=
 GROWING = "expandable_segments:True"
 # Where drivers refuse that: Windows' Linux (pytorch/pytorch issue 192330) and Jetson boards (unslothai/unsloth issue 1446).
 WITHOUT_GROWING = ("microsoft", "tegra")
-# Names of settings in glibc's malloc.h, and in oneTBB's scalable_allocator.h.
+# oneDNN keeps the code that it makes for each shape of a product, a thousand times by default: some hundred megabytes once batches
+# have had many lengths. A step has about so many shapes, of which each conversation brings its own; fewer would be made anew in
+# every layer.
+SHAPES, SHAPES_OF_A_CONVERSATION, MOST_SHAPES = 64, 32, 1024
+# Names of settings in glibc's malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
-CLEAN_ALL_BUFFERS, HUGE_SIZE_THRESHOLD = 0, 2
 MOST = 2**31 - 1
 # So much more than asked is taken from the system at once.
 AHEAD_BYTES = 64 << 20
-# Blocks from this size on tbbmalloc would give back to the system.
-KEPT_BYTES = 1 << 20
 
 
-def surroundings(device: Device, system: str | None = None) -> dict[str, str]:
-    """What the environment of a training on a device needs; `system` is the kernel's name for itself."""
+def surroundings(recipe: Recipe, device: Device) -> dict[str, str]:
+    """What the environment of a training on a device needs."""
+    found = {"GLIBC_TUNABLES": BESIDE_THE_HEAP}
     if device == "cuda":
-        unable = any(word in (system or platform.release()).lower() for word in WITHOUT_GROWING)
-        return {} if unable else {"PYTORCH_ALLOC_CONF": GROWING}
-    if found := _tbb():
-        return {"LD_PRELOAD": ":".join(map(str, found))}
-    return {"GLIBC_TUNABLES": BESIDE_THE_HEAP}
+        unable = any(word in platform.release().lower() for word in WITHOUT_GROWING)
+        return found if unable else found | {"PYTORCH_ALLOC_CONF": GROWING}
+    return found | {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(_shapes(recipe))}
 
 
-def _tbb() -> list[Path]:
-    """The two libraries, if they are installed with the studio."""
-    try:
-        installed = {file.name: Path(file.locate()).resolve() for file in files("tbb") or () if file.name in TBB}
-    except PackageNotFoundError:
-        return []
-    return [installed[name] for name in TBB] if len(installed) == len(TBB) else []
+def _shapes(recipe: Recipe) -> int:
+    # How many conversations lie in a packed row nobody knows.
+    several = MOST_SHAPES if recipe.data.packs else SHAPES + SHAPES_OF_A_CONVERSATION * recipe.training.batch
+    return min(MOST_SHAPES, several)
 
 
 def keep_blocks() -> None:
-    """From now on keep what is freed for the next that asks, where this process was begun with its `surroundings`.
+    """From now on keep what is freed for the next that asks, where this process was begun beside its heap.
 
-    A training takes and gives back the same large blocks again and again. By default each is asked anew of the system, zeroed
-    page by page: with glibc a step takes three times as long.
+    A training takes and gives back the same large blocks again and again. By default glibc asks the system for each anew,
+    zeroed page by page: a step takes three times as long.
     """
-    if TBB[1] in os.environ.get("LD_PRELOAD", ""):
-        tbb = ctypes.CDLL(TBB[0])
-        tbb.scalable_allocation_command(CLEAN_ALL_BUFFERS, None)
-        tbb.scalable_allocation_mode(HUGE_SIZE_THRESHOLD, ctypes.c_ssize_t(KEPT_BYTES))
-    elif os.environ.get("GLIBC_TUNABLES") == BESIDE_THE_HEAP and (
-        set_to := getattr(ctypes.CDLL(None), "mallopt", None)
-    ):
+    if os.environ.get("GLIBC_TUNABLES") != BESIDE_THE_HEAP:
+        return
+    if set_to := getattr(ctypes.CDLL(None), "mallopt", None):
         for setting, value in ((TRIM_THRESHOLD, MOST), (TOP_PAD, AHEAD_BYTES), (MMAP_THRESHOLD, MOST)):
             set_to(setting, value)

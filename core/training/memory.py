@@ -3,21 +3,11 @@
 import sys
 from dataclasses import replace
 
-import torch
-
 from core.errors import ModelError
 from core.models.give_back import give_back
 from core.training import resume
 from core.training.micro_batch import MicroBatch
 from core.training.session import Session
-
-# What allocators say that have no error of their own: the CPU's, CUDA's beside torch's own, cuBLAS's.
-WORDS = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
-def is_too_small(error: Exception) -> bool:
-    """Whether an error says so: torch's own of a GPU has a type, others only words."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in WORDS)
 
 
 def let_go() -> None:

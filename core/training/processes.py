@@ -26,6 +26,7 @@ def launch(session: Session) -> None:
         if _times_out_of_memory(job) == tries:
             raise JobError(f"The training processes ended with status {status} and no result. The log says more.")
         session = smaller(session)
+        session.worker.resolve(activation_checkpointing=session.micro.recomputes)
 
 
 def _times_out_of_memory(job: Job) -> int:

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ def _train(worker: Worker, data: str, step: int) -> bool:
     # The leader has verified its every byte a moment ago.
     point = resume.Point(job.checkpoint_of(step) if step else None)
     files = home.prepared_files(data)
-    micro = micro_batch(job, device.machine())
+    micro = replace(micro_batch(job, device.machine()), recomputes=job.resolved["activation_checkpointing"])
     rows = rows_of(files, job.recipe)
     session = Session(worker, device, files, *rows, fingerprint(found.folder), point, micro, lambda: _asked(job))
     trained = run.attempt(session, found, load_tokenizer(found, job.recipe.model.chat_template))

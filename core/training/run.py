@@ -17,6 +17,7 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
+from core.models.too_small import is_too_small
 from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import PatienceEnded, best_checkpoint
 from core.training.device import choose_device, set_up
@@ -45,6 +46,8 @@ def run(worker: Worker) -> None:
     files = resume.prepared(worker, found, point)
     train, held_out = rows_of(files, job.recipe)
     micro = micro_batch(job, device.machine())
+    # Its processes, if there are several, do as it does; and whoever asks what it will take knows.
+    worker.resolve(activation_checkpointing=micro.recomputes)
     session = Session(worker, device, files, train, held_out, same, point, micro, lambda: worker.stop_requested)
     resume.warn_of_differences(worker, point, session.made())
     backing.start(worker)
@@ -73,7 +76,12 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, 
     peak.forget(session.device)
     model = _load(session, found, tokenizer)
     _resolve(session, trainable_parameters(model))
-    trainer = build(session, model, tokenizer)
+    try:
+        trainer = build(session, model, tokenizer)
+    except RuntimeError as error:
+        if not is_too_small(error):
+            raise
+        return False
     # From here on a stop may not cut anything short: the step is finished, and what was learned is saved.
     with worker.finishing_the_step():
         worker.phase("running")
@@ -82,7 +90,7 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, 
             with suppress(PatienceEnded):
                 trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
         except RuntimeError as error:
-            if not memory.is_too_small(error):
+            if not is_too_small(error):
                 raise
             return False
         if trainer.is_world_process_zero():
@@ -102,7 +110,7 @@ def _load(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase) ->
         saved = begun.folder if begun else None
         return trained_model(base, recipe, session.micro.recomputes, saved=saved, rows=session.train, marks=marks)
     except RuntimeError as error:
-        if not memory.is_too_small(error):
+        if not is_too_small(error):
             raise
         raise ModelError(
             f"The model {recipe.model.source} does not fit into the memory of {device.name}. Choose lora.method qlora, or "
