@@ -20,7 +20,7 @@ SLACK: dict[Device, float] = {"cpu": 0.05, "cuda": 0.02, "mps": 0.30}
 # The gaps on a CPU where blocks in 16 and in 32 bits, or packed ones, come in turns.
 SLACK_ALTERNATING = 0.27
 # So many layers' activations come and go between what is kept where layers are computed again.
-COMPUTED_AGAIN: dict[Device, float] = {"cpu": 4, "cuda": 0, "mps": 0}
+COMPUTED_AGAIN: dict[Device, float] = {"cpu": 3, "cuda": 0, "mps": 0}
 # Numbers of one token, as multiples of the widest part of a layer, that are there for a moment in its backward pass.
 MOMENTARY_WIDTHS = 4
 # Bytes of each number that an optimiser with a state of 8 bits unpacks on a CPU, one tensor at a time.
