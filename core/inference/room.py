@@ -14,9 +14,9 @@ from core.hardware import Machine, machine, memory_use_of
 from core.jobs.folder import Job
 from core.jobs.listing import training_now
 from core.plan.fits import WORKING_BYTES
-from core.plan.fixes import changed
 from core.plan.forecast import forecast
 from core.plan.plan import model_bytes
+from core.plan.settled import with_it_settled
 from core.recipe import Recipe
 
 # Beside the weights: torch itself is there already; this is what a conversation and the adapters take.
@@ -115,11 +115,7 @@ def _still_to_take(job: Job, here: Machine) -> int:
 def _as_it_trains(job: Job) -> Recipe:
     """Its recipe with what it has settled: what is free has changed since."""
     again = job.resolved.get("activation_checkpointing")
-    return (
-        job.recipe
-        if again is None
-        else changed(job.recipe, {"training.activation_checkpointing": "on" if again else "off"})
-    )
+    return job.recipe if again is None else with_it_settled(job.recipe, again)
 
 
 def _gb(size: int) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from core.hardware import Machine
 from core.models.known_shape import shape_of
+from core.plan.fixes import changed
 from core.plan.memory_plan import memory, share_fit
 from core.plan.setting import Setting
 from core.plan.workload import assumed
@@ -13,7 +14,7 @@ from core.recipe import Recipe
 def setting(recipe: Recipe, machine: Machine, room_bytes: float | None = None) -> Setting | None:
     """The recipe on this machine; None for a model of unknown shape. `room_bytes` as for `recomputes`."""
     asked = _setting(recipe, machine)
-    return replace(asked, recipe=_with(recipe, recomputes(recipe, machine, room_bytes))) if asked else None
+    return replace(asked, recipe=with_it_settled(recipe, recomputes(recipe, machine, room_bytes))) if asked else None
 
 
 def recomputes(recipe: Recipe, machine: Machine, room_bytes: float | None = None) -> bool:
@@ -24,16 +25,14 @@ def recomputes(recipe: Recipe, machine: Machine, room_bytes: float | None = None
     asked = recipe.training.activation_checkpointing
     if asked != "auto" or machine.device != "cuda":
         return asked == "on"
-    keeping, room = (
-        _setting(_with(recipe, False), machine),
-        machine.memory_free_bytes if room_bytes is None else room_bytes,
-    )
+    room = machine.memory_free_bytes if room_bytes is None else room_bytes
+    keeping = _setting(with_it_settled(recipe, False), machine)
     return not keeping or share_fit(memory(keeping, assumed(recipe)).peak_bytes, room) != "fits"
 
 
-def _with(recipe: Recipe, again: bool) -> Recipe:
-    training = recipe.training.model_copy(update={"activation_checkpointing": "on" if again else "off"})
-    return recipe.model_copy(update={"training": training})
+def with_it_settled(recipe: Recipe, again: bool) -> Recipe:
+    """The recipe that asks for what was decided."""
+    return changed(recipe, {"training.activation_checkpointing": "on" if again else "off"})
 
 
 def _setting(recipe: Recipe, machine: Machine) -> Setting | None:

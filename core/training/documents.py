@@ -2,7 +2,7 @@
 
 On a GPU that has it, in 16 bits, by the FlashAttention in PyTorch; elsewhere by products of its own.
 Registered with transformers as an attention of its own. It works by the ends of the conversations, which TRL's collator
-gives; a model that does not pass them on, or does more than plain causal attention, keeps padded rows (`problem`).
+gives; a model that does not pass them on, or does more than plain causal attention, keeps padded rows (`use_in`).
 """
 
 from collections.abc import Iterator
