@@ -126,7 +126,7 @@ def plain(cut: str, steps: int) -> dict[str, Any]:
         sum(tokens[at : at + training.accumulation])
         for at in range(0, steps * training.accumulation, training.accumulation)
     ]
-    return measured(marks, losses) | {"tokens": per_step}
+    return measured(marks, losses, own_peak_bytes()) | {"tokens": per_step}
 
 
 def counted(trainer: Any) -> list[int]:
@@ -190,7 +190,7 @@ def bare(cut: str, steps: int) -> dict[str, Any]:
         optimizer.zero_grad()
         marks.append(time.perf_counter())
         losses.append(loss)
-    return measured(marks, losses)
+    return measured(marks, losses, own_peak_bytes())
 
 
 def in_steps(rows: Any, asked: Any, steps: int) -> Iterator[list[list[int]]]:
@@ -218,17 +218,18 @@ def studio(cut: str, steps: int) -> dict[str, Any]:
     if job.status != "finished":
         sys.exit(f"The training ended as {job.status}: {job.result}\n{job.log_tail()}")
     running = next(event["time"] for event in job.events if event.get("phase") == "running")
-    found = measured(list(job.metrics["elapsed_s"]), list(job.metrics["loss"]))
     peak = job.resolved["peak_memory_bytes"] if on_gpu() else peak
-    return found | {"peak_gb": peak / 1e9, "to_running_s": running - began}
+    found = measured(list(job.metrics["elapsed_s"]), list(job.metrics["loss"]), peak)
+    return found | {"to_running_s": running - began}
 
 
-def measured(marks: list[float], losses: list[float]) -> dict[str, Any]:
-    """Seconds of every step but the first, and the peak memory of this process or of its GPU."""
-    return {"seconds": marks[-1] - marks[0], "losses": losses, "peak_gb": own_peak_bytes() / 1e9}
+def measured(marks: list[float], losses: list[float], peak: int) -> dict[str, Any]:
+    """Seconds of every step but the first, and the peak memory, given in bytes."""
+    return {"seconds": marks[-1] - marks[0], "losses": losses, "peak_gb": peak / 1e9}
 
 
 def own_peak_bytes() -> int:
+    """The most that this process ever held, of its GPU where it has one."""
     if on_gpu():
         from core.recipe import parse
         from core.training.device import choose_device

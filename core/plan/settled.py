@@ -14,7 +14,10 @@ from core.recipe import Recipe
 def setting(recipe: Recipe, machine: Machine, room_bytes: float | None = None) -> Setting | None:
     """The recipe on this machine; None for a model of unknown shape. `room_bytes` as for `recomputes`."""
     asked = _setting(recipe, machine)
-    return replace(asked, recipe=with_it_settled(recipe, recomputes(recipe, machine, room_bytes))) if asked else None
+    # Of up to three hundred measurements a page asks on every run, and those say what they did.
+    if asked is None or recipe.training.activation_checkpointing != "auto":
+        return asked
+    return replace(asked, recipe=with_it_settled(recipe, recomputes(recipe, machine, room_bytes)))
 
 
 def recomputes(recipe: Recipe, machine: Machine, room_bytes: float | None = None) -> bool:
