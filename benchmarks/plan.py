@@ -25,7 +25,7 @@ from core.plan.forecast import expected_step_s, forecast
 from core.recipe import Recipe, parse
 from core.training.probe_recipe import probe_recipe
 
-STEPS = {"cpu": 6, "cuda": 30, "mps": 6}
+STEPS = {"cpu": 12, "cuda": 30, "mps": 12}
 GOALS = {"computed": 0.15, "probed": 0.07}
 
 CPU_SETTINGS: dict[str, dict[str, Any]] = {

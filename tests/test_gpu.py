@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from core.jobs.folder import Job
+from core.plan.measured import measurements
 from core.training import run as training
 from core.training.device import Device
 from core.training.documents import NAME as BY_CONVERSATION
@@ -115,6 +116,9 @@ def test_a_memory_that_is_too_small_is_answered_with_smaller_batches(tmp_path):
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert "out_of_memory" in [event["event"] for event in job.events]
     assert job.resolved["micro_batch"]["batch"] < 16
+    known = measurements(torch.cuda.get_device_name(), str(model))
+    (found,) = (one for one in known if one.source == "run that did not fit" and one.recipe.training.batch == 16)
+    assert found.step_s is None and found.peak_bytes > all_at_once
     assert job.result["status"] == "finished"
     assert all(map(math.isfinite, losses(job)))
 

@@ -157,7 +157,7 @@ def test_more_rank_batch_or_length_never_needs_less_memory_or_time(path, share, 
     )
     one, other = (setting(changed(start, {path: value}), machine) for value in (less, more))
     memories = [memory(asked, assumed(asked.recipe)).peak_bytes for asked in (one, other)]
-    seconds = [batch_seconds(asked, assumed(asked.recipe).usual, Pace(1e11, 1e10)) for asked in (one, other)]
+    seconds = [batch_seconds(asked, assumed(asked.recipe).usual, Pace(1e11, 1e10, 1e6)) for asked in (one, other)]
     assert memories[0] <= memories[1] and seconds[0] <= seconds[1]
 
 

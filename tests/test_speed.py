@@ -1,5 +1,12 @@
 """What makes a training fast: which choice is made where and why, and that the fast ways compute the same."""
 
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +25,7 @@ from core.training.speed import Place, choose
 
 CPU, FAST_CPU = Place("cpu"), Place("cpu", cpu_bf16=True)
 T4, A100 = Place("cuda", (7, 5)), Place("cuda", (8, 0))
+WITH_TBB = pytest.mark.skipif(platform.system() != "Linux" or platform.machine() != "x86_64", reason="not built for it")
 
 
 @pytest.fixture
@@ -231,7 +239,7 @@ def test_a_batch_without_a_label_has_no_loss():
 
 @pytest.fixture
 def nothing_set(monkeypatch):
-    for name in ("GLIBC_TUNABLES", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    for name in ("GLIBC_TUNABLES", "LD_PRELOAD", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", *heap.KEPT_SHAPES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(launcher, "machine", lambda folder: SimpleNamespace(device="cpu"))
 
@@ -241,18 +249,83 @@ def a_job(kind: str = "train", **sections):
 
 
 def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch, nothing_set):
-    shapes = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "192"}
-    asked = a_job(training={"batch": 4})
-    assert launcher.surroundings(asked) == {"GLIBC_TUNABLES": heap.BESIDE_THE_HEAP} | shapes
+    found = launcher.surroundings(a_job())
+    assert found["GLIBC_TUNABLES"] == heap.BESIDE_THE_HEAP
     assert launcher.surroundings(a_job("prepare")) == {}
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
-    assert launcher.surroundings(asked) == shapes
+    for name in found:
+        monkeypatch.setenv(name, "a person's own")
+    assert launcher.surroundings(a_job()) == {}
 
 
-def test_code_is_kept_for_as_many_shapes_as_a_step_may_have(nothing_set):
-    large, packed = a_job(training={"batch": 64}), a_job(data={"packing": "on"}, training={"batch": 2})
-    for job in (large, packed):
-        assert launcher.surroundings(job)["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "1024"
+@pytest.mark.parametrize(
+    ("sections", "shapes"),
+    [
+        ({"training": {"batch": 4}}, "192"),
+        ({"training": {"batch": 64}}, "1024"),
+        ({"data": {"packing": "on"}, "training": {"batch": 2}}, "1024"),
+    ],
+)
+def test_code_is_kept_for_as_many_shapes_as_a_step_may_have(nothing_set, sections, shapes):
+    found = launcher.surroundings(a_job(**sections))
+    assert [found[name] for name in heap.KEPT_SHAPES] == [shapes, shapes]
+
+
+@WITH_TBB
+def test_a_training_on_a_cpu_has_an_allocator_of_its_own(nothing_set):
+    preloaded = launcher.surroundings(a_job())["LD_PRELOAD"].split(":")
+    assert [Path(library).name for library in preloaded] == list(heap.TBB)
+    assert all(map(os.path.exists, preloaded))
+
+
+@pytest.mark.parametrize("folder", ["/home/a person/studio", "/data:1/studio"])
+def test_a_folder_that_the_systems_loader_would_take_apart_is_not_said_to_it(monkeypatch, nothing_set, folder):
+    installed = [SimpleNamespace(name=name, locate=lambda name=name: f"{folder}/{name}") for name in heap.TBB]
+    monkeypatch.setattr(heap, "files", lambda package: installed)
+    assert "LD_PRELOAD" not in launcher.surroundings(a_job())
+
+
+def test_without_that_allocator_the_model_lies_beside_glibcs_heap(monkeypatch, nothing_set):
+    def not_installed(package: str):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(heap, "files", not_installed)
+    assert set(launcher.surroundings(a_job())) == {"GLIBC_TUNABLES", *heap.KEPT_SHAPES}
+
+
+# Batches of one shape: their blocks are kept; one of another: given back. How many bytes the process then holds.
+HOLDS = """
+import psutil, torch
+from core.training.heap import Blocks, keep_blocks
+
+def held():
+    return psutil.Process().memory_info().rss
+
+def batch(*shape):
+    blocks.for_a_batch(shape)
+    for _ in range(9):
+        torch.ones(shape)
+
+blocks = Blocks()
+keep_blocks()
+before = held()
+print([(batch(*shape), round((held() - before) / 1e6))[1] for shape in ((50_000_000,), (50_000_000,), (1_000,))])
+"""
+
+
+@WITH_TBB
+@pytest.mark.process
+def test_blocks_are_kept_for_a_batch_of_the_same_shape_only(nothing_set):
+    run = subprocess.run(
+        [sys.executable, "-c", HOLDS],
+        env=os.environ | launcher.surroundings(a_job()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stderr == ""
+    first, same, other = json.loads(run.stdout)
+    assert first == pytest.approx(200, abs=10) and same == pytest.approx(200, abs=10)
+    assert other == pytest.approx(0, abs=10)
 
 
 def test_blocks_of_a_gpu_grow_where_its_driver_lets_them(monkeypatch, nothing_set):

@@ -10,7 +10,7 @@ import torch
 
 def give_back() -> None:
     """Return what was freed to the system."""
-    # PEFT and transformers models hold references in circles, and CUDA and glibc keep freed blocks for themselves.
+    # PEFT and transformers models hold references in circles, and allocators keep freed blocks for themselves.
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

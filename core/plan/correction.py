@@ -8,8 +8,7 @@ from core.hardware import Machine
 from core.plan.measured import Measurement, measurements
 from core.plan.memory_plan import PARTS, MemoryPlan, memory
 from core.plan.pace import Pace
-from core.plan.setting import Setting
-from core.plan.settled import recomputes, setting
+from core.plan.setting import Setting, as_asked
 from core.plan.time_plan import step_seconds
 from core.plan.workload import Workload
 from core.recipe import Recipe
@@ -45,15 +44,16 @@ class Known:
         return self.measurement.peak_bytes - self.memory.peak_bytes
 
     @property
-    def times_slower(self) -> float:
-        return self.measurement.step_s / self.step_s
+    def times_slower(self) -> float | None:
+        """None for one that was never over."""
+        return self.measurement.step_s and self.measurement.step_s / self.step_s
 
 
 def known(asked: Setting, machine: Machine, pace: Pace) -> list[Known]:
     """The measurements that say something of this setting: of the same precision, bits and way to keep activations."""
     found = []
     for measurement in measurements(machine.device_name, asked.recipe.model.source):
-        measured = setting(measurement.recipe, machine)
+        measured = as_asked(measurement.recipe, machine)
         if measured and _manner(measured) == _manner(asked):
             work = Workload(measurement.largest, measurement.usual, counted=True)
             found.append(Known(measurement, memory(measured, work), step_seconds(measured, work, pace)))
@@ -66,20 +66,19 @@ def _manner(setting: Setting) -> tuple:
 
 
 def measured_alone(recipe: Recipe, machine: Machine) -> tuple[MemoryPlan | None, Basis]:
-    """For a model of unknown shape: what was measured of the very same setting, as one part."""
-    asked = _settings(recipe, machine)
+    """For a model of unknown shape: what was measured of the very same setting, which is settled, as one part."""
     for found in measurements(machine.device_name, recipe.model.source):
-        if _settings(found.recipe, machine) == asked:
+        if _settings(found.recipe) == _settings(recipe):
             whole = MemoryPlan(**dict.fromkeys(PARTS, 0) | {"overhead": found.peak_bytes})
             return whole, Basis("measured", found)
     return None, COMPUTED
 
 
-def _settings(recipe: Recipe, machine: Machine) -> tuple:
+def _settings(recipe: Recipe) -> tuple:
     """What the memory of one batch follows from."""
     training = recipe.training
+    again = training.activation_checkpointing == "on"
     data = (recipe.data.max_length, recipe.data.packing)
-    again = recomputes(recipe, machine)
     return recipe.lora, data, training.batch, training.precision, training.optimizer, again
 
 
@@ -97,8 +96,9 @@ def corrected_memory(computed: MemoryPlan, candidates: list[Known]) -> tuple[Mem
 
 def corrected_seconds(computed: float, candidates: list[Known]) -> tuple[float, Basis]:
     """How many times slower than computed the nearest measurement was, and where that comes from."""
-    if not candidates:
+    timed = [one for one in candidates if one.times_slower]
+    if not timed:
         return 1.0, COMPUTED
-    nearest = min(candidates, key=lambda one: abs(math.log(one.step_s / computed)))
+    nearest = min(timed, key=lambda one: abs(math.log(one.step_s / computed)))
     same = abs(nearest.step_s / computed - 1) <= SAME
     return nearest.times_slower, Basis("measured" if same else "scaled", nearest.measurement)

@@ -14,7 +14,7 @@ from core.plan.memory_plan import MemoryPlan, memory, share_fit
 from core.plan.pace import Pace, measured_pace, pace_of
 from core.plan.plan import Plan, plan, total_steps
 from core.plan.setting import Setting
-from core.plan.settled import setting
+from core.plan.settled import setting, settled
 from core.plan.time_plan import TimePlan, duration, step_seconds
 from core.plan.workload import Workload
 from core.recipe import Recipe
@@ -70,7 +70,9 @@ def forecast(recipe: Recipe, machine: Machine) -> Forecast:
     steps, room = plan(recipe, rows.rows, rows.tokens), room_bytes(machine)
     asked = setting(recipe, machine, room)
     if asked is None:
-        return Forecast(recipe, steps, rows, *measured_alone(recipe, machine), None, COMPUTED, room)
+        return Forecast(
+            recipe, steps, rows, *measured_alone(settled(recipe, machine, room), machine), None, COMPUTED, room
+        )
     pace, work = pace_of(machine), work_of(asked, rows)
     measured = known(asked, machine, pace)
     bytes_, basis = corrected_memory(memory(asked, work), measured)

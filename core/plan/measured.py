@@ -22,9 +22,10 @@ class Measurement:
     """Memory and speed of one training; `recipe` has the batch and recomputing that it really had.
 
     `largest` is its largest batch, `usual` the mean of those that were timed; `step_s` is a step's mean without the first two.
+    One that did not fit has for its peak all that there was, and no time.
     """
 
-    source: Literal["probe", "run"]
+    source: Literal["probe", "run", "run that did not fit"]
     job: str
     time: float
     device: str
@@ -33,7 +34,7 @@ class Measurement:
     largest: Batch
     usual: Batch
     peak_bytes: int
-    step_s: float
+    step_s: float | None
 
 
 def keep(found: Measurement) -> None:
@@ -82,7 +83,12 @@ def _measurement(row: dict[str, Any]) -> Measurement | None:
     try:
         batches = {name: Batch(**row[name]) for name in ("largest", "usual")}
         found = Measurement(**row | batches | {"recipe": parse(row["recipe"])})
-        numbers = [found.peak_bytes, found.step_s, *vars(found.largest).values(), *vars(found.usual).values()]
+        numbers = [
+            found.peak_bytes,
+            1 if found.step_s is None else found.step_s,
+            *vars(found.largest).values(),
+            *vars(found.usual).values(),
+        ]
         return found if all(math.isfinite(number) and number > 0 for number in numbers) else None
     except (KeyError, TypeError, RecipeError):
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.plan import fitted
-from core.plan.activations import given_bytes, kept_bytes, layer_bytes
+from core.plan.activations import given_bytes, kept_bytes
 from core.plan.plan import STATE_BYTES
 from core.plan.setting import Setting
 from core.plan.workload import Batch, Workload
@@ -72,7 +72,7 @@ def memory(setting: Setting, work: Workload) -> MemoryPlan:
     activations = kept_bytes(setting, work.largest) + _template_tokens(setting)
     loss = _loss(setting, work.largest)
     steady = weights + trained + gradients + optimizer
-    slack = round(_slack(setting) * (activations + loss))
+    slack = round(fitted.SLACK[setting.device] * (activations + loss))
     overhead = _base(setting) + slack + _momentary(setting, work.largest) + _updating(setting)
     loading = _base(setting) + _loading(setting)
     overhead += max(0, loading - steady - activations - loss - overhead)
@@ -142,28 +142,25 @@ def _loss(setting: Setting, batch: Batch) -> int:
     return round(min(labels, TILE_TOKENS) * tile * each + labels * hidden * 8 + copied)
 
 
-def _slack(setting: Setting) -> float:
-    alternating = setting.device == "cpu" and (setting.in_one_step or setting.method.bits < 16)
-    return fitted.SLACK_ALTERNATING if alternating else fitted.SLACK[setting.device]
-
-
 def _momentary(setting: Setting, batch: Batch) -> int:
-    """What is there while one layer's gradients are computed, and what comes and goes where layers are computed again."""
+    """What is there while one layer's gradients are computed."""
     widest = max(setting.shape.intermediate_size, setting.shape.queries, setting.shape.hidden_size)
-    layers = min(fitted.COMPUTED_AGAIN[setting.device], setting.shape.layers // 4) if setting.recomputes else 0
-    found = batch.tokens * (fitted.MOMENTARY_WIDTHS * widest * given_bytes(setting) + layers * layer_bytes(setting))
+    found = batch.tokens * fitted.MOMENTARY_WIDTHS * widest * given_bytes(setting)
     # A GPU's blocks are used again: what the loss had is free when the layers' turn comes.
     return round(max(0, found - _loss(setting, batch)) if setting.device == "cuda" else found)
 
 
 def _updating(setting: Setting) -> int:
-    """Of the largest tensor that is trained: a gradient beside the sum it joins, and its optimiser state in 32 bits."""
+    """Of the largest tensor that is trained: gradients beside the sum that they join, later its optimiser state in 32 bits."""
     if not setting.method.whole:
         return 0
     embedding, training = setting.shape.vocab_size * setting.shape.hidden_size, setting.recipe.training
-    joining = 2 * 4 * embedding if training.accumulation > 1 else 0
-    eight_bits = training.optimizer == "adamw_8bit" and setting.device == "cpu"
-    return joining + (fitted.UNPACKED_STATE_BYTES * embedding if eight_bits else 0)
+    joining = 2 if training.accumulation > 1 else 0
+    if setting.device != "cpu":
+        return joining * 4 * embedding
+    unpacked = fitted.UNPACKED_STATE_BYTES if training.optimizer == "adamw_8bit" else 0
+    # As output layer it has a gradient of its own, where the two are one.
+    return max(unpacked, (joining + 2) * 4) * embedding
 
 
 def _base(setting: Setting) -> int:

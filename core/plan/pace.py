@@ -11,10 +11,11 @@ from core.plan import fitted
 
 @dataclass(frozen=True)
 class Pace:
-    """Floating-point operations in matrix products, and numbers that an activation function goes through, a second."""
+    """Floating-point operations in matrix products, numbers that an activation function goes through, and calls from Python; a second."""
 
     flops: float
     numbers: float
+    calls: float
 
 
 def pace_of(machine: Machine) -> Pace:
@@ -25,14 +26,16 @@ def pace_of(machine: Machine) -> Pace:
 def usual_pace(machine: Machine) -> Pace:
     """What a device of this kind usually does, where nothing was measured on it."""
     if machine.device == "cpu":
-        return Pace(fitted.CPU_CORE_FLOPS[machine.cpu_bf16] * machine.cores, fitted.NUMBERS_PER_S["cpu"])
-    known = fitted.GPU_FLOPS.get(machine.gpus[0].capability) if machine.gpus else None
-    return Pace(known or fitted.OTHER_FLOPS, fitted.NUMBERS_PER_S[machine.device])
+        flops = fitted.CPU_CORE_FLOPS[machine.cpu_bf16] * machine.cores
+    else:
+        known = fitted.GPU_FLOPS.get(machine.gpus[0].capability) if machine.gpus else None
+        flops = known or fitted.OTHER_FLOPS
+    return Pace(flops, fitted.NUMBERS_PER_S[machine.device], fitted.CALLS_PER_S[machine.device])
 
 
 def measured_pace(device: str) -> Pace | None:
     found = (read_json(home.paces_file()) or {}).get(device)
-    return Pace(**found) if isinstance(found, dict) and set(found) == {"flops", "numbers"} else None
+    return Pace(**found) if isinstance(found, dict) and set(found) == {"flops", "numbers", "calls"} else None
 
 
 def keep_pace(device: str, pace: Pace) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from core.hardware import Device
+from core.hardware import Device, Machine
+from core.models.known_shape import shape_of
 from core.models.shape import Shape
 from core.plan.trainable import Adapted, adapted, trainable_of
 from core.recipe import Recipe
@@ -89,3 +90,14 @@ class Setting:
         """The layers that gradients go through: all above the first one that is trained; all that recompute."""
         lowest = 0 if self.method.whole or self.recomputes else min((m.layer for m in self.adapted), default=0)
         return self.shape.layers - lowest
+
+
+def as_asked(recipe: Recipe, machine: Machine) -> Setting | None:
+    """The recipe on this machine, to the letter; None for a model of unknown shape."""
+    shape = shape_of(recipe.model.source, recipe.model.revision)
+    if shape is None:
+        return None
+    asked = recipe.training.precision
+    precision = machine.precision.name if asked == "auto" else asked
+    capability = machine.gpus[0].capability if machine.gpus else None
+    return Setting(recipe, shape, machine.device, precision, capability, machine.cpu_bf16)

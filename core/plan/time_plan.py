@@ -50,15 +50,16 @@ def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = T
     passes = 1 + (setting.layers_in_backward / setting.shape.layers if learning else 0) + (1 if again else 0)
     multiplying = (forward + backward + again) / pace.flops
     visiting = passes / 2 * visits(setting, batch) / pace.numbers
-    calling = passes / 2 * _called_s(setting)
+    calling = passes / 2 * _called_s(setting) * fitted.CALLS_PER_S[setting.device] / pace.calls
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
     working = multiplying + visiting + unpacking
-    # A GPU computes while Python calls what comes next.
-    return max(working, calling) if setting.device == "cuda" else working + calling
+    # A GPU computes while Python calls what comes next, but for the ends of a step, where one waits for the other.
+    beside = fitted.BESIDE_CALLS if setting.device == "cuda" else 0
+    return working + calling - beside * min(working, calling)
 
 
 def _called_s(setting: Setting) -> float:
-    """Seconds of all calls from Python, in a forward and a backward pass."""
+    """Seconds of all calls from Python, in a forward and a backward pass, on the host that they were measured on."""
     apart = 0 if setting.in_one_step else len(setting.adapted)
     unpacked = setting.shape.layers * len(setting.shape.projections) if setting.method.bits < 16 else 0
     each = (fitted.LAYER_S, setting.shape.layers), (fitted.ADAPTER_S, apart), (fitted.UNPACKING_S, unpacked)

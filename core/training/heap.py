@@ -1,12 +1,21 @@
-"""Where a training's memory comes from, and what is kept of it: settings of the worker's environment, and of glibc. No torch."""
+"""Where a training's memory comes from, and what is kept of it: settings of the worker's environment, and its allocator. No torch.
+
+On a CPU under Linux, Intel's tbbmalloc instead of glibc's malloc, which lays blocks where others have left holes, so that what
+it holds differs by a tenth from process to process. Where it is not installed, glibc's, with its model beside the heap.
+"""
 
 import ctypes
+import functools
 import os
 import platform
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
 
 from core.hardware import Device
 from core.recipe import Recipe
 
+# Both are loaded before anything else; the second needs the first, and gives everybody its malloc.
+TBB = ("libtbbmalloc.so.2", "libtbbmalloc_proxy.so.2")
 # What glibc reads as a worker begins. Weights, and what is there only while they are loaded, get blocks of their own from the
 # system, so that the heap is empty when the first step begins. The last two put freed blocks together at once: the slivers
 # that aligned blocks leave would else keep them apart for ever.
@@ -16,15 +25,19 @@ BESIDE_THE_HEAP = "glibc.malloc.mmap_threshold=262144:glibc.malloc.tcache_count=
 GROWING = "expandable_segments:True"
 # Where drivers refuse that: Windows' Linux (pytorch/pytorch issue 192330) and Jetson boards (unslothai/unsloth issue 1446).
 WITHOUT_GROWING = ("microsoft", "tegra")
-# oneDNN keeps the code that it makes for each shape of a product, a thousand times by default: some hundred megabytes once batches
-# have had many lengths. A step has about so many shapes, of which each conversation brings its own; fewer would be made anew in
-# every layer.
+# oneDNN keeps the code that it makes for each shape of a product, and PyTorch's way to it (ideep) what describes that, a quarter of
+# a megabyte each: of a thousand shapes by default, which is half a gigabyte once batches have had many lengths. A step has
+# about so many shapes, of which each conversation brings its own; fewer would be made anew in every layer.
 SHAPES, SHAPES_OF_A_CONVERSATION, MOST_SHAPES = 64, 32, 1024
-# Names of settings in glibc's malloc.h.
+KEPT_SHAPES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+# Names of settings in glibc's malloc.h, and in oneTBB's scalable_allocator.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+CLEAN_ALL_BUFFERS, HUGE_SIZE_THRESHOLD = 0, 2
 MOST = 2**31 - 1
 # So much more than asked is taken from the system at once.
 AHEAD_BYTES = 64 << 20
+# Blocks from this size on tbbmalloc would give back to the system.
+KEPT_BYTES = 1 << 20
 
 
 def surroundings(recipe: Recipe, device: Device) -> dict[str, str]:
@@ -33,7 +46,17 @@ def surroundings(recipe: Recipe, device: Device) -> dict[str, str]:
     if device == "cuda":
         unable = any(word in platform.release().lower() for word in WITHOUT_GROWING)
         return found if unable else found | {"PYTORCH_ALLOC_CONF": GROWING}
-    return found | {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(_shapes(recipe))}
+    return found | _preloaded() | dict.fromkeys(KEPT_SHAPES, str(_shapes(recipe)))
+
+
+def _preloaded() -> dict[str, str]:
+    """For the system's loader: the allocator, if it was installed with the studio in a folder that can be said there."""
+    try:
+        installed = {file.name: str(Path(file.locate()).resolve()) for file in files("tbb") or () if file.name in TBB}
+    except PackageNotFoundError:
+        return {}
+    apart = set(" :") & set("".join(installed.values()))
+    return {} if apart or len(installed) < len(TBB) else {"LD_PRELOAD": ":".join(installed[name] for name in TBB)}
 
 
 def _shapes(recipe: Recipe) -> int:
@@ -43,13 +66,40 @@ def _shapes(recipe: Recipe) -> int:
 
 
 def keep_blocks() -> None:
-    """From now on keep what is freed for the next that asks, where this process was begun beside its heap.
+    """From now on keep what is freed for the next that asks, where this process was begun with its `surroundings`.
 
-    A training takes and gives back the same large blocks again and again. By default glibc asks the system for each anew,
-    zeroed page by page: a step takes three times as long.
+    A training takes and gives back the same large blocks again and again. By default each is asked anew of the system, zeroed
+    page by page: with glibc a step takes three times as long.
     """
-    if os.environ.get("GLIBC_TUNABLES") != BESIDE_THE_HEAP:
-        return
-    if set_to := getattr(ctypes.CDLL(None), "mallopt", None):
+    if tbb := _tbb():
+        give_back_blocks()
+        tbb.scalable_allocation_mode(HUGE_SIZE_THRESHOLD, ctypes.c_ssize_t(KEPT_BYTES))
+    elif os.environ.get("GLIBC_TUNABLES") == BESIDE_THE_HEAP and hasattr(ctypes.CDLL(None), "mallopt"):
         for setting, value in ((TRIM_THRESHOLD, MOST), (TOP_PAD, AHEAD_BYTES), (MMAP_THRESHOLD, MOST)):
-            set_to(setting, value)
+            ctypes.CDLL(None).mallopt(setting, value)
+
+
+def give_back_blocks() -> None:
+    """Return to the system what tbbmalloc has kept, where it is this process's allocator; glibc uses holes of any size again."""
+    if tbb := _tbb():
+        tbb.scalable_allocation_command(CLEAN_ALL_BUFFERS, None)
+
+
+@functools.cache
+def _tbb() -> ctypes.CDLL | None:
+    """The allocator, if it was loaded before everything else."""
+    everything = ctypes.CDLL(None) if platform.system() == "Linux" else None
+    return everything if hasattr(everything, "scalable_allocation_command") else None
+
+
+class Blocks:
+    """What an allocator keeps of a batch, block by block, serves the next of that shape; of another it only lies beside it."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, ...] | None = None
+
+    def for_a_batch(self, shape: tuple[int, ...]) -> None:
+        """Before a batch is computed: keep what the last one had, or give it back."""
+        if shape != self.shape:
+            give_back_blocks()
+            self.shape = shape

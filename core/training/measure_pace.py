@@ -1,7 +1,8 @@
-"""Measure how fast a device multiplies and how fast it goes through numbers: half a second, inside a job."""
+"""Measure how fast a device multiplies, how fast it goes through numbers, and how fast Python calls it: a second, inside a job."""
 
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 
 import torch
 
@@ -12,6 +13,8 @@ from core.training.device import Device
 
 # Rows of a batch, and the width of a small model's layers: large enough for a rate that a training also reaches.
 ROWS, WIDTH = {"cpu": 1024, "cuda": 4096, "mps": 1024}, 2048
+# So many calls, each of work that takes no time.
+CALLS = 500
 ROUNDS = 5
 # So many times in each round: a GPU is waited for as long as it takes to reach it.
 TIMES = {"cpu": 1, "cuda": 10, "mps": 1}
@@ -20,8 +23,9 @@ TIMES = {"cpu": 1, "cuda": 10, "mps": 1}
 def measure_pace(device: Device) -> None:
     """Measure, and remember the fastest that any job has found: what else runs on the machine can only slow it down."""
     name = machine(home.home()).device_name
-    known = measured_pace(name) or Pace(0, 0)
-    keep_pace(name, Pace(max(known.flops, _flops(device)), max(known.numbers, _numbers(device))))
+    known = measured_pace(name) or Pace(0, 0, 0)
+    now = Pace(_flops(device), _numbers(device), _calls(device))
+    keep_pace(name, Pace(*map(max, astuple(known), astuple(now))))
 
 
 def _flops(device: Device) -> float:
@@ -40,7 +44,18 @@ def _numbers(device: Device) -> float:
     return numbers.numel() / _seconds(lambda: torch.sigmoid(numbers, out=found), device)
 
 
-def _seconds(work: Callable[[], torch.Tensor], device: Device) -> float:
+def _calls(device: Device) -> float:
+    """Calls from Python a second."""
+    number = torch.ones(1, device=device.kind)
+
+    def call() -> None:
+        for _ in range(CALLS):
+            number.add_(1)
+
+    return CALLS / _seconds(call, device)
+
+
+def _seconds(work: Callable[[], object], device: Device) -> float:
     """The fastest of a few rounds, for other programs can only slow it down."""
     taken = []
     for _ in range(ROUNDS):

@@ -40,6 +40,11 @@ def peak_bytes(device: Device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def room_bytes() -> int:
+    """What a GPU has for this process: what it holds already, and what nobody holds."""
+    return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() + _beside_torch()
+
+
 def _beside_torch() -> int:
     """What the driver and the libraries hold of the GPU for this process; the usual, where the driver does not tell.
 

@@ -1,4 +1,4 @@
-"""The probe job: a few real steps, the first of them on the longest rows. What it measures corrects every later plan.
+"""The probe job: a few real steps, one of them on the longest rows. What it measures corrects every later plan.
 
 It is the training's own code on fewer rows; what it has trained is removed.
 """
@@ -16,7 +16,6 @@ from core.models.load import Found
 from core.training import run as training
 from core.training.device import choose_device, set_up
 from core.training.micro_batch import micro_batch
-from core.training.probe_recipe import LONGEST_STEPS
 from core.training.resume import Point
 from core.training.session import Session, rows_of
 from core.training.trainer import Trainer
@@ -56,9 +55,8 @@ def _say(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrained
 
 
 def chosen(rows: Dataset, of_a_step: int, steps: int) -> Dataset:
-    """The rows of the probe in their order: the longest ones for the first steps, then some as they come."""
+    """The rows of the probe in their order: some as they come, the longest ones for the second step, then some again."""
     lengths = np.array([len(ids) for ids in rows["input_ids"]])
-    longest = np.argsort(-lengths, kind="stable")[:of_a_step]
-    some = np.random.default_rng(0).permutation(len(rows))
-    order = [np.resize(longest, of_a_step * LONGEST_STEPS), np.resize(some, of_a_step * (steps - LONGEST_STEPS))]
-    return rows.select(np.concatenate(order))
+    longest = np.resize(np.argsort(-lengths, kind="stable")[:of_a_step], of_a_step)
+    some = np.resize(np.random.default_rng(0).permutation(len(rows)), of_a_step * (steps - 1))
+    return rows.select(np.insert(some, of_a_step, longest))

@@ -5,11 +5,11 @@ import math
 from core.recipe import Recipe
 from core.training.methods import METHODS
 
-# Two on the longest rows, for the memory, then on rows as they come, for the time: three, or where those are soon over as many as
-# take so many seconds.
-LONGEST_STEPS = 2
-LEAST_TIMED, MOST_TIMED = 3, 30
-TIMED_S = 4
+# One on rows as they come, after which there is an optimiser's state, one on the longest rows, for the memory; then, for the time,
+# on rows as they come again: four, or where those are soon over as many as take so many seconds.
+UNTIMED = 2
+LEAST_TIMED, MOST_TIMED = 4, 40
+TIMED_S = 15
 
 
 def probe_recipe(recipe: Recipe, step_s: float | None = None) -> Recipe:
@@ -21,7 +21,7 @@ def probe_recipe(recipe: Recipe, step_s: float | None = None) -> Recipe:
     accumulation = min(2, recipe.training.accumulation) if METHODS[recipe.lora.method].whole else 1
     training = recipe.training.model_copy(
         update={
-            "max_steps": LONGEST_STEPS + _timed(step_s and step_s * accumulation / recipe.training.accumulation),
+            "max_steps": UNTIMED + _timed(step_s and step_s * accumulation / recipe.training.accumulation),
             "accumulation": accumulation,
             "log_every": 1,
             "eval_every": None,

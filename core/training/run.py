@@ -66,6 +66,7 @@ def train_here(session: Session, found: Found, finish: Finish | None = None) -> 
     tokenizer = load_tokenizer(found, session.job.recipe.model.chat_template)
     while not attempt(session, found, tokenizer, finish):
         memory.let_go()
+        memory.remember(session)
         session = memory.smaller(session)
 
 

@@ -22,7 +22,7 @@ from core.training import checkpoints, cpu_loss, documents, gated, held_out, sch
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.gauge import Gauge
-from core.training.heap import keep_blocks
+from core.training.heap import Blocks, keep_blocks
 from core.training.kept_inputs import KeptInputs, bytes_of_a_token
 from core.training.methods import METHODS
 from core.training.model import base_of, make_portable
@@ -49,11 +49,13 @@ class Trainer(SFTTrainer):
     judge: HeldOutJudge
     gauge: Gauge
     speed: Speed
+    blocks: Blocks
     kept_inputs: KeptInputs | None = None
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        self.blocks.for_a_batch(tuple(inputs["input_ids"].shape))
         # Only what is trained on is smoothed: held-out losses stay comparable.
         smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
         if self.speed.at_labels and not return_outputs:
@@ -157,7 +159,7 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
         callbacks=callbacks,
     )
     trainer.session, trainer.reporter, trainer.judge = session, reporter, judge
-    trainer.gauge, trainer.speed = gauge, chosen
+    trainer.gauge, trainer.speed, trainer.blocks = gauge, chosen, Blocks()
     if session.micro.recomputes and session.device.kind == "cpu":
         trainer.kept_inputs = KeptInputs(bytes_of_a_token(base_of(model).config))
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
