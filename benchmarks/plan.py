@@ -6,9 +6,12 @@ machine's pace (half a second of matrix products at the start of every job), not
 
 `python -m benchmarks.plan [NUMBER …]` runs the settings of these numbers, all without; on a GPU they are those of
 Llama-3.2-1B and 3B with random weights, else of the starter model. What was measured is kept in
-`$STUDIO_HOME/plan_benchmark.jsonl`, so that parts of the list add up; `python -m benchmarks.plan show` plans all of it anew.
+`$STUDIO_HOME/plan_benchmark.jsonl`, so that parts of the list add up, and so do rounds: of a setting that was measured several
+times the fastest probe and the fastest run are taken, for what else runs on a machine can only slow it down. `python -m
+benchmarks.plan show` plans all of it anew.
 """
 
+import itertools
 import json
 import statistics
 import sys
@@ -182,9 +185,9 @@ def results_file() -> Path:
 
 
 def show() -> None:
-    """All settings measured so far, the newest of each, and one line of JSON."""
+    """All settings measured so far, the fastest round of each, and one line of JSON."""
     lines = [json.loads(line) for line in results_file().read_text().splitlines()]
-    rows = [compared(line) for line in {line["setting"]: line for line in lines}.values()]
+    rows = [compared(fastest(list(rounds))) for _, rounds in itertools.groupby(sorted(lines, key=named), named)]
     print(f"{lines[0]['run']['device']}, {len(rows)} settings; how far the plan is from the run")
     print(f"{'setting':32}{'run GB':>8}{'computed':>10}{'probed':>8}{'run s/step':>12}{'computed':>10}{'probed':>8}")
     for row in rows:
@@ -201,6 +204,19 @@ def show() -> None:
             found[f"{what}_{how}_median"] = round(statistics.median(errors), 4)
             found[f"{what}_{how}_within_goal"] = sum(error <= goal for error in errors)
     print(json.dumps({"settings": len(rows)} | found))
+
+
+def named(line: dict[str, Any]) -> str:
+    return line["setting"]
+
+
+def fastest(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fastest probe of a setting, and its fastest run."""
+    return rounds[0] | {kind: min((line[kind] for line in rounds), key=step_of) for kind in ("probe", "run")}
+
+
+def step_of(measured: dict[str, Any]) -> float:
+    return measured["step_s"]
 
 
 def off(row: dict[str, Any], key: str, how: str) -> float:
