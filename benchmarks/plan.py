@@ -2,7 +2,7 @@
 
 Three figures a setting: what arithmetic says, what it says after a probe of that setting, and what the run took. The rows are all
 longer than the limit, so that every batch is full; a setting named "mixed" has rows as they come. The arithmetic knows the
-machine's pace (half a second of matrix products at the start of every job), nothing else.
+machine's pace (measured for a second at the start of every job), nothing else.
 
 `python -m benchmarks.plan [NUMBER …]` runs the settings of these numbers, all without; on a GPU they are those of
 Llama-3.2-1B and 3B with random weights, else of the starter model. What was measured is kept in
@@ -11,10 +11,10 @@ times the fastest probe and the fastest run are taken, for what else runs on a m
 benchmarks.plan show` plans all of it anew.
 """
 
-import itertools
 import json
 import statistics
 import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,10 @@ def results_file() -> Path:
 def show() -> None:
     """All settings measured so far, the fastest round of each, and one line of JSON."""
     lines = [json.loads(line) for line in results_file().read_text().splitlines()]
-    rows = [compared(fastest(list(rounds))) for _, rounds in itertools.groupby(sorted(lines, key=named), named)]
+    rounds: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        rounds.setdefault(line["setting"], []).append(line)
+    rows = [compared(fastest(of_one)) for of_one in rounds.values()]
     print(f"{lines[0]['run']['device']}, {len(rows)} settings; how far the plan is from the run")
     print(f"{'setting':32}{'run GB':>8}{'computed':>10}{'probed':>8}{'run s/step':>12}{'computed':>10}{'probed':>8}")
     for row in rows:
@@ -206,17 +209,11 @@ def show() -> None:
     print(json.dumps({"settings": len(rows)} | found))
 
 
-def named(line: dict[str, Any]) -> str:
-    return line["setting"]
-
-
 def fastest(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The fastest probe of a setting, and its fastest run."""
-    return rounds[0] | {kind: min((line[kind] for line in rounds), key=step_of) for kind in ("probe", "run")}
-
-
-def step_of(measured: dict[str, Any]) -> float:
-    return measured["step_s"]
+    return rounds[0] | {
+        kind: min((line[kind] for line in rounds), key=itemgetter("step_s")) for kind in ("probe", "run")
+    }
 
 
 def off(row: dict[str, Any], key: str, how: str) -> float:

@@ -252,6 +252,8 @@ def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch,
     found = launcher.surroundings(a_job())
     assert found["GLIBC_TUNABLES"] == heap.BESIDE_THE_HEAP
     assert launcher.surroundings(a_job("prepare")) == {}
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
+    assert launcher.surroundings(a_job()) == {name: found[name] for name in found if name != "GLIBC_TUNABLES"}
     for name in found:
         monkeypatch.setenv(name, "a person's own")
     assert launcher.surroundings(a_job()) == {}

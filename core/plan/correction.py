@@ -67,8 +67,9 @@ def _manner(setting: Setting) -> tuple:
 
 def measured_alone(recipe: Recipe, machine: Machine) -> tuple[MemoryPlan | None, Basis]:
     """For a model of unknown shape: what was measured of the very same setting, which is settled, as one part."""
+    asked = _settings(recipe)
     for found in measurements(machine.device_name, recipe.model.source):
-        if _settings(found.recipe) == _settings(recipe):
+        if _settings(found.recipe) == asked:
             whole = MemoryPlan(**dict.fromkeys(PARTS, 0) | {"overhead": found.peak_bytes})
             return whole, Basis("measured", found)
     return None, COMPUTED

@@ -13,10 +13,9 @@ from core.plan import measured
 from core.plan.measured import Measurement
 from core.plan.workload import Batch
 from core.training.peak import peak_bytes
+from core.training.probe_recipe import UNTIMED
 from core.training.session import Session
 
-# The first steps are slower: caches are cold, libraries choose their ways, the optimiser's state is new.
-UNTIMED_STEPS = 2
 # A step or two say nothing.
 LEAST_TIMED_STEPS = 2
 
@@ -43,7 +42,7 @@ class Gauge(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self.steps += 1
-        if self.steps > UNTIMED_STEPS:
+        if self.steps > UNTIMED:
             self.timed_s += time.monotonic() - self._began
             self.timed += self.pending
 
@@ -52,13 +51,13 @@ class Gauge(TrainerCallback):
             return
         peak = peak_bytes(self.session.device)
         self.session.worker.resolve(peak_memory_bytes=peak)
-        if self.steps - UNTIMED_STEPS >= LEAST_TIMED_STEPS and args.world_size == 1:
+        if self.steps - UNTIMED >= LEAST_TIMED_STEPS and args.world_size == 1:
             measured.keep(self._measurement(peak))
 
     @property
     def step_s(self) -> float:
         """Seconds of a step on the average."""
-        return self.timed_s / (self.steps - UNTIMED_STEPS)
+        return self.timed_s / (self.steps - UNTIMED)
 
     def _measurement(self, peak: int) -> Measurement:
         session, here = self.session, machine(home.home())

@@ -6,7 +6,8 @@ from core.recipe import Recipe
 from core.training.methods import METHODS
 
 # One on rows as they come, after which there is an optimiser's state, one on the longest rows, for the memory; then, for the time,
-# on rows as they come again: four, or where those are soon over as many as take so many seconds.
+# on rows as they come again: four, or where those are soon over as many as take so many seconds. The first are slower in every
+# training: caches are cold, libraries choose their ways, the optimiser's state is new.
 UNTIMED = 2
 LEAST_TIMED, MOST_TIMED = 4, 40
 TIMED_S = 15
