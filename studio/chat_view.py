@@ -25,30 +25,28 @@ def chat_view(sampling: Sampling, panes: Panes, room: Room | None) -> None:
     chat = session.chat()
     with st.container() if panes.several else centred():
         room_line(room)
+    stop = st.bottom.empty()
     # At the top level of the page: only then does Streamlit keep the newest message in view.
     placeholder = "Message the models" if panes.several else "Message the model"
-    typed = st.chat_input(placeholder, submit_mode="stop", key="chat:input")
-    if typed:
+    if typed := st.chat_input(placeholder, submit_mode="disable", key="chat:input"):
         ask(chat, typed, panes.blind)
     name_in_address(chat)
     if chat.turns and chat.turns[-1].state == "asked":
+        # Not the line's own Stop: it goes at once for what is written while the page is still being drawn.
+        stop.container(horizontal_alignment="center").button("Stop", icon=":material/stop_circle:", key="chat:stop")
         with answering(chat, panes.models):
-            _answer(chat, panes, sampling, with_stop=not typed)
+            _answer(chat, panes, sampling)
         st.rerun()
     show_panes(chat, panes)
     with st.empty().container(), st.container() if panes.several else centred():
         _end_of(chat, panes)
 
 
-def _answer(chat: Chat, panes: Panes, sampling: Sampling, with_stop: bool) -> None:
+def _answer(chat: Chat, panes: Panes, sampling: Sampling) -> None:
     """Draw the conversation, then its last answers as they come."""
     places = show_panes(chat, panes, writing=True)
-    # In the place of what the run before drew under the conversation, which would stay while an answer is written.
-    below = st.empty()
-    if with_stop:  # the line to write on has its own Stop, but only for what was written on it
-        below.button("Stop", icon=":material/stop_circle:", key="chat:stop")
-    else:
-        below.empty()
+    # What the run before drew under the conversation would stay while an answer is written.
+    st.empty()
     write_answers(chat, sampling, places)
 
 

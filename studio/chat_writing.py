@@ -23,6 +23,7 @@ from core.inference.client import Comparison, Sampling
 from core.inference.process import Engine
 from studio.chat_memory import chosen_bits
 from studio.chat_text import safe_markdown
+from studio.markdown import plain_lines
 from studio.session import hub_token
 
 CURSOR = " ▍"
@@ -40,6 +41,14 @@ class Place:
     def draw(self, reply: Reply) -> None:
         self.drawn = time.monotonic()
         self.body.markdown(safe_markdown(reply.content) + CURSOR, anchors=False)
+
+    def draw_whole(self, reply: Reply) -> None:
+        """Once it has ended; others may go on for long."""
+        self.body.markdown(safe_markdown(reply.content), anchors=False)
+        if reply.error:
+            self.foot.error(plain_lines(reply.error), icon=":material/error:")
+        else:
+            self.foot.empty()
 
 
 @contextmanager
@@ -95,7 +104,10 @@ def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> Non
             if piece and not reply.content:
                 place.foot.caption(":shimmer[Writing…]")
             reply.content += piece
-            if not piece or time.monotonic() - place.drawn >= DRAW_EVERY_S:
+            if stream.ended(index):
+                _keep_numbers(stream, replies)
+                place.draw_whole(reply)
+            elif not piece or time.monotonic() - place.drawn >= DRAW_EVERY_S:
                 place.draw(reply)
     finally:
         stream.close()

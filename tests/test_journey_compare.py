@@ -76,14 +76,15 @@ def three_are_stopped(page) -> None:
     panes = [page.locator(f".st-key-chat-pane-{place}") for place in range(3)]
     panes[2].wait_for()
     ask(page, "Hi")
-    stop = page.get_by_test_id("stChatInputStopButton")
-    stop.wait_for()
+    stop = page.locator(".st-key-chat-stop").get_by_role("button")
     words = ["thethethe", NASTY, "systemsystem"]
     for pane, word in zip(panes, words, strict=True):
         pane.get_by_test_id("stChatMessage").nth(1).get_by_text(word).wait_for(timeout=120_000)
+    panes[1].get_by_text("Writing…").wait_for(state="hidden")
     stop.click()
     for pane in (panes[0], panes[2]):
         pane.get_by_text("· stopped").wait_for()
+    wait_until(lambda: chats.saved_chats()[0].turns[0].answers, 30, "the answers are kept")
     replies = chats.saved_chats()[0].turns[0].answers
     assert [reply.stopped for reply in replies] == [True, False, True]
     assert all(word in reply.content for word, reply in zip(words, replies, strict=True))

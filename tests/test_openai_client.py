@@ -286,6 +286,13 @@ def test_the_panes_are_written_together(engine, toys):
     assert {0, 1} == set(order[:4]) and order != sorted(order)
 
 
+def test_an_answer_that_has_ended_says_so_while_the_others_go_on(engine, toys):
+    long = Sampling(temperature=0, max_tokens=400)
+    answers = compare(engine, [toys.parrot, "shouter"], HELLO, long)
+    ended = [(index, answers.ended(0), answers.ended(1)) for index, _ in answers]
+    assert ended[0] == (0, False, False) and (0, True, False) in ended and ended[-1] == (1, True, True)
+
+
 def test_each_pane_goes_on_with_its_own_history(engine, toys):
     short, long = [], [*HELLO, {"role": "assistant", "content": "the answer"}]
     answers = compare(engine, [toys.parrot, toys.parrot], HELLO, GREEDY, [short, long])

@@ -46,6 +46,9 @@ class ToyStream:
         for stats in self.all_stats:
             stats.finish_reason = "stop"
 
+    def ended(self, index):
+        return bool(self.all_stats[index].finish_reason or self.errors[index])
+
     def close(self):
         self.closed = True
 

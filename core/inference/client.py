@@ -147,7 +147,8 @@ class Stream(Answers[str]):
 
 
 class Comparison(Answers[tuple[int, str]]):
-    """Answers of several models side by side: (index of the model, text), and (0, "") where nothing new came.
+    """Answers of several models side by side: (index of the model, text), "" where it has ended, and (0, "") where nothing
+    new came.
 
     `all_stats` are their numbers, in their order; `errors` has a sentence for each that failed while others went on.
     """
@@ -162,13 +163,17 @@ class Comparison(Answers[tuple[int, str]]):
     def _begin(self) -> list[Stats]:
         return [Stats() for _ in self.errors]
 
+    def ended(self, index: int) -> bool:
+        """Whether this model's answer is whole, or has failed."""
+        return bool(self.all_stats[index].finish_reason or self.errors[index])
+
     def _piece(self, event: dict[str, Any]) -> tuple[int, str] | None:
         index = event["index"]
         if "error" in event:
             self.errors[index] = event["error"]["message"]
-            return None
+            return index, ""
         text = self.all_stats[index].take(event)
-        return (index, text) if text else None
+        return (index, text) if text or self.ended(index) else None
 
 
 @dataclass(frozen=True)
