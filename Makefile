@@ -14,9 +14,9 @@ test: .venv/ready-dev
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not model and not browser" -n 2
 	@$(BIN)/python -m pytest -m "model or browser"
 
-# The unit tests: no model, no browser, no process of their own. About a minute.
+# The unit tests: no model, no browser, no process of their own. Under a minute.
 fast: .venv/ready-dev
-	@$(BIN)/python -m pytest -m "not model and not browser and not process"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not model and not browser and not process" -n 2
 
 lint: .venv/ready-dev
 	@$(BIN)/ruff check .
