@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import torch
 
+from core.models.tbb import give_back_blocks
+
 
 def give_back() -> None:
     """Return what was freed to the system."""
@@ -17,3 +19,4 @@ def give_back() -> None:
     if platform.system() == "Linux":
         with suppress(AttributeError):  # another C library, such as musl, has no such function
             ctypes.CDLL(None).malloc_trim(0)
+        give_back_blocks()

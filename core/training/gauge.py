@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from core import home
 from core.data.tokens import IGNORED
-from core.hardware import machine
 from core.plan import measured
 from core.plan.measured import Measurement
 from core.plan.workload import Batch
+from core.training.measurement import measurement
 from core.training.peak import peak_bytes
 from core.training.probe_recipe import UNTIMED
 from core.training.session import Session
@@ -60,22 +59,11 @@ class Gauge(TrainerCallback):
         return self.timed_s / (self.steps - UNTIMED)
 
     def _measurement(self, peak: int) -> Measurement:
-        session, here = self.session, machine(home.home())
         columns = zip(*map(_numbers, self.timed), strict=True)
         usual = Batch(*(sum(column) / len(self.timed) for column in columns))
-        job = session.job
-        return Measurement(
-            source="probe" if job.kind == "probe" else "run",
-            job=job.id,
-            time=time.time(),
-            device=here.device_name,
-            precision=session.device.precision,
-            recipe=session.micro.as_recipe(job.recipe),
-            largest=self.largest,
-            usual=usual,
-            peak_bytes=peak,
-            step_s=self.step_s,
-        )
+        source = "probe" if self.session.job.kind == "probe" else "run"
+        found = {"largest": self.largest, "usual": usual, "peak_bytes": peak, "step_s": self.step_s}
+        return measurement(self.session, source, **found)
 
 
 def _batch(inputs: dict[str, torch.Tensor]) -> Batch:

@@ -5,13 +5,13 @@ it holds differs by a tenth from process to process. Where it is not installed, 
 """
 
 import ctypes
-import functools
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from core.hardware import Device
+from core.models.tbb import give_back_blocks, keep_blocks_from
 from core.recipe import Recipe
 
 # Both are loaded before anything else; the second needs the first, and gives everybody its malloc.
@@ -30,9 +30,8 @@ WITHOUT_GROWING = ("microsoft", "tegra")
 # about so many shapes, of which each conversation brings its own; fewer would be made anew in every layer.
 SHAPES, SHAPES_OF_A_CONVERSATION, MOST_SHAPES = 64, 32, 1024
 KEPT_SHAPES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-# Names of settings in glibc's malloc.h, and in oneTBB's scalable_allocator.h.
+# Names of settings in glibc's malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
-CLEAN_ALL_BUFFERS, HUGE_SIZE_THRESHOLD = 0, 2
 MOST = 2**31 - 1
 # So much more than asked is taken from the system at once.
 AHEAD_BYTES = 64 << 20
@@ -71,25 +70,11 @@ def keep_blocks() -> None:
     A training takes and gives back the same large blocks again and again. By default each is asked anew of the system, zeroed
     page by page: with glibc a step takes three times as long.
     """
-    if tbb := _tbb():
-        give_back_blocks()
-        tbb.scalable_allocation_mode(HUGE_SIZE_THRESHOLD, ctypes.c_ssize_t(KEPT_BYTES))
-    elif os.environ.get("GLIBC_TUNABLES") == BESIDE_THE_HEAP and hasattr(ctypes.CDLL(None), "mallopt"):
+    if keep_blocks_from(KEPT_BYTES):
+        return
+    if os.environ.get("GLIBC_TUNABLES") == BESIDE_THE_HEAP and hasattr(ctypes.CDLL(None), "mallopt"):
         for setting, value in ((TRIM_THRESHOLD, MOST), (TOP_PAD, AHEAD_BYTES), (MMAP_THRESHOLD, MOST)):
             ctypes.CDLL(None).mallopt(setting, value)
-
-
-def give_back_blocks() -> None:
-    """Return to the system what tbbmalloc has kept, where it is this process's allocator; glibc uses holes of any size again."""
-    if tbb := _tbb():
-        tbb.scalable_allocation_command(CLEAN_ALL_BUFFERS, None)
-
-
-@functools.cache
-def _tbb() -> ctypes.CDLL | None:
-    """The allocator, if it was loaded before everything else."""
-    everything = ctypes.CDLL(None) if platform.system() == "Linux" else None
-    return everything if hasattr(everything, "scalable_allocation_command") else None
 
 
 class Blocks:

@@ -1,16 +1,14 @@
 """When the memory is too small: notice it, remember it for the next plan, and try the same step in smaller pieces."""
 
 import sys
-import time
 from dataclasses import replace
 
 from core.errors import ModelError
 from core.models.give_back import give_back
 from core.plan import measured
-from core.plan.measured import Measurement
 from core.plan.workload import assumed
 from core.training import peak, resume
-from core.training.heap import give_back_blocks
+from core.training.measurement import measurement
 from core.training.micro_batch import MicroBatch
 from core.training.session import Session
 
@@ -22,7 +20,6 @@ def let_go() -> None:
 
         GlobalOptimManager.get_instance().initialize()
     give_back()
-    give_back_blocks()
 
 
 def _cut(session: Session) -> MicroBatch | None:
@@ -45,22 +42,8 @@ def smaller(session: Session) -> Session:
 
 def remember(session: Session) -> None:
     """That an attempt, which is over, did not fit into what the device had; of the RAM nobody knows how much that was."""
-    device, job = session.device, session.job
-    if device.kind != "cuda":
+    if session.device.kind != "cuda":
         return
-    recipe = session.micro.as_recipe(job.recipe)
-    batches = assumed(recipe)
-    measured.keep(
-        Measurement(
-            source="run that did not fit",
-            job=job.id,
-            time=time.time(),
-            device=device.name,
-            precision=device.precision,
-            recipe=recipe,
-            largest=batches.largest,
-            usual=batches.usual,
-            peak_bytes=peak.room_bytes(),
-            step_s=None,
-        )
-    )
+    batches = assumed(session.micro.as_recipe(session.job.recipe))
+    found = {"largest": batches.largest, "usual": batches.usual, "peak_bytes": peak.room_bytes(), "step_s": None}
+    measured.keep(measurement(session, "run that did not fit", **found))

@@ -5,7 +5,6 @@ import mmap
 import torch
 
 from core.models.give_back import give_back
-from core.training.heap import give_back_blocks
 
 # Windows has no other.
 PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
@@ -20,7 +19,6 @@ def room(size: int) -> torch.Tensor:
         return _mapped(size)
     except OSError:
         give_back()
-        give_back_blocks()
     try:
         return _mapped(size)
     except OSError as error:
