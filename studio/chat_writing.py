@@ -42,11 +42,11 @@ class Place:
         self.drawn = time.monotonic()
         self.body.markdown(safe_markdown(reply.content) + CURSOR, anchors=False)
 
-    def draw_whole(self, reply: Reply) -> None:
+    def draw_whole(self, reply: Reply, error: str | None) -> None:
         """Once it has ended; others may go on for long."""
         self.body.markdown(safe_markdown(reply.content), anchors=False)
-        if reply.error:
-            self.foot.error(plain_lines(reply.error), icon=":material/error:")
+        if error:
+            self.foot.error(plain_lines(error), icon=":material/error:")
         else:
             self.foot.empty()
 
@@ -105,8 +105,7 @@ def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> Non
                 place.foot.caption(":shimmer[Writing…]")
             reply.content += piece
             if stream.ended(index):
-                _keep_numbers(stream, replies)
-                place.draw_whole(reply)
+                place.draw_whole(reply, stream.errors[index])
             elif not piece or time.monotonic() - place.drawn >= DRAW_EVERY_S:
                 place.draw(reply)
     finally:

@@ -28,6 +28,8 @@ NASTY = "<script>alert(1)</script> [x](javascript:alert(1)) :red[y] $z$ ![i](htt
 class ToyStream:
     """Pieces as the engine would send them: of the first model, or with a model's index. An exception is raised in its turn."""
 
+    ended = client.Comparison.ended
+
     def __init__(self, pieces: list, models: int):
         self.pieces = pieces
         self.closed = False
@@ -45,9 +47,6 @@ class ToyStream:
             yield index, text
         for stats in self.all_stats:
             stats.finish_reason = "stop"
-
-    def ended(self, index):
-        return bool(self.all_stats[index].finish_reason or self.errors[index])
 
     def close(self):
         self.closed = True

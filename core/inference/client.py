@@ -101,7 +101,7 @@ class Answers(Generic[Piece]):
         raise NotImplementedError
 
     def _piece(self, event: dict[str, Any]) -> Piece | None:
-        """What an event says, if it is text."""
+        """What an event says, if it is text; of several answers also that one has ended."""
         raise NotImplementedError
 
     def _read(self, engine: Engine, request: dict[str, Any]) -> Iterator[Piece]:

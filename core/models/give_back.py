@@ -19,4 +19,4 @@ def give_back() -> None:
     if platform.system() == "Linux":
         with suppress(AttributeError):  # another C library, such as musl, has no such function
             ctypes.CDLL(None).malloc_trim(0)
-        give_back_blocks()
+    give_back_blocks()
