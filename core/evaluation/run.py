@@ -23,6 +23,7 @@ from core.jobs.errand import run_of
 from core.jobs.folder import Job
 from core.jobs.outcome import folder_of
 from core.jobs.worker import Worker
+from core.models import crowd
 from core.models.load import Found, load_tokenizer
 from core.models.too_small import is_too_small
 from core.training import resume
@@ -38,6 +39,8 @@ def run(worker: Worker) -> None:
     tried = run_of(asked)
     device = choose_device(recipe.training)
     set_up(device, recipe.training)
+    if device.kind == "cpu":
+        crowd.watch()
     found = find_model(worker, resume.model_revision(tried))
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
     trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried))

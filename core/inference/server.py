@@ -30,6 +30,7 @@ from core.inference.engine import Engine
 from core.inference.guard import Activity, Guard
 from core.inference.warm import warm_up
 from core.jobs import process
+from core.models import crowd
 
 IDLE_S = 600.0
 UNASKED_S = 1.0
@@ -136,6 +137,8 @@ def _run(listening: socket.socket, key: str, idle_s: float | None, life: int = 1
     # uvicorn sets this only on listeners of its own; without it an answer may wait 40 ms for an acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     app = application(key, listening.getsockname()[1], idle_s, life)
+    if app.state.engine.weights.device == "cpu":
+        crowd.watch()
     heir = renewal.heir_of(listening)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
     app.state.life.server = uvicorn.Server(settings)

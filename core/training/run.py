@@ -15,6 +15,7 @@ from core.errors import ModelError
 from core.hub import backing
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
+from core.models import crowd
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
 from core.models.too_small import is_too_small
@@ -62,6 +63,8 @@ def run(worker: Worker) -> None:
 
 def train_here(session: Session, found: Found, finish: Finish | None = None) -> None:
     """Train in this process, with ever smaller batches if the memory is too small; `finish` may write another result."""
+    if session.device.kind == "cpu":
+        crowd.watch(session.worker.warning)
     session.worker.progress("Loading the model", 0, 1)
     tokenizer = load_tokenizer(found, session.job.recipe.model.chat_template)
     while not attempt(session, found, tokenizer, finish):
