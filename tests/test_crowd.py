@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from core.models.crowd import LOOKS, Crowd, cores_used_by_others
+from core.models.crowd import CALM_LOOKS, TOLD_LOOKS, Crowd, cores_used_by_others
 
 BUSY, FREE = 1.0, 0.2
 IDLERS = """
@@ -51,11 +51,11 @@ def test_idlers_are_there_while_others_need_the_cores(crowd):
     crowd.see(BUSY)
     first = crowd.idlers
     assert first
-    for _ in range(LOOKS - 1):
+    for _ in range(CALM_LOOKS - 1):
         crowd.see(FREE)
     crowd.see(BUSY)
     assert crowd.idlers is first, "others have come back before the cores were free for long"
-    for _ in range(LOOKS):
+    for _ in range(CALM_LOOKS):
         crowd.see(FREE)
     assert crowd.idlers is None
 
@@ -70,14 +70,15 @@ def test_cores_that_no_thread_needs_are_left_to_others():
 
 
 def test_the_person_hears_of_others_once_and_not_of_a_moment(crowd, told):
-    for _ in range(LOOKS - 1):
+    for _ in range(TOLD_LOOKS - 1):
         crowd.see(BUSY)
     crowd.see(FREE)
     assert told == []
-    for _ in range(3 * LOOKS):
+    for _ in range(3 * TOLD_LOOKS):
         crowd.see(BUSY)
     assert told == [
-        "Other programs keep 1.0 of the 2 cores busy. This goes on beside them, but takes longer than planned."
+        "Other programs, perhaps a chat here, keep 1.0 of the 2 cores busy. This goes on beside them, but takes longer "
+        "than planned."
     ]
 
 

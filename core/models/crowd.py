@@ -21,8 +21,8 @@ import torch
 EVERY_S = 2.0
 # Cores: what others may take of those that the threads need. A live page takes 0.3.
 LEFT_TO_OTHERS = 0.6
-# So many looks in a row find the cores free before threads spin again, or taken before the person hears of it.
-LOOKS = 5
+# So many looks in a row find the cores free before threads spin again, and taken before the person hears of it.
+CALM_LOOKS, TOLD_LOOKS = 3, 15
 # Where a person has set one of these, threads wait as it says.
 CHOSEN = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 # Numbers enough for torch to share them among threads.
@@ -57,13 +57,13 @@ class Crowd:
         self._there = there
         if there:
             self.idlers = self.idlers or Idlers(self.threads, self.cores)
-        elif self.idlers and self._looks == LOOKS:
+        elif self.idlers and self._looks == CALM_LOOKS:
             self.idlers.end()
             self.idlers = None
-        if there and self._looks == LOOKS and self.told:
+        if there and self._looks == TOLD_LOOKS and self.told:
             self.told(
-                f"Other programs keep {others:.1f} of the {self.cores} cores busy. This goes on beside them, but takes longer "
-                "than planned."
+                f"Other programs, perhaps a chat here, keep {others:.1f} of the {self.cores} cores busy. This goes on beside "
+                "them, but takes longer than planned."
             )
             self.told = None
 
