@@ -82,10 +82,10 @@ def _ranks(setting: Setting, modules: list[Adapted]) -> int:
 
 
 def _magnitudes(setting: Setting, modules: list[Adapted]) -> int:
-    """DoRA scales what the layer gives and what the adapter gives: it keeps both, and their sum."""
+    """DoRA scales what the layer gives and what the adapter gives, and keeps both."""
     if not setting.method.config.get("use_dora"):
         return 0
-    return sum(module.outputs for module in modules) * 3 * _number_bytes(setting)
+    return sum(module.outputs for module in modules) * 2 * _number_bytes(setting)
 
 
 def _fed(setting: Setting, modules: list[Adapted]) -> int:
