@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")
@@ -18,15 +20,20 @@ def _on_off(given: Any) -> Any:
     return {True: "on", False: "off"}[given] if isinstance(given, bool) else given
 
 
-# What the Hub takes as `owner/name`: words of letters, digits and underscores, joined by single dots and dashes.
-HubId = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        max_length=96,
-        pattern=r"^[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*/[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*$",
-    ),
-]
+def _owner_and_name(given: str) -> str:
+    try:
+        validate_repo_id(given)
+    except HFValidationError:
+        given = ""
+    if given.count("/") != 1:
+        raise ValueError(
+            "it has the form owner/name, with letters, digits, dots and dashes, and up to 96 characters in all"
+        )
+    return given
+
+
+# A repository on the Hub that is somebody's.
+HubId = Annotated[Line, AfterValidator(_owner_and_name)]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)]
 
 

@@ -239,12 +239,12 @@ def test_another_run_from_the_same_recipe_does_not_write_its_backup():
     job = new_folder(recipe)
     assert continued(job).checkpoints.hub_backup is None
     assert "ann/toy" not in portable(job)
-    with pytest.raises(RecipeError, match=r"checkpoints\.hub_backup: 'toy' is not usable here\. A private repository"):
+    with pytest.raises(RecipeError, match=r"checkpoints\.hub_backup: 'toy' does not fit: it has the form owner/name"):
         parse({"checkpoints": {"hub_backup": "toy"}})
 
 
 def test_a_name_that_is_no_repository_is_refused_at_once():
-    with pytest.raises(HubError, match="'toy' is not usable here"):
+    with pytest.raises(HubError, match="repository: 'toy' does not fit: it has the form owner/name"):
         restore_asked.start("toy")
 
 

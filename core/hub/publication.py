@@ -1,10 +1,8 @@
 """What a publication is asked: which weights of which run, where to, and who may see them. No torch."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from core.errors import JobError
 from core.export.asked import Export, parts
@@ -14,27 +12,15 @@ from core.jobs.asked import beside, read
 from core.jobs.errand import errand, errands_of, run_of
 from core.jobs.folder import Job
 from core.jobs.status import Status
-from core.recipe_sections import Line
+from core.recipe_sections import HubId
 
 NOTHING = "to publish"
-
-
-def _repository(name: str) -> str:
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        name = ""
-    if name.count("/") != 1:
-        raise ValueError(
-            "it has the form owner/name, with letters, digits, dots and dashes, and up to 96 characters in all"
-        )
-    return name
 
 
 class Publication(Export):
     """One publication of one run. Another one to the same repository is its next version."""
 
-    repository: Annotated[Line, AfterValidator(_repository)] = Field(
+    repository: HubId = Field(
         title="Repository",
         description="Where it goes, as `owner/name`: you, or an organisation you may write to. It is made if it is not "
         "there; publishing again updates it.",

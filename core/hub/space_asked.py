@@ -17,23 +17,17 @@ from core.jobs.asked import beside, filled, read
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.recipe import Recipe
-from core.recipe_sections import ModelSection, Section
-
-ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
+from core.recipe_sections import HubId, ModelSection, Section
 
 
 class Space(Section):
     """One push of one Space."""
 
-    space: str = Field(
-        max_length=96,
-        pattern=ID,
+    space: HubId = Field(
         title="Space",
         description="Where it will be on the Hub, such as `you/support-bot-chat`.",
     )
-    model: str = Field(
-        max_length=96,
-        pattern=ID,
+    model: HubId = Field(
         title="Model",
         description="The published model it talks with, such as `you/support-bot`.",
     )
