@@ -46,10 +46,14 @@ class LossCurve:
 
     @cached_property
     def smoothed(self) -> np.ndarray:
-        """Twice the exponentially weighted mean less the mean of that mean: it does not trail behind a falling loss."""
+        """Twice the exponentially weighted mean less the mean of that mean: it does not trail behind a falling loss.
+
+        It would go on falling for a while where the loss has stopped: nothing is shown beyond all losses that were there.
+        """
         shown = self.means if len(self.means) else self.losses
-        once = _mean(pd.Series(np.concatenate([self.before, shown]), dtype=float))
-        return (2 * once - _mean(once)).to_numpy()[len(self.before) :]
+        losses = pd.Series(np.concatenate([self.before, shown]), dtype=float)
+        once = _mean(losses)
+        return (2 * once - _mean(once)).clip(losses.min(), losses.max()).to_numpy()[len(self.before) :]
 
 
 def _mean(values: pd.Series) -> pd.Series:

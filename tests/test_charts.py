@@ -63,6 +63,13 @@ def test_a_loss_that_was_not_a_number_leaves_a_gap_and_breaks_nothing() -> None:
     assert all(math.isfinite(end) for end in figure["layout"]["yaxis"]["range"])
 
 
+def test_the_smoothed_line_of_a_loss_that_falls_to_nothing_does_not_fall_below() -> None:
+    losses = [*np.linspace(2, 0, 10), *[0.0] * 30]
+    smoothed = LossCurve(steps=list(range(1, 41)), losses=losses).smoothed
+    assert smoothed.min() == 0
+    assert smoothed[0] == 2
+
+
 @pytest.mark.parametrize("logarithmic", [False, True])
 @pytest.mark.parametrize("losses", [[], [1.0], [math.nan], [0.0, 0.0], [3.0, 1e-9]])
 def test_every_curve_can_be_drawn(losses: list[float], logarithmic: bool) -> None:
