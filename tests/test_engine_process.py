@@ -95,7 +95,14 @@ def test_the_key_is_in_no_file_no_argument_and_no_environment(started_by_two_tab
     places = [" ".join(child.cmdline()), json.dumps(child.environ()), json.dumps(dict(os.environ)), repr(engine)]
     places += [file.read_text(errors="replace") for file in their_home.rglob("*") if file.is_file()]
     assert len(engine.key) >= 32 and not any(engine.key in place for place in places)
-    assert set(json.loads(home.engine_file().read_text())) == {"pid", "birth", "host", "oom_kills", "port"}
+    assert set(json.loads(home.engine_file().read_text())) == {
+        "pid",
+        "birth",
+        "host",
+        "oom_kills",
+        "since_boot",
+        "port",
+    }
 
 
 def test_the_engine_listens_on_loopback_only_and_has_a_session_of_its_own(started_by_two_tabs, their_home):

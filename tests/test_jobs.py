@@ -72,7 +72,8 @@ def test_a_worker_that_was_killed_leaves_an_interrupted_job(sleeper):
 def test_another_process_with_the_same_pid_is_not_the_worker(sleeper):
     worker = new_job()
     born = process.born(sleeper.pid)
-    process.write(worker.files.process, replace(born, birth=born.birth - 1000))
+    since_boot = born.since_boot and born.since_boot - 1000
+    process.write(worker.files.process, replace(born, birth=born.birth - 1000, since_boot=since_boot))
     assert worker.job.status is Status.INTERRUPTED
 
 

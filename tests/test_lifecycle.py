@@ -203,6 +203,16 @@ def test_silence_has_a_reason(toy, monkeypatch):
     assert "It waited in the queue" in ending.why(job)
 
 
+def test_a_clock_that_is_set_ends_no_process(monkeypatch):
+    mine, boot_time = process.born(os.getpid()), psutil.boot_time()
+    # As Linux shows it: the clock is set, so the machine and every process were born at another time.
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 3600)
+    assert psutil.Process().create_time() > mine.birth + 3000
+    assert mine.alive
+    assert not replace(mine, since_boot=mine.since_boot + 60).alive, "another process has been given its pid"
+    assert not replace(mine, since_boot=None).alive
+
+
 def test_the_kernel_counts_those_it_has_ended(tmp_path):
     (tmp_path / "vmstat").write_text("nr_free_pages 1\noom_kill 7\n")
     assert process.oom_kills(tmp_path) == 7

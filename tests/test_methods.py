@@ -117,6 +117,15 @@ def test_another_beginning_is_another_adapter_and_leaves_the_answers_alone(toy, 
     assert not torch.allclose(ours, other)
 
 
+@pytest.mark.parametrize("pattern", [{"q_proj": 2}, {"q_proj": 8}, {"layers.1.self_attn.v_proj": 2, "down_proj": 8}])
+def test_eva_gives_layers_with_the_same_inputs_their_own_ranks(toy, pattern):
+    rows = Dataset.from_dict({"input_ids": [list(range(n, n + 40)) for n in range(1, 60)]})
+    recipe = toy_recipe(toy, lora={"method": "eva", "rank_pattern": pattern})
+    found = with_adapter(base(toy), recipe, rows=rows)
+    assert ranks(found) == ranks(built(toy, rank_pattern=pattern))
+    found(input_ids=torch.arange(1, 60).unsqueeze(0))
+
+
 def test_the_second_matrices_of_lora_plus_learn_faster(toy, monkeypatch):
     seen = {}
     monkeypatch.setattr(training, "_finish", lambda session, found, trainer, *more: seen.update(made=trainer.optimizer))

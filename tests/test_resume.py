@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -41,6 +42,17 @@ def whole(recipe) -> Job:
     return train(new_folder(recipe, "20260101-000001-whole"))
 
 
+@pytest.mark.parametrize("training", [{}, {"max_steps": 10}, {"load_best": True, "eval_every": 4}, {"log_every": 5}])
+def test_a_run_killed_after_its_last_checkpoint_needs_only_its_result(toy, training):
+    job = train(new_folder(toy_recipe(toy, training=training)))
+    expected, step = adapter_bytes(job), job.result["step"]
+    shutil.rmtree(job.files.adapter)
+    resume(job)
+    assert (job.result["status"], job.result["step"]) == ("finished", step)
+    assert job.checkpoints[-1].step == job.metrics.step == step
+    assert adapter_bytes(job) == expected
+
+
 def events(job: Job, name: str) -> list[dict]:
     return [event for event in job.events if event["event"] == name]
 
@@ -55,6 +67,7 @@ def events(job: Job, name: str) -> list[dict]:
         {"lora": {"method": "qlora8"}, "training": {"label_smoothing": 0.1}},
         {"lora": {"method": "dora"}, "training": {"schedule": "linear", "epochs": 3, "max_steps": None}},
         {"lora": {"method": "pissa", "rank_pattern": {"v_proj": 2}}},
+        {"lora": {"method": "pissa", "bias": True, "template_tokens": True}, "training": {"learning_rate": 0.01}},
         {"lora": {"method": "eva"}},
         {"lora": {"method": "lora+"}, "training": {"weight_decay": 0.1}},
         {"training": {"neftune": 5, "optimizer": "adafactor", "schedule": "warmup_stable_decay"}},
@@ -66,7 +79,18 @@ def events(job: Job, name: str) -> list[dict]:
         {"lora": {"bias": True, "template_tokens": True}},
     ],
     ids=[
-        *("plain", "reports every 5 steps", "packing", "qlora", "8 bits", "dora over epochs", "pissa", "eva", "lora+"),
+        *(
+            "plain",
+            "reports every 5 steps",
+            "packing",
+            "qlora",
+            "8 bits",
+            "dora over epochs",
+            "pissa",
+            "pissa, bias and tokens",
+            "eva",
+            "lora+",
+        ),
         *("neftune and adafactor", "8-bit adamw", "sgd", "best", "layers", "bias and tokens"),
     ],
 )

@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import TypeAdapter, ValidationError
 
 from core.files import read_json, write_whole
 
 # A worker needs a moment between the making of its folder and its birth.
 BIRTH_ALLOWANCE_S = 15
+# The kernel counts in hundredths of a second.
+TICKS_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Birth:
     """A process: pid, birth time (seconds since the epoch, from psutil) and host.
 
     `oom_kills` is how many processes the system had ended for lack of memory by then; None where it does not say.
+    `since_boot` is the birth time of the kernel (seconds, Linux only): when a clock is set, the other one moves with it.
     """
 
     pid: int
     birth: float
     host: str
     oom_kills: int | None = None
+    since_boot: float | None = None
 
     @property
     def here(self) -> bool:
@@ -41,9 +46,15 @@ class Birth:
             return False
         try:
             found = psutil.Process(self.pid)
-            return abs(found.create_time() - self.birth) < 1 and found.status() != psutil.STATUS_ZOMBIE
+            return self._is(found) and found.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+    def _is(self, found: psutil.Process) -> bool:
+        if abs(found.create_time() - self.birth) < 1:
+            return True
+        since_boot = _since_boot(found)
+        return None not in (since_boot, self.since_boot) and abs(since_boot - self.since_boot) < TICKS_S
 
     def signal(self, number: int) -> None:
         """Send a signal to the process; nothing happens where it is gone."""
@@ -67,7 +78,12 @@ class Birth:
 
 def born(pid: int) -> Birth:
     """The birth of a process that lives now; raises psutil.NoSuchProcess."""
-    return Birth(pid, psutil.Process(pid).create_time(), socket.gethostname(), oom_kills())
+    found = psutil.Process(pid)
+    return Birth(pid, found.create_time(), socket.gethostname(), oom_kills(), _since_boot(found))
+
+
+def _since_boot(found: psutil.Process) -> float | None:
+    return found.create_time() - psutil.boot_time() if psutil.LINUX else None
 
 
 def oom_kills(proc: Path = Path("/proc")) -> int | None:
@@ -84,15 +100,12 @@ def write(path: Path, birth: Birth) -> None:
 
 
 def read(path: Path) -> Birth | None:
-    values = read_json(path)
     try:
-        kills = (values or {}).get("oom_kills")
-        known = kills if isinstance(kills, int) else None
-        found = Birth(int(values["pid"]), float(values["birth"]), str(values["host"]), known) if values else None
-    except (KeyError, TypeError, ValueError):
+        found = TypeAdapter(Birth).validate_python(read_json(path))
+    except ValidationError:
         return None
     # The first process of a machine is no worker, and to end its group is to end every process there is (kill(2), -1).
-    return found if found and found.pid > 1 else None
+    return found if found.pid > 1 else None
 
 
 def now() -> float:

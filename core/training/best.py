@@ -13,8 +13,8 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 
 
-class PatienceEnded(Exception):
-    """The run that was to go on had already come to its early end."""
+class AlreadyEnded(Exception):
+    """The run that was to go on had already come to its end, early or not."""
 
 
 class HeldOutJudge(TrainerCallback):
@@ -37,8 +37,9 @@ class HeldOutJudge(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kw: Any) -> None:
         self.first_step = state.global_step
-        if self.ended:
-            raise PatienceEnded
+        # At its last step transformers would train one more, but where that ends an epoch.
+        if self.ended or state.global_step >= state.max_steps:
+            raise AlreadyEnded
 
     def on_evaluate(
         self,
@@ -55,7 +56,7 @@ class HeldOutJudge(TrainerCallback):
         if self.save_best and step > 0 and loss < best:
             control.should_save = True
         if self.ended and step == self.first_step:
-            raise PatienceEnded
+            raise AlreadyEnded
         if self.ended:
             control.should_save = control.should_training_stop = True
 

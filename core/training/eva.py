@@ -20,13 +20,12 @@ MOST_ROUNDS = 8
 def begin(model: PeftModel, rows: Dataset) -> None:
     """Give each adapter the main directions of its layer's inputs over the first rows; raises ModelError.
 
-    Ranks are not moved between layers (rho 1), so that the plan and every checkpoint have the recipe's shape.
+    Ranks are not moved between layers (rho 1), so that the plan and every checkpoint have the recipe's shape. All are asked
+    for the highest rank: to layers with the same inputs PEFT gives the same directions, of the rank of one of them.
     """
     config: LoraConfig = model.peft_config[ADAPTER]
     rank = max([config.r, *config.rank_pattern.values()])
-    settings = LoraConfig(
-        r=config.r, rank_pattern=config.rank_pattern, eva_config=EvaConfig(rho=1.0), init_lora_weights="eva"
-    )
+    settings = LoraConfig(r=rank, eva_config=EvaConfig(rho=1.0), init_lora_weights="eva")
     directions = get_eva_state_dict(
         model,
         _batches(rows, rank * TOKENS_PER_RANK),
@@ -36,9 +35,9 @@ def begin(model: PeftModel, rows: Dataset) -> None:
         gather_distributed_inputs=False,
         show_progress_bar=False,
     )
-    for name, found in directions.items():  # (rank, in)
+    for name, found in directions.items():  # (highest rank, in), the strongest first
         weight = model.get_submodule(name).lora_A[ADAPTER].weight
-        weight.data = found.to(weight.device, weight.dtype).contiguous()
+        weight.data = found[: len(weight)].to(weight.device, weight.dtype).contiguous()
 
 
 class _Limited:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
@@ -41,6 +41,9 @@ def begin(model: PeftModel, saved: Path | None) -> None:
             rest = whole.float() - layer.scaling[ADAPTER] * (begun_b.contiguous() @ begun_a.contiguous())
             layer.get_base_layer().weight.data = rest.to(whole.dtype)
             layer.pissa_began = (begun_a.cpu(), begun_b.cpu())
+    if tensors:  # and what else was learned: biases, the template's tokens
+        halves = (".lora_A.weight", ".lora_B.weight")
+        set_peft_model_state_dict(model, {name: found for name, found in tensors.items() if not name.endswith(halves)})
 
 
 def as_lora(folder: Path, model: PeftModel) -> None:

@@ -20,7 +20,7 @@ from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
 from core.models.too_small import is_too_small
 from core.training import final, memory, packing, peak, processes, resume, template_tokens
-from core.training.best import PatienceEnded, best_checkpoint
+from core.training.best import AlreadyEnded, best_checkpoint
 from core.training.device import choose_device, set_up
 from core.training.held_out_events import ALL, before_and_after
 from core.training.measure_pace import measure_pace
@@ -90,8 +90,8 @@ def attempt(session: Session, found: Found, tokenizer: PreTrainedTokenizerBase, 
     with worker.finishing_the_step():
         worker.phase("running")
         try:
-            # A run that had come to its early end, and was killed before its result was written, needs the result only.
-            with suppress(PatienceEnded):
+            # A run that had come to its end, and was killed before its result was written, needs the result only.
+            with suppress(AlreadyEnded):
                 trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
         except RuntimeError as error:
             if not is_too_small(error):
