@@ -37,6 +37,9 @@ class Dataset(BaseModel):
         None, description="where its rows lie in the repository, if the Hub itself cannot read them"
     )
     rows: PositiveInt = Field(description="rows of that config and split")
+    tokens_per_row: PositiveInt | None = Field(
+        None, description="mean of a conversation, as the starter counts them; where it was counted"
+    )
     size_bytes: PositiveInt = Field(description="download of that config")
     licence: str = Field(description="as the Hub names it")
     language: str | None = Field(None, description="ISO 639-1, where it is in one language")

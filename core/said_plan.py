@@ -20,7 +20,7 @@ def figures(recipe: Recipe) -> dict[str, Any]:
     memory, time = found.memory, found.time
     fix = None
     if found.fit == "too big":
-        fix = smallest_fix(recipe, found.room_bytes, lambda other: peak_bytes(other, found, here))
+        fix = smallest_fix(recipe, found.room_bytes, here.device, lambda other: peak_bytes(other, found, here))
     return {
         "device": here.device_name,
         "memory_bytes": memory.peak_bytes if memory else None,

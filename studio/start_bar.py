@@ -48,7 +48,7 @@ def _start(recipe: Recipe) -> None:
 
 def _offer_fix(recipe: Recipe, found: Forecast, machine: Machine) -> None:
     """The smallest change that makes it fit, one press away."""
-    fix = smallest_fix(recipe, found.room_bytes, lambda other: peak_bytes(other, found, machine))
+    fix = smallest_fix(recipe, found.room_bytes, machine.device, lambda other: peak_bytes(other, found, machine))
     if fix is None:
         st.caption("No setting makes it fit: choose a smaller model", width="content")
         return

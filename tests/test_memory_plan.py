@@ -196,7 +196,7 @@ def test_the_smallest_fix_really_fits(machine, source, method):
         return memory(setting(other, machine), assumed(other)).peak_bytes
 
     assert needed(recipe) > machine.memory_bytes
-    fix = smallest_fix(recipe, machine.memory_bytes, needed)
+    fix = smallest_fix(recipe, machine.memory_bytes, machine.device, needed)
     mended = changed(recipe, fix.changes)
     assert needed(mended) == fix.needed_bytes <= machine.memory_bytes
     assert mended.contradictions() == []
@@ -205,13 +205,13 @@ def test_the_smallest_fix_really_fits(machine, source, method):
 def test_a_smaller_batch_is_the_first_thing_to_change_and_trains_the_same():
     recipe = parse({"training": {"batch": 8, "accumulation": 2}})
     needed = {8: 10, 4: 6, 2: 4, 1: 3}
-    fix = smallest_fix(recipe, 6, lambda other: needed[other.training.batch])
+    fix = smallest_fix(recipe, 6, "cuda", lambda other: needed[other.training.batch])
     assert fix.changes == {"training.batch": 4, "training.accumulation": 4}
     assert changed(recipe, fix.changes).effective_batch() == recipe.effective_batch()
 
 
 def test_where_nothing_helps_there_is_no_fix():
-    assert smallest_fix(parse({}), 100, lambda other: 101) is None
+    assert smallest_fix(parse({}), 100, "cuda", lambda other: 101) is None
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_weights_show_what_becomes_of_each_data_set_while_they_are_edited():
     assert "4% of the mix · 285 rows" in text_of(app) and "Every row of every data set once" in text_of(app)
     app.number_input(key="weight:0").set_value(30.0).run()
     assert on_disk().data.sources[0].weight == 0.3
-    assert "30% of the mix · 3,042 rows · each row 10.7 times" in text_of(app)
+    assert "30% of the mix · 3,042 rows · 0.3M tokens · each row 10.7 times" in text_of(app)
     assert "soon learned by heart" in text_of(app)
     app.number_input(key="weight:1").set_value(70.0).run()
     assert "As many rows as there are" in text_of(app)

@@ -167,7 +167,7 @@ def test_measurements_of_a_broken_file_change_nothing(laptop):
 
 def test_the_command_line_says_the_same_plan(laptop, monkeypatch):
     monkeypatch.setattr("core.said_plan.machine", lambda folder: laptop)
-    recipe = edit({"training.batch": 64})
+    recipe = edit({"training.batch": 64, "data.sources": [{"source": "mlabonne/FineTome-100k"}]})
     said, found = said_plan.figures(recipe), forecast(recipe, laptop)
     assert said["memory_bytes"] == sum(said["memory_parts"].values()) == found.memory.peak_bytes
     assert said["fit"] == "too big" and said["fix"]["training.batch"] < 64

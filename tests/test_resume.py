@@ -200,10 +200,14 @@ def test_throughput_and_time_left_are_right_from_the_first_report_after_a_resume
 
 def test_a_changed_model_is_refused(toy, tmp_path):
     model = make_toy_model(tmp_path / "own")
-    job = train(new_folder(toy_recipe(model)), stop_at=5)
+    job = train(new_folder(toy_recipe(model)), stop_at=9)
     make_toy_model(tmp_path / "own", seed=8)
-    with pytest.raises(ModelError, match="is not what step 5 was trained on"):
-        resume(job)
+    steps, before, adapter = [checkpoint.step for checkpoint in job.checkpoints], curve(job), adapter_bytes(job)
+    with pytest.raises(ModelError, match="is not what step 4 was trained on"):
+        resume(job, step=4)
+    # Nothing of it is gone: with the old files back it goes on from its newest step.
+    assert [checkpoint.step for checkpoint in job.checkpoints] == steps == [4, 8, 10]
+    assert (curve(job), adapter_bytes(job)) == (before, adapter)
 
 
 GOOD = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}

@@ -78,7 +78,7 @@ def known_rows(recipe: Recipe) -> list[Known]:
         asked = _reading(known, source)
         if asked in counted and counted[asked] is None:
             counted[asked] = _counted(report)
-    return [counted[_reading(wanted, source)] or Known(_rows_of(source)) for source in wanted.data.sources]
+    return [counted[_reading(wanted, source)] or _told(source) for source in wanted.data.sources]
 
 
 def _prepared_before() -> Iterator[tuple[Recipe, Source, dict[str, Any]]]:
@@ -102,9 +102,9 @@ def _counted(counts: dict[str, Any]) -> Known:
     return Known(rows + counts["held_out_rows"], tokens / rows if rows else None)
 
 
-def _rows_of(source: Source) -> int | None:
+def _told(source: Source) -> Known:
     """As the catalog says, else as a quick look at the file tells."""
     known = catalog.dataset(source.source)
     if rows := known.rows_of(source.config, source.split) if known else None:
-        return min(rows, source.limit or rows)
-    return found.total if (found := peek(source)) else None
+        return Known(min(rows, source.limit or rows), known.tokens_per_row)
+    return Known(found.total if (found := peek(source)) else None)

@@ -12,6 +12,7 @@ from core.jobs.status import Status
 PATIENCE_S = 30
 # A training finishes its step and saves first, so it gets this many steps more.
 STEPS = 10
+LEAST_S = 6
 LOOK_EVERY_S = 0.5
 
 
@@ -23,11 +24,12 @@ def patience_s(job: Job) -> float:
 
 
 def _step_s(job: Job) -> float:
-    """Seconds between the last two reports; a minute where a training has none yet."""
+    """Seconds between the last two reports; before that, a fifth of what the training has run, and six at least."""
     times = job.metrics["elapsed_s"]
-    if len(times) < 2:
-        return 6 if job.phase in ("running", "stopping") else 0
-    return max(0.0, times[-1] - times[-2])
+    if len(times) >= 2:
+        return max(0.0, times[-1] - times[-2])
+    began = job.newest_event("training")
+    return max(LEAST_S, (time.time() - began["time"]) / 5) if began else 0
 
 
 def main(folder: Path) -> None:

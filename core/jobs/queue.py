@@ -38,7 +38,8 @@ def move(job: Job, place: int) -> None:
         if job.status is not Status.QUEUED:
             raise JobError(f"{job.name} does not wait in the queue: it is {job.status}.")
         others.insert(max(0, place - 1), job)
-        write_whole(home.queue_file(), json.dumps({"order": [other.id for other in others]}))
+        order = {"time": time.time(), "order": [other.id for other in others]}
+        write_whole(home.queue_file(), json.dumps(order))
 
 
 @contextmanager
@@ -67,11 +68,20 @@ def devices() -> list[str]:
 
 
 def _line() -> list[Job]:
-    """All jobs for a device that have not begun: in the order a person gave them, then in the order they came."""
-    order = (read_json(home.queue_file()) or {}).get("order")
+    """All jobs for a device that have not begun: in the order a person gave them, then in the order they came.
+
+    One that was resumed since then has come anew, whatever its place was.
+    """
+    asked = read_json(home.queue_file()) or {}
+    order, given = asked.get("order"), asked.get("time")
     places = {name: place for place, name in enumerate(order)} if isinstance(order, list) else {}
     jobs = [job for job in live_jobs() if job.kind in HEAVY and job.status in NOT_BEGUN]
-    return sorted(jobs, key=lambda job: (places.get(job.id, len(places)), job.began, job.id))
+
+    def place(job: Job) -> int:
+        there = isinstance(given, int | float) and job.began <= given
+        return places.get(job.id, len(places)) if there else len(places)
+
+    return sorted(jobs, key=lambda job: (place(job), job.began, job.id))
 
 
 def _try(job: Job, wanted: int, held: ExitStack) -> bool:

@@ -4,12 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from core.hardware import Device
 from core.recipe import Recipe, value_at
+from core.recipe_training import TrainingSection
 from core.training.methods import METHODS
 
 Changes = dict[str, Any]
 SHORTEST = 256
 LOWEST_RANK = 4
+MOST_ACCUMULATION = next(
+    limit.le for limit in TrainingSection.model_fields["accumulation"].metadata if hasattr(limit, "le")
+)
 
 
 @dataclass(frozen=True)
@@ -20,18 +25,21 @@ class Fix:
     needed_bytes: int
 
 
-def smallest_fix(recipe: Recipe, room_bytes: float, needed: Callable[[Recipe], int | None]) -> Fix | None:
+def smallest_fix(
+    recipe: Recipe, room_bytes: float, device: Device, needed: Callable[[Recipe], int | None]
+) -> Fix | None:
     """The first change, in the order of `candidates`, with which the recipe needs no more than the room; None if none does."""
-    for changes in candidates(recipe):
+    for changes in candidates(recipe, device):
         size = needed(changed(recipe, changes))
         if size is not None and size <= room_bytes:
             return Fix(changes, size)
     return None
 
 
-def candidates(recipe: Recipe) -> Iterator[Changes]:
+def candidates(recipe: Recipe, device: Device) -> Iterator[Changes]:
     """What trains the same in smaller pieces, what is only slower, then what learns a little differently; one, then all."""
-    ladder = [list(rungs(recipe)) for rungs in (_batches, _recomputing, _optimizers, _bits, _ranks, _lengths)]
+    bits = (_adapter,) if device == "mps" else (_optimizers, _adapter, _bits)  # bitsandbytes does not run there
+    ladder = [list(rungs(recipe)) for rungs in (_batches, _recomputing, *bits, _ranks, _lengths)]
     for steps in ladder[:-1]:
         yield from steps
     together: Changes = {}
@@ -54,7 +62,7 @@ def _batches(recipe: Recipe) -> Iterator[Changes]:
     """Fewer conversations at once, as many in a step."""
     batch, accumulation = recipe.training.batch, recipe.training.accumulation
     for size in range(batch - 1, 0, -1):
-        if batch % size == 0:
+        if batch % size == 0 and accumulation * batch // size <= MOST_ACCUMULATION:
             yield {"training.batch": size, "training.accumulation": accumulation * batch // size}
 
 
@@ -68,12 +76,15 @@ def _optimizers(recipe: Recipe) -> Iterator[Changes]:
         yield {"training.optimizer": "adamw_8bit"}
 
 
-def _bits(recipe: Recipe) -> Iterator[Changes]:
-    """Adapters instead of the whole model, then a base model in fewer bits."""
-    method = METHODS[recipe.lora.method]
-    if method.whole:
+def _adapter(recipe: Recipe) -> Iterator[Changes]:
+    """Instead of the whole model."""
+    if METHODS[recipe.lora.method].whole:
         yield {"lora.method": "lora"}
-    if method.bits > 4:
+
+
+def _bits(recipe: Recipe) -> Iterator[Changes]:
+    """The base model in fewer."""
+    if METHODS[recipe.lora.method].bits > 4:
         yield {"lora.method": "qlora"}
 
 

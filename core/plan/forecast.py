@@ -1,37 +1,36 @@
 """What a recipe will take on this machine: counted where the data is prepared, corrected where something was measured."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from core.data.expected import expected_mix
+from core.data.expected import expected_mix, known_rows
 from core.data.preview import Prepared, prepared_for
 from core.hardware import Machine
 from core.jobs.listing import training_now
 from core.plan import workload
 from core.plan.correction import COMPUTED, Basis, Known, corrected_memory, corrected_seconds, known, measured_alone
+from core.plan.fixes import changed
 from core.plan.memory_plan import MemoryPlan, memory, share_fit
 from core.plan.pace import Pace, measured_pace, pace_of
-from core.plan.plan import Plan, plan, total_steps
+from core.plan.plan import Plan, batches_of_step, plan, total_steps
 from core.plan.setting import Setting
 from core.plan.settled import setting, settled
-from core.plan.time_plan import TimePlan, duration, step_seconds
+from core.plan.time_plan import TimePlan, duration, held_out_seconds, step_seconds
 from core.plan.workload import Workload
 from core.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of an epoch as far as they are known, and the prepared set that they were counted in."""
+    """The rows of an epoch as far as they are known, packed where they are, and the prepared set they were counted in."""
 
     rows: int | None
     tokens: int | None
     held_out: int | None
+    tokens_per_row: float | None = None  # before they are packed
     prepared: Prepared | None = None
-
-    @property
-    def tokens_per_row(self) -> float | None:
-        return self.tokens / self.rows if self.rows and self.tokens else None
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,9 @@ def _time(
     asked: Setting, work: Workload, rows: Rows, pace: Pace, measured: list[Known]
 ) -> tuple[TimePlan | None, Basis]:
     slower, basis = corrected_seconds(step_seconds(asked, work, pace), measured)
-    computed = duration(asked, work, pace, rows.rows, rows.held_out)
+    alone = replace(asked, recipe=changed(asked.recipe, {"data.packing": "off"}))  # held-out rows are not packed
+    held_out = held_out_seconds(alone, work_of(alone, rows).usual, pace, rows.held_out)
+    computed = duration(asked, work, pace, rows.rows, held_out)
     return (computed.slower(slower), basis) if computed else (None, COMPUTED)
 
 
@@ -116,21 +117,34 @@ def rows_of(recipe: Recipe) -> Rows:
         return _counted(recipe, prepared, prepared.report)
     mix = expected_mix(recipe)
     rows, tokens = [share.rows for share in mix], [share.tokens for share in mix if share.rows]
-    total = None if None in rows else sum(rows)
-    held_out = round(total * recipe.data.eval_fraction / (1 - recipe.data.eval_fraction)) if total else None
-    return Rows(total, None if None in tokens else sum(tokens), held_out)
+    total, all_tokens = (None if None in column else sum(column) for column in (rows, tokens))
+    mean = all_tokens / total if total and all_tokens else None
+    if recipe.data.packs:
+        total = math.ceil(all_tokens / recipe.data.max_length) if all_tokens else None
+    return Rows(total, all_tokens, _held_out(recipe, rows), mean)
+
+
+def _held_out(recipe: Recipe, rows: list[int | None]) -> int | None:
+    """Those of the data sets that are held out as a whole, else a share of all."""
+    uses = [source.use for source in recipe.data.sources]
+    if "held_out" in uses:
+        whole = [found.rows for found, use in zip(known_rows(recipe), uses, strict=True) if use == "held_out"]
+        return None if None in whole else sum(whole)
+    share = recipe.data.eval_fraction
+    return None if None in rows else round(sum(rows) * share / (1 - share))
 
 
 def _counted(recipe: Recipe, prepared: Prepared, report: dict[str, Any]) -> Rows:
     rows = report["packing"]["rows"] if recipe.data.packs else report["rows"]
-    return Rows(rows, report["tokens"], report["held_out_rows"], prepared)
+    return Rows(rows, report["tokens"], report["held_out_rows"], prepared=prepared)
 
 
 def work_of(asked: Setting, rows: Rows) -> Workload:
     """The batches of a setting: counted where its rows are."""
     recipe = asked.recipe
+    of_step = batches_of_step(recipe, rows.rows)
     if rows.prepared is None:
-        return workload.assumed(recipe, rows.tokens_per_row)
+        return replace(workload.assumed(recipe, rows.tokens_per_row), batches=of_step)
     steps = total_steps(recipe, rows.rows)
     batches = steps * recipe.training.accumulation * recipe.launcher.processes if steps else None
-    return workload.counted(recipe, rows.prepared, asked.padded, batches)
+    return replace(workload.counted(recipe, rows.prepared, asked.padded, batches), batches=of_step)

@@ -37,7 +37,7 @@ def plan(recipe: Recipe, rows: int | None = None, tokens: int | None = None) -> 
     """What the recipe will take. `rows` and `tokens` are those of one epoch, held-out rows already taken off."""
     shape = shape_of(recipe.model.source, recipe.model.revision)
     steps = total_steps(recipe, rows)
-    epochs = steps * recipe.effective_batch() / rows if steps and rows else None
+    epochs = steps / steps_of_epoch(recipe, rows) if steps and rows else None
     return Plan(
         rows=rows,
         steps=steps,
@@ -45,7 +45,7 @@ def plan(recipe: Recipe, rows: int | None = None, tokens: int | None = None) -> 
         trainable=trainable_parameters(recipe),
         model_parameters=shape.parameters if shape else None,
         checkpoints=math.ceil(steps / (recipe.checkpoints.every_steps or steps)) if steps else None,
-        disk_bytes=disk_bytes(recipe),
+        disk_bytes=disk_bytes(recipe, steps),
     )
 
 
@@ -53,11 +53,21 @@ def total_steps(recipe: Recipe, rows: int | None) -> int | None:
     """Optimiser steps, as transformers counts them: the last, smaller batch of an epoch is a step too."""
     if recipe.training.max_steps:
         return recipe.training.max_steps
-    if not rows:
-        return None
-    per_process = math.ceil(rows / (recipe.training.batch * recipe.launcher.processes))
-    per_epoch = math.ceil(per_process / recipe.training.accumulation)
-    return max(1, math.ceil(per_epoch * recipe.training.epochs))
+    return max(1, math.ceil(steps_of_epoch(recipe, rows) * recipe.training.epochs)) if rows else None
+
+
+def steps_of_epoch(recipe: Recipe, rows: int) -> int:
+    return math.ceil(batches_of_epoch(recipe, rows) / recipe.training.accumulation)
+
+
+def batches_of_epoch(recipe: Recipe, rows: int) -> int:
+    """Those of one process."""
+    return math.ceil(rows / (recipe.training.batch * recipe.launcher.processes))
+
+
+def batches_of_step(recipe: Recipe, rows: int | None) -> float:
+    """Of the usual step: the last of an epoch may have fewer than are asked for, and be its only one."""
+    return batches_of_epoch(recipe, rows) / steps_of_epoch(recipe, rows) if rows else recipe.training.accumulation
 
 
 def eval_every(recipe: Recipe, steps: int) -> int:
@@ -80,15 +90,23 @@ def _whole_weights(recipe: Recipe) -> int:
     return (model_bytes(recipe.model.source) or 1_000_000_000) // 2
 
 
-def disk_bytes(recipe: Recipe) -> int:
-    """Disk that a run will take: the newest checkpoints, the best one, and the next, which is there for a moment.
+def disk_bytes(recipe: Recipe, steps: int | None = None) -> int:
+    """Disk that a run of so many steps will take; a whole model is written once more at the end, in 16 bits."""
+    final = 2 * _whole_weights(recipe) if METHODS[recipe.lora.method].whole else 0
+    return checkpoint_bytes(recipe) * _most_checkpoints(recipe, steps or recipe.training.max_steps) + final
+
+
+def _most_checkpoints(recipe: Recipe, steps: int | None) -> int:
+    """Those that are there at once: the newest, the best, and the next for a moment; never more than are made at all.
 
     One that is deleted while it goes up to the Hub stays until it is there.
-    A model that was trained as a whole is written once more at the end, in 16 bits.
     """
-    final = 2 * _whole_weights(recipe) if METHODS[recipe.lora.method].whole else 0
-    going_up = 1 if recipe.checkpoints.hub_backup else 0
-    return checkpoint_bytes(recipe) * (recipe.checkpoints.keep + 2 + going_up) + final
+    asked = recipe.checkpoints
+    most = asked.keep + 2 + (1 if asked.hub_backup else 0)
+    if steps is None:
+        return most
+    at_any_step = asked.every_minutes or recipe.training.load_best
+    return min(most, steps if at_any_step else math.ceil(steps / (asked.every_steps or steps)))
 
 
 def model_bytes(source: str, bits: int = 16) -> int | None:

@@ -31,8 +31,8 @@ class TimePlan:
 
 def step_seconds(setting: Setting, work: Workload, pace: Pace) -> float:
     """One optimiser step: its batches, one after the other, and what the optimiser does."""
-    batches = setting.recipe.training.accumulation * batch_seconds(setting, work.usual, pace)
-    return batches + _updating(setting, pace)
+    batches = work.batches or setting.recipe.training.accumulation
+    return batches * batch_seconds(setting, work.usual, pace) + _updating(setting, pace)
 
 
 def _updating(setting: Setting, pace: Pace) -> float:
@@ -116,19 +116,22 @@ def _unpacked(setting: Setting) -> int:
     return setting.shape.linear_parameters if setting.method.bits < 16 else 0
 
 
-def duration(
-    setting: Setting, work: Workload, pace: Pace, rows: int | None, held_out_rows: int | None
-) -> TimePlan | None:
-    """The whole run; None where its steps are not known yet."""
+def duration(setting: Setting, work: Workload, pace: Pace, rows: int | None, held_out: float) -> TimePlan | None:
+    """The whole run, with `held_out` seconds for each measurement; None where its steps are not known yet."""
     recipe = setting.recipe
     steps = total_steps(recipe, rows)
     if not steps:
         return None
-    batches = math.ceil((held_out_rows or 0) / (recipe.training.batch * recipe.launcher.processes))
     return TimePlan(
         startup_s=fitted.STARTUP_S + 2 * setting.shape.parameters / fitted.LOAD_BYTES_PER_S,
         step_s=step_seconds(setting, work, pace),
         steps=steps,
-        evaluation_s=batches * batch_seconds(setting, work.usual, pace, learning=False),
-        evaluations=steps // eval_every(recipe, steps) + 1 if batches else 0,
+        evaluation_s=held_out,
+        evaluations=math.ceil(steps / eval_every(recipe, steps)) + 1 if held_out else 0,
     )
+
+
+def held_out_seconds(setting: Setting, usual: Batch, pace: Pace, rows: int | None) -> float:
+    """One measurement of so many held-out rows, in batches as the usual one of those that are not packed."""
+    training, processes = setting.recipe.training, setting.recipe.launcher.processes
+    return math.ceil((rows or 0) / (training.batch * processes)) * batch_seconds(setting, usual, pace, learning=False)

@@ -38,7 +38,7 @@ def adapted(lora: LoraSection, shape: Shape) -> Iterator[Adapted]:
     for layer in range(lora.first_layer or 0, min(last, shape.layers - 1) + 1):
         for projection, (inputs, outputs) in shape.projections.items():
             module = f"model.layers.{layer}.{'self_attn' if projection in ATTENTION else 'mlp'}.{projection}"
-            if any(module.endswith(f".{name}") for name in names):
+            if any(f".{module}".endswith(f".{name}") for name in names):
                 yield Adapted(layer, projection, inputs, outputs, rank_of(lora, module))
 
 

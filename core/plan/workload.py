@@ -28,11 +28,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Workload:
-    """The largest batch of a run decides its memory, the usual one its time; `counted` in the rows, or assumed full."""
+    """The largest batch of a run decides its memory, the usual one its time; `counted` in the rows, or assumed full.
+
+    `batches` make the usual step, as many as the recipe asks for where nothing else is known.
+    """
 
     largest: Batch
     usual: Batch
     counted: bool
+    batches: float | None = None
 
 
 def assumed(recipe: Recipe, tokens_per_row: float | None = None) -> Workload:

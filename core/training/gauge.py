@@ -55,8 +55,8 @@ class Gauge(TrainerCallback):
 
     @property
     def step_s(self) -> float:
-        """Seconds of a step on the average."""
-        return self.timed_s / (self.steps - UNTIMED)
+        """Seconds of a whole step on the average: the last of an epoch may have had fewer batches."""
+        return self.timed_s / len(self.timed) * self.session.micro.accumulation
 
     def _measurement(self, peak: int) -> Measurement:
         columns = zip(*map(_numbers, self.timed), strict=True)

@@ -10,7 +10,7 @@ def before_and_after(job: Job, step: int | None = None) -> dict[str, tuple[float
 
     Empty where one of them was not measured.
     """
-    of_step = {event["step"]: event for event in job.events if event["event"] == "held_out" and event.get("loss")}
+    of_step = _measured(job)
     last = max(of_step, default=0)
     chosen = job.best_step if job.recipe.training.load_best and job.best_step in of_step else last
     chosen = chosen if step is None else step
@@ -21,6 +21,17 @@ def before_and_after(job: Job, step: int | None = None) -> dict[str, tuple[float
         name: (loss, after["sources"][name]) for name, loss in _sources(before).items() if name in _sources(after)
     }
     return {ALL: (before["loss"], after["loss"])} | of_each
+
+
+def _measured(job: Job) -> dict[int, dict]:
+    """Step -> what was measured there; what a resume made void is none of it."""
+    found: dict[int, dict] = {}
+    for event in job.events:
+        if event["event"] == "resumed":
+            found = {step: measured for step, measured in found.items() if step <= event["step"]}
+        elif event["event"] == "held_out" and event.get("loss"):
+            found[event["step"]] = event
+    return found
 
 
 def _sources(event: dict) -> dict[str, float]:

@@ -37,7 +37,9 @@ def smaller(session: Session) -> Session:
         )
     said = {"batch": micro.batch, "accumulation": micro.accumulation, "recomputes": micro.recomputes}
     worker.event("out_of_memory", step=step, **said)
-    return replace(session, micro=micro, point=resume.go_back(worker))
+    point = resume.point_of(session.job)
+    resume.go_back(worker, point)
+    return replace(session, micro=micro, point=point)
 
 
 def remember(session: Session) -> None:

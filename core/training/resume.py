@@ -7,7 +7,7 @@ from typing import Any
 from core import home
 from core.data.prepare import prepare
 from core.errors import DataError, ModelError
-from core.jobs.checkpoint import Checkpoint
+from core.jobs.checkpoint import Broken, Checkpoint
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models.load import Found
@@ -16,9 +16,14 @@ from core.training.checkpoints import discard_after, newest_good
 
 @dataclass(frozen=True)
 class Point:
-    """Where a training begins: at a checkpoint, or at step 0."""
+    """Where a training begins: at a checkpoint, or at step 0; `again` where it had begun before.
+
+    `skipped` are the later checkpoints that are broken.
+    """
 
     checkpoint: Checkpoint | None = None
+    again: bool = False
+    skipped: tuple[Broken, ...] = ()
 
     @property
     def step(self) -> int:
@@ -32,17 +37,21 @@ class Point:
 
 
 def find_point(worker: Worker) -> Point:
-    """The point this worker begins at; what was trained after it becomes void. Raises JobError."""
+    """The point this worker begins at; raises JobError."""
     request = next((event for event in reversed(worker.job.events) if event["event"] == "resuming"), None)
-    return go_back(worker, request.get("step")) if request else Point()
+    return point_of(worker.job, request.get("step")) if request else Point()
 
 
-def go_back(worker: Worker, step: int | None = None) -> Point:
-    """Return to the newest good checkpoint, or to that of a step: later checkpoints and numbers are dropped."""
-    job = worker.job
+def point_of(job: Job, step: int | None = None) -> Point:
+    """The newest good checkpoint, or that of a step; raises JobError."""
     checkpoint, skipped = newest_good(job, step)
-    point = Point(checkpoint)
-    for broken in skipped:
+    return Point(checkpoint, again=True, skipped=tuple(skipped))
+
+
+def go_back(worker: Worker, point: Point) -> None:
+    """Return to a point: later checkpoints and numbers are dropped, so everything that may refuse a resume comes before."""
+    job = worker.job
+    for broken in point.skipped:
         worker.warning(f"The checkpoint of step {broken.step:,} is broken: {broken.why}. An earlier one is used.")
     # In this order: a worker that is killed in between leaves no number without the checkpoint that it led to.
     discard_after(job, point.step)
@@ -50,8 +59,7 @@ def go_back(worker: Worker, step: int | None = None) -> Point:
     for folder in job.files.finals:
         shutil.rmtree(folder, ignore_errors=True)
     worker.void_after(point.step)
-    worker.event("resumed", step=point.step, skipped=[asdict(broken) for broken in skipped])
-    return point
+    worker.event("resumed", step=point.step, skipped=[asdict(broken) for broken in point.skipped])
 
 
 def prepared(worker: Worker, found: Found, point: Point) -> home.PreparedFiles:

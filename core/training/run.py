@@ -45,6 +45,8 @@ def run(worker: Worker) -> None:
     same = fingerprint(found.folder)
     resume.check_model(point, same, job.recipe.model.source)
     files = resume.prepared(worker, found, point)
+    if point.again:
+        resume.go_back(worker, point)
     train, held_out = rows_of(files, job.recipe)
     micro = micro_batch(job, device.machine())
     # Its processes, if there are several, do as it does; and whoever asks what it will take knows.

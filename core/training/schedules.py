@@ -23,10 +23,9 @@ TIMESCALE = 10_000
 def warmup_steps(training: TrainingSection, steps: int) -> int:
     """A share of the steps, rounded up, as transformers does (`TrainingArguments.get_warmup_steps`).
 
-    `polynomial` divides by the steps that are left, so there it leaves one.
+    One step is left to learn in: the only one of a short run would have the rate 0.
     """
-    warm = math.ceil(steps * training.warmup)
-    return min(warm, steps - 1) if training.schedule == "polynomial" else warm
+    return min(math.ceil(steps * training.warmup), steps - 1)
 
 
 def decay_steps(training: TrainingSection, steps: int) -> int:
