@@ -66,8 +66,12 @@ def batches_of_epoch(recipe: Recipe, rows: int) -> int:
 
 
 def batches_of_step(recipe: Recipe, rows: int | None) -> float:
-    """Of the usual step: the last of an epoch may have fewer than are asked for, and be its only one."""
-    return batches_of_epoch(recipe, rows) / steps_of_epoch(recipe, rows) if rows else recipe.training.accumulation
+    """On the average of a run: the last step of an epoch may have fewer than are asked for, and be its only one."""
+    steps, asked = total_steps(recipe, rows), recipe.training.accumulation
+    if not steps or not rows:
+        return asked
+    epochs, more = divmod(steps, steps_of_epoch(recipe, rows))
+    return (epochs * batches_of_epoch(recipe, rows) + more * asked) / steps
 
 
 def eval_every(recipe: Recipe, steps: int) -> int:
