@@ -13,6 +13,9 @@ from core.jobs.listing import known_job
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
 
+# Another tab has changed the draft.
+ELSEWHERE = "draft:elsewhere"
+
 
 def remember(key: str, value: Any) -> None:
     """Keep a small fact for as long as the tab lives; a widget's own key is gone once its page is left."""
@@ -37,7 +40,15 @@ def draft() -> Recipe:
     if known != stamp:
         recipe = _read_draft() if stamp[1] else Recipe()
         remember("draft", (stamp, recipe))
+        remember(ELSEWHERE, known is not None)
     return recipe
+
+
+def changed_elsewhere() -> bool:
+    """Whether another tab has changed the draft since this one last showed it; asked once."""
+    found = recall(ELSEWHERE, False)
+    remember(ELSEWHERE, False)
+    return found
 
 
 def _read_draft() -> Recipe:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.errors import JobError
 from core.hardware import Machine
 from core.jobs import launcher
 from core.jobs.listing import training_now
@@ -18,6 +19,7 @@ from studio.plan_panel import roughly, time_words
 
 
 def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
+    elsewhere = session.changed_elsewhere()
     with st.bottom, st.container(border=True):
         with split():
             st.markdown(_line(found, recipe.model.trust_remote_code), width="content")
@@ -25,6 +27,8 @@ def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
                 start = _buttons(recipe, found, machine)
         if start:
             with errors_shown():
+                if elsewhere:
+                    raise JobError("These settings were changed in another tab. They are shown now: look, then start.")
                 _start(recipe)
 
 

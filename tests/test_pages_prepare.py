@@ -405,6 +405,23 @@ def test_what_cannot_start_says_why_and_leaves_nothing():
     assert all_jobs() == []
 
 
+def test_settings_of_another_tab_are_shown_before_they_start(never_started):
+    app = opened("lora")
+    edit({"lora.alpha": 77})
+    click(app, "start")
+    assert "were changed in another tab" in app.error[0].value and all_jobs("train") == []
+    assert app.number_input(key="field:lora.alpha").value == 77
+    click(app, "start")
+    assert [job.recipe.lora.alpha for job in all_jobs("train")] == [77]
+
+
+def test_one_s_own_change_starts_at_once(never_started):
+    app = opened("lora")
+    app.number_input(key="field:lora.alpha").set_value(78)
+    click(app, "start")
+    assert [job.recipe.lora.alpha for job in all_jobs("train")] == [78]
+
+
 def test_while_a_training_is_live_another_is_put_into_the_queue(never_started):
     job = launcher.start(Recipe())
     assert job.status is Status.STARTING
