@@ -18,6 +18,7 @@ from core.files import write_whole
 from core.inference.client import Bits
 
 LONGEST_NAME = 60
+UNTITLED = "Untitled chat"
 TIE = "tie"
 
 Messages = list[dict[str, str]]
@@ -101,7 +102,7 @@ class Turn(BaseModel):
 
 
 class Chat(BaseModel):
-    """One conversation; without a name of its own it is called by its first question."""
+    """One conversation; without a name of its own it is called by its first question that is not blank."""
 
     id: str = Field(default_factory=new_id)
     name: str | None = None
@@ -111,7 +112,8 @@ class Chat(BaseModel):
 
     @property
     def title(self) -> str:
-        first = " ".join(self.turns[0].question.split()) if self.turns else "New chat"
+        questions = (" ".join(turn.question.split()) for turn in self.turns)
+        first = next(filter(None, questions), UNTITLED if self.turns else "New chat")
         return self.name or (first if len(first) <= LONGEST_NAME else first[: LONGEST_NAME - 1] + "…")
 
     @property

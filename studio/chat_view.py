@@ -51,7 +51,9 @@ def _answer(chat: Chat, panes: Panes, sampling: Sampling) -> None:
 
 
 def ask(chat: Chat, text: str, blind: bool) -> None:
-    """One more question. Where names are hidden, they stay in the same order until a vote has told them."""
+    """One more question; a blank one is none. Where names are hidden, they stay in the same order until a vote has told them."""
+    if not text.strip():
+        return
     seed = None
     if blind:
         last = chat.turns[-1] if chat.turns else None

@@ -158,6 +158,14 @@ def test_the_conversation_goes_on(toy):
     assert [message["role"] for message in toy.asked[1][1][0]] == ["user", "assistant", "user"]
 
 
+@pytest.mark.parametrize("blank", [" ", "\n\t ", "\N{NO-BREAK SPACE}"])
+def test_a_blank_message_is_not_sent(toy, blank):
+    app = ask(opened(), blank)
+    assert not app.exception and said(app) == [] and not toy.asked and chats.saved_chats() == []
+    app = ask(ask(app, "Hi"), blank)
+    assert [text.strip() for text in said(app)] == ["Hi", "Hello there."] and len(toy.asked) == 1
+
+
 def test_an_error_is_a_sentence_and_the_question_can_be_sent_again(toy):
     toy.answers = [[EngineError("The chat engine ran out of memory.")], ["Now."]]
     app = ask(opened(), "Hi")
@@ -424,6 +432,15 @@ def test_a_conversation_is_saved_found_opened_renamed_and_deleted(toy):
     assert {chat.title for chat in chats.saved_chats()} == {"Whales", "Something else?"}
     app.button(key="chat:delete yes").click().run()
     assert [chat.title for chat in chats.saved_chats()] == ["Something else?"] and said(app) == []
+
+
+def test_a_chat_that_began_with_a_blank_message_can_be_opened(toy):
+    chats.save(Chat(id="blank", turns=[Turn(question="  ")]))
+    app = opened()
+    assert app.button(key="chat:open:blank").label == "Untitled chat"
+    app.button(key="chat:open:blank").click().run()
+    assert not app.exception and current(app).id == "blank"
+    assert Chat(turns=[Turn(question="  "), Turn(question="Are you there?")]).title == "Are you there?"
 
 
 def test_a_reload_shows_the_same_conversation(toy):
