@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from core.chats import Chat
 from studio import session
-from studio.chat_model import MOST_PANES, Panes, add_pane, chosen_panes, number_of_panes
+from studio.chat_model import MOST_PANES, Panes, add_pane, chosen_panes, number_of_panes, show_models
 
 COMPARE, BLIND = "chat:compare", "chat:blind"
 
@@ -25,6 +26,15 @@ def panes_shown() -> Panes:
     """Who answers now: one model, or those that are compared."""
     panes = number_of_panes() if session.widget_value(COMPARE, False) else 1
     return chosen_panes(panes, _is_blind() and panes > 1)
+
+
+def compare_as_in(chat: Chat) -> None:
+    """Let those answer who gave the last answers of a chat, side by side and with hidden names if they were."""
+    last = next((turn for turn in reversed(chat.turns) if turn.answers), None)
+    if last:
+        show_models([reply.model for reply in last.answers])
+        session.show_in(COMPARE, len(last.answers) > 1)
+        session.show_in(BLIND, last.seed is not None)
 
 
 def _is_blind() -> bool:

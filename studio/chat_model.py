@@ -94,6 +94,14 @@ def number_of_panes() -> int:
     return session.recall("chat panes", 2)
 
 
+def show_models(ids: list[str]) -> None:
+    """Let these answer, a pane each. One alone leaves how many are compared."""
+    for pane, model_id in enumerate(ids):
+        session.choose_chat_model(model_id, pane)
+    if len(ids) > 1:
+        session.remember("chat panes", len(ids))
+
+
 def add_pane() -> None:
     session.remember("chat panes", min(MOST_PANES, number_of_panes() + 1))
 

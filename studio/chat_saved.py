@@ -6,6 +6,7 @@ from core import chats
 from core.chat_export import as_jsonl, as_markdown
 from core.chats import Chat, saved_chats, unreadable_chats
 from studio import session, words
+from studio.chat_compare import compare_as_in
 from studio.layout import row
 from studio.local_time import when
 from studio.markdown import plain
@@ -97,8 +98,9 @@ def _rename(chat: Chat, key: str) -> None:
 
 
 def _open(chat: Chat) -> None:
-    """Go on with it, under the system prompt that it had."""
+    """Go on with it, with the models and under the system prompt that it had."""
     session.open_chat(chats.opened(chat))
+    compare_as_in(chat)
     session.show_in(SYSTEM, chat.turns[-1].system)
 
 

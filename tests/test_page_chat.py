@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -443,12 +444,15 @@ def test_a_chat_that_began_with_a_blank_message_can_be_opened(toy):
     assert Chat(turns=[Turn(question="  "), Turn(question="Are you there?")]).title == "Are you there?"
 
 
-def test_a_reload_shows_the_same_conversation(toy):
-    app = ask(opened(), "Hi")
-    named = app.query_params["chat"]
+def reloaded(app: AppTest) -> AppTest:
+    """A new tab with the address of this one."""
     again = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
-    again.query_params["chat"] = named
-    again = again.switch_page("../pages/chat.py").run()
+    again.query_params["chat"] = app.query_params["chat"]
+    return again.switch_page("../pages/chat.py").run()
+
+
+def test_a_reload_shows_the_same_conversation(toy):
+    again = reloaded(ask(opened(), "Hi"))
     assert [text.strip() for text in said(again)] == ["Hi", "Hello there."]
     again.button(key="chat:new").click().run()
     assert said(again) == [] and "chat" not in again.query_params
@@ -494,6 +498,53 @@ def test_a_conversation_with_one_model_goes_on_with_two(toy, run):
     assert len(app.get("feedback")) == 3
     app.toggle(key="chat:compare").set_value(False).run()
     assert [text.strip() for text in said(ask(app, "Last?"))] == ["Hi", "One.", "And?", "T", "Last?", "Alone."]
+
+
+def models(app: AppTest) -> list[str]:
+    return [box.value for box in app.selectbox if box.key.startswith("chat:model")]
+
+
+def test_a_reload_shows_the_answers_of_all_models_again(toy, run):
+    toy.answers = [[(0, "S"), (1, "T"), (2, "F")]]
+    app = comparing(opened())
+    app.button(key="chat:more").click().run()
+    app.selectbox(key="chat:model").set_value(f"{run.id}@5").run()
+    chosen = models(ask(app, "Hi"))
+    again = reloaded(app)
+    assert not again.exception and again.toggle(key="chat:compare").value and len(chosen) == 3
+    assert models(again) == chosen == toy.asked[0][0]
+    assert [text.strip() for text in said(again)] == ["Hi", "S", "Hi", "T", "Hi", "F"]
+
+
+def test_a_reload_tells_no_hidden_name(toy, run):
+    toy.answers = [[(0, "T"), (1, "B")]]
+    again = reloaded(ask(comparing(opened(), blind=True), "Hi"))
+    assert again.toggle(key="chat:blind").value and models(again) == [] and len(said(again)) == 4
+
+
+def test_an_opened_chat_goes_on_with_the_models_it_had(toy, run):
+    toy.answers = [["Alone."], [(0, "T"), (1, "B")]]
+    app = opened()
+    app.selectbox(key="chat:model").set_value("starter").run()
+    app = ask(app, "One?")
+    alone = current(app).id
+    app.button(key="chat:new").click().run()
+    app = ask(comparing(app), "Two?")
+    both, chosen = current(app).id, models(app)
+    app.selectbox(key="chat:model").set_value(run.id).run()
+    app.button(key=f"chat:open:{alone}").click().run()
+    assert models(app) == ["starter"] and not app.toggle(key="chat:compare").value
+    app.button(key=f"chat:open:{both}").click().run()
+    assert models(app) == chosen and len(chosen) == 2 and app.toggle(key="chat:compare").value
+
+
+def test_a_chat_whose_model_is_gone_opens_with_another(toy, run):
+    toy.answers = [[(0, "T"), (1, "B")]]
+    app = ask(comparing(opened()), "Hi")
+    shutil.rmtree(run.folder)
+    again = reloaded(app)
+    assert not again.exception and [text.strip() for text in said(again)] == ["Hi", "T", "Hi", "B"]
+    assert "tuned" in again.chat_message[1].caption[0].value  # who had answered
 
 
 def test_up_to_four_can_be_compared_and_taken_out_again(toy, run):
