@@ -30,7 +30,7 @@ def show_panes(chat: Chat, panes: Panes, writing: bool = False) -> list[Place]:
     for place, cell in enumerate(_cells(len(panes.models))):
         with cell:
             _header(place, panes)
-            with _conversation(len(panes.models)):
+            with _conversation(chat, len(panes.models)):
                 places |= _show_turns(chat, place, panes.models[place], writing)
     return [places[pane] for pane in sorted(places)]
 
@@ -55,9 +55,12 @@ def _cells(panes: int) -> list:
     return [grid.cell().container(border=True, key=f"chat:pane:{pane}") for pane in range(panes)]
 
 
-def _conversation(panes: int) -> Any:
-    """Below each header what was said: as long as it is, or scrolling by itself where models are compared."""
-    if panes == 1:
+def _conversation(chat: Chat, panes: int) -> Any:
+    """Below each header what was said: as long as it is, or scrolling by itself where models are compared.
+
+    As long as nothing was said panes are low: the browser would scroll to the end of tall ones.
+    """
+    if panes == 1 or not chat.turns:
         return st.container()
     return st.container(height=HEIGHT if panes < 4 else HEIGHT_OF_FOUR, border=False)
 

@@ -482,6 +482,22 @@ def test_base_and_tuned_answer_side_by_side_each_after_its_own_history(toy, run)
     assert [history[1]["content"] for history in toy.asked[1][1]] == ["T1", "B1"]
 
 
+def heights(app: AppTest) -> list[int]:
+    """Of the containers in the page that scroll by themselves, in pixels."""
+    found = list(app.main.children.values())
+    for part in found:
+        found += getattr(part, "children", {}).values()
+    fixed = (part.proto.height_config.pixel_height for part in found if hasattr(part.proto, "height_config"))
+    return [height for height in fixed if height]
+
+
+def test_panes_are_low_until_something_is_said(toy, run):
+    toy.answers = [[(0, "T"), (1, "B")]]
+    app = comparing(opened())
+    assert len(models(app)) == 2 and heights(app) == []
+    assert heights(ask(app, "Hi")) == [460, 460]
+
+
 def test_a_conversation_with_one_model_goes_on_with_two(toy, run):
     toy.answers = [["One."], [(0, "T"), (1, "B")], ["Alone."]]
     app = ask(comparing(ask(opened(), "Hi")), "And?")
