@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,16 @@ def test_a_failure_that_a_later_run_made_good_asks_for_nothing() -> None:
     make_job(2, "oom", "failed", steps=60, reported=3)
     make_job(1, "fine", "finished", steps=60)
     assert not [button for button in opened().button if button.key == "dismiss"]
+
+
+def test_a_run_that_is_only_starting_does_not_take_the_place_of_the_one_that_trains(running: Job) -> None:
+    added = make_job(-1, "added", "running", reported=0)
+    added.files.events.write_text(json.dumps({"time": time.time(), "event": "created", "kind": "train"}) + "\n")
+    assert added.status is Status.STARTING and all_jobs()[0] == added
+    app = opened("train")
+    assert "**live\\-run**" in app.button(key="live run").label and app.title[0].value == "live\\-run"
+    process.read(running.files.process).kill()
+    assert "**added**" in app.run().button(key="live run").label
 
 
 def test_train_shows_the_run_that_trains_before_the_newest(running: Job) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from core import home
 from core.errors import JobError, StudioError
 from core.jobs.folder import Job
+from core.jobs.status import Status
 
 
 def all_jobs(kind: str | None = None) -> list[Job]:
@@ -22,8 +23,12 @@ def live_jobs(kind: str | None = None) -> list[Job]:
 
 
 def training_now() -> Job | None:
-    """The training that uses the machine; the newest of them where several GPUs are at work."""
-    return next((job for job in live_jobs("train") if job.status.at_work), None)
+    """The training that uses the machine; the newest of them where several GPUs are at work.
+
+    One that is starting may have to wait yet, so it comes after all that have begun.
+    """
+    at_work = [job for job in live_jobs("train") if job.status.at_work]
+    return min(at_work, key=lambda job: job.status is Status.STARTING, default=None)
 
 
 def find_run(name: str) -> Job:
