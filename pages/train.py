@@ -1,4 +1,4 @@
-"""Train: the run that trains now, or the one that was opened last, live."""
+"""Train: the run that the address names, the one that trains now, or the one that was opened last, live."""
 
 from studio.empty_state import empty_state
 from studio.job_choice import run_to_show

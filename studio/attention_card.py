@@ -7,10 +7,10 @@ from core.jobs.folder import Job
 from studio.layout import row, split
 from studio.local_time import when
 from studio.markdown import plain
-from studio.navigation import go_to
+from studio.navigation import open_run
 from studio.resume_button import resume_button
 from studio.run_facts import needs_attention
-from studio.session import recall, remember, select_job
+from studio.session import recall, remember
 from studio.status_chip import badge
 
 
@@ -29,6 +29,5 @@ def attention_card(jobs: list[Job]) -> None:
                 remember("dismissed", ended.id)
                 st.rerun()
             if st.button("Open the run", icon=":material/arrow_forward:", icon_position="right", key="attend"):
-                select_job(ended.id)
-                go_to("train")
+                open_run(ended)
             resume_button(ended, key="attend:resume")

@@ -16,7 +16,7 @@ from studio.layout import row, section, split
 from studio.live_part import live_part
 from studio.local_time import when
 from studio.markdown import plain
-from studio.navigation import go_to
+from studio.navigation import open_run
 
 A_PAGE = 6
 # The restore that this tab began last.
@@ -79,7 +79,7 @@ def _line(one: FoundBackup) -> None:
             if here:
                 st.badge("On this machine", color="gray", icon=":material/check:")
                 if st.button("Open", key=f"backup:open:{one.repository}"):
-                    _open(here)
+                    open_run(here)
             elif st.button("Restore", icon=":material/cloud_download:", key=f"backup:restore:{one.repository}"):
                 _restore(one.repository)
 
@@ -126,9 +126,4 @@ def _state(job: Job) -> None:
     run = known_job(result.get("run"))
     if run and st.button("Open the run", type="primary", icon=":material/monitoring:", key=f"restore:open:{job.id}"):
         session.remember(BEGUN, None)
-        _open(run)
-
-
-def _open(run: Job) -> None:
-    session.select_job(run.id)
-    go_to("train")
+        open_run(run)

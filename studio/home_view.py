@@ -16,11 +16,10 @@ from studio.loss_chart import curve_of, finding, small_loss_figure
 from studio.machine_cards import computer_card, fits_card, gpu_card
 from studio.markdown import plain
 from studio.metric_strip import held_out_loss, train_loss
-from studio.navigation import go_to
+from studio.navigation import go_to, open_run
 from studio.progress import progress_bar
 from studio.run_row import row_of
 from studio.run_title import run_title
-from studio.session import select_job
 
 RECENT = 8
 
@@ -60,8 +59,7 @@ def _run_card(job: Job) -> None:
     with split():
         run_title(job)
         if st.button("Open", icon=":material/arrow_forward:", icon_position="right", key="open now"):
-            select_job(job.id)
-            go_to("train")
+            open_run(job)
     if job.damage:
         st.caption(plain(job.damage))
         return

@@ -5,8 +5,12 @@ from typing import Any, NoReturn
 import streamlit as st
 
 from core.home import ROOT
+from core.jobs.folder import Job
 from core.jobs.listing import training_now
 from studio.progress import percent_done
+from studio.session import select_job
+
+RUN = "run"  # in the address of Train, so that a reload shows the same run
 
 FILES: dict[str, dict[str, tuple[str, str]]] = {  # group -> page -> (title, icon)
     "": {"home": ("Home", ":material/home:")},
@@ -33,6 +37,12 @@ def pages() -> dict[str, list[Any]]:
 def go_to(name: str) -> NoReturn:
     """Open a page, by the name of its file without `.py`."""
     st.switch_page(_page(name))
+
+
+def open_run(job: Job) -> NoReturn:
+    """Choose this run and show it on Train, whose address names it."""
+    select_job(job.id)
+    st.switch_page(_page("train"), query_params={RUN: job.id})
 
 
 def page_name(page: Any) -> str:

@@ -9,8 +9,8 @@ from core.jobs.ending import can_resume
 from core.jobs.folder import Job
 from studio import words
 from studio.errors_shown import errors_shown
-from studio.navigation import go_to
-from studio.session import hub_token, select_job
+from studio.navigation import open_run
+from studio.session import hub_token
 
 ICON = ":material/resume:"
 
@@ -36,8 +36,7 @@ def resume_button(job: Job, step: int | None = None, key: str = "resume", primar
 
 def _resume(job: Job, step: int | None) -> None:
     with errors_shown():
-        select_job(launcher.resume(job, step, hub_token()).id)
-        go_to("train")
+        open_run(launcher.resume(job, step, hub_token()))
 
 
 def _label(step: int | None) -> str:

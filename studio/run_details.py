@@ -25,7 +25,7 @@ from studio.log_view import log_view
 from studio.loss_card import loss_card
 from studio.markdown import plain
 from studio.mini_charts import mini_charts
-from studio.navigation import go_to
+from studio.navigation import open_run
 from studio.new_run import continue_from, new_run_from
 from studio.resume_button import resume_button
 from studio.run_facts import data_names, method, model_name
@@ -94,7 +94,7 @@ def _actions(job: Job, known_tags: Iterable[str]) -> None:
         if st.button("New run from this one", icon=":material/content_copy:", key="again"):
             new_run_from(job)
         if job.status.live and st.button("Open in Train", icon=":material/monitoring:", type="primary", key="open"):
-            go_to("train")
+            open_run(job)
         if job.final and st.button("Continue", icon=":material/start:", help=CONTINUE_HELP, key="continue"):
             continue_from(job)
         _chat_or_resume(job)

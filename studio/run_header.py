@@ -10,11 +10,11 @@ from core.jobs.listing import training_now
 from core.jobs.status import Status
 from studio.layout import page_header
 from studio.markdown import plain, plain_lines
-from studio.navigation import go_to
+from studio.navigation import go_to, open_run
 from studio.progress import progress_bar
 from studio.resume_button import resume_button
 from studio.run_facts import summary
-from studio.session import choose_chat_model, select_job
+from studio.session import choose_chat_model
 from studio.status_chip import badge
 from studio.stop_button import stop_button
 
@@ -43,8 +43,7 @@ def _actions(job: Job) -> None:
         return
     live = training_now()
     if live and st.button("Show what trains now", type="tertiary", key="show live"):
-        select_job(live.id)
-        st.rerun()
+        open_run(live)
     resumable, has_adapter = can_resume(job), can_chat(job)
     if st.button("New run", icon=":material/add:", type=_kind(not resumable and not has_adapter), key="new run"):
         go_to("model_and_data")

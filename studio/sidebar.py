@@ -13,9 +13,9 @@ from studio import words
 from studio.errors_shown import errors_shown
 from studio.hub_account import account_known
 from studio.markdown import plain
-from studio.navigation import go_to
+from studio.navigation import open_run
 from studio.progress import brief, percent_done, share_done
-from studio.session import recall, remember, select_job, theme_changed
+from studio.session import recall, remember, theme_changed
 
 LIVE_EVERY_S, IDLE_EVERY_S = 2, 4
 # The page list is only drawn with the whole page, so its percentage may be this old.
@@ -49,8 +49,7 @@ def _foot() -> None:
             if st.button(
                 f"**{plain(live.name)}**", icon=":material/progress_activity:", type="tertiary", key="live run"
             ):
-                select_job(live.id)
-                go_to("train")
+                open_run(live)
             st.progress(share_done(live))
             st.caption(brief(live))
             if waiting := queue.waiting():

@@ -14,7 +14,7 @@ from studio.errors_shown import errors_shown
 from studio.layout import row, split
 from studio.markdown import plain
 from studio.memory_card import fit_badge
-from studio.navigation import go_to
+from studio.navigation import open_run
 from studio.plan_panel import roughly, time_words
 
 
@@ -45,9 +45,7 @@ def _buttons(recipe: Recipe, found: Forecast, machine: Machine) -> bool:
 
 def _start(recipe: Recipe) -> None:
     """The same recipe twice is one run: a double click, or a second tab, opens the one that is under way."""
-    job = launcher.start(recipe, token=session.hub_token())
-    session.select_job(job.id)
-    go_to("train")
+    open_run(launcher.start(recipe, token=session.hub_token()))
 
 
 def _offer_fix(recipe: Recipe, found: Forecast, machine: Machine) -> None:

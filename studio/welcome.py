@@ -11,9 +11,9 @@ from studio import words
 from studio.empty_state import empty_state
 from studio.layout import page_header, row, section
 from studio.machine_cards import computer_card, fits_card, gpu_card
-from studio.navigation import go_to
+from studio.navigation import go_to, open_run
 from studio.run_facts import data_names, model_name
-from studio.session import hub_token, select_job
+from studio.session import hub_token
 
 STEPS = (
     ("dataset", "Pick", "A model, and the data to teach it"),
@@ -60,8 +60,7 @@ def _quick_start_card() -> None:
             st.markdown(f":primary[:material/{icon}:] **{title}**")
             st.caption(text)
     if start:
-        select_job(launcher.start(recipe, token=hub_token()).id)
-        go_to("train")
+        open_run(launcher.start(recipe, token=hub_token()))
     if choose:
         go_to("model_and_data")
 

@@ -33,7 +33,7 @@ def say(job: Job, event: str, **more) -> None:
 
 def train_page(job: Job) -> str:
     app = opened()
-    app.session_state["fact:jobs"] = [job.id]
+    app.query_params["run"] = job.id
     app.switch_page("../pages/train.py").run()
     assert not app.exception
     return f"{text_of(app)}\n{progress_of(app)}"

@@ -49,10 +49,11 @@ def running() -> Iterator[Job]:
 
 
 def opened(page: str = "home", chosen: Job | None = None) -> AppTest:
-    """A new browser tab that opens Home and then a page, where a run was chosen on the way or not."""
+    """A new browser tab that opens Home and then a page, where a run was chosen on the way, and is named, or not."""
     app = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
     if chosen:
         app.session_state["fact:jobs"] = [chosen.id]
+        app.query_params["run"] = chosen.id
     return app if page == "home" else app.switch_page(f"../pages/{page}.py").run()
 
 
@@ -167,6 +168,31 @@ def test_from_an_older_run_the_one_that_trains_is_one_click_away(running: Job) -
     assert click(app, "show live").title[0].value == "live\\-run"
 
 
+def test_the_menu_leads_to_the_run_whose_percentage_stands_there(running: Job) -> None:
+    older = make_job(1, "older", "finished", steps=60)
+    app = opened()
+    app.session_state["fact:jobs"] = [older.id]
+    assert app.switch_page("../pages/train.py").run().title[0].value == "live\\-run"
+
+
+def test_an_opened_run_stays_on_train_over_a_reload(running: Job) -> None:
+    failed = make_job(-1, "failed", "failed", steps=60, reported=3)
+    app = click(opened(), "attend")
+    assert app.title[0].value == "failed" and app.query_params["run"] == failed.id
+    again = opened()
+    again.query_params["run"] = app.query_params["run"]
+    again = again.switch_page("../pages/train.py").run()
+    assert again.title[0].value == "failed" and again.button(key="show live")
+
+
+@pytest.mark.parametrize("named", ["../models", "no-such-run", ""])
+def test_an_address_that_names_no_run_shows_what_trains(named: str, running: Job) -> None:
+    app = opened()
+    app.query_params["run"] = named
+    app = app.switch_page("../pages/train.py").run()
+    assert not app.exception and app.title[0].value == "live\\-run" and app.query_params["run"] == running.id
+
+
 def test_the_run_in_the_sidebar_opens_it(running: Job) -> None:
     app = click(opened("runs"), "live run")
     assert app.title[0].value == "live\\-run"
@@ -245,6 +271,7 @@ def test_no_page_breaks_on_a_job_whose_files_somebody_has_edited() -> None:
     app = opened()
     for job in broken:
         app.session_state["fact:jobs"] = [job.id]
+        app.query_params["run"] = job.id
         for page in ("train", "runs"):
             app.switch_page(f"../pages/{page}.py").run()
             assert not app.exception, (job.id, page, app.exception[0].message)
