@@ -128,6 +128,18 @@ def test_a_queue_file_that_somebody_broke_leaves_the_order_of_arrival(toy, busy_
         assert [job.id for job in queue.waiting()] == [job.id for job in jobs]
 
 
+def test_an_order_holds_for_those_that_waited_then_and_not_for_who_comes_again(toy, busy_device):
+    jobs = [waits(launcher.start(recipe(toy, name))) for name in ("one", "two")]
+    one, two = (job.id for job in jobs)
+    queue.move(jobs[1], 1)
+    assert [job.id for job in queue.waiting()] == [two, one]
+    launcher.stop(jobs[1])
+    assert launcher.wait(jobs[1], 10) is Status.STOPPED
+    launcher.resume(jobs[1])
+    waits(jobs[1])
+    assert [job.id for job in queue.waiting()] == [one, two]
+
+
 def test_several_gpus_train_side_by_side(studio_home, monkeypatch):
     monkeypatch.setattr(queue, "devices", lambda: ["gpu-0", "gpu-1", "gpu-2"])
     monkeypatch.setattr(queue, "_line", list)
