@@ -49,3 +49,22 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("../shared/data is not there")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    """A folder with a model that is trained in a second."""
+    from tests.toy_model import make_toy_model  # and with it torch, which most tests need not wait for
+
+    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """As fast as two for a toy, and the same to the last bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

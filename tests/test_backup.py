@@ -26,7 +26,6 @@ from core.jobs.tail import lines_of
 from core.jobs.worker import Worker
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.toy_backup import SHORT, TOKEN, begin_backup, copied, events, recipe_of, upload, use, wait_for
-from tests.toy_model import make_toy_model
 from tests.toy_training import adapter_bytes, curve, new_folder, train
 
 process_test = pytest.mark.process
@@ -36,11 +35,6 @@ process_test = pytest.mark.process
 def hub(tmp_path_factory):
     with local_hub(tmp_path_factory.mktemp("hub")) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Rows that cannot be used are set aside, counted and listed while they are few; more of them refuse the source."""
 
-from pathlib import Path
-
 import pytest
 
 from core.data.bad_rows import REASONS, SHOWN, BadRows
@@ -12,16 +10,10 @@ from core.errors import DataError
 from core.jobs.listing import all_jobs
 from core.recipe_data import Source
 from tests.test_data import CHAT, adds_up, nothing_half_made, prepared, written
-from tests.toy_model import make_toy_model
 
 pytestmark = pytest.mark.process
 
 GOOD, BAD = {"messages": CHAT}, {"messages": [CHAT[0]]}
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,16 @@
 """What the held-out losses decide: an early end, and whose adapter is the result; neither forgets over a resume."""
 
 import pytest
-import torch
 
 from core.errors import ModelError, RecipeError
 from core.recipe import parse
 from core.recipe_training import TrainingSection
 from core.training import device, held_out, run
 from core.training.trainer import OPTIMIZERS, Trainer
-from tests.toy_model import make_toy_model
 from tests.toy_training import adapter_bytes, curve, new_folder, resume, toy_recipe, train
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 WEIGHTS = "adapter_model.safetensors"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.fixture

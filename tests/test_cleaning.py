@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from core.data.similar import ALIKE, runs
 from core.data.turn_order import is_broken
 from core.errors import DataError
 from tests.test_data import adds_up, prepared, written
-from tests.toy_model import make_toy_model
 
 pytestmark = pytest.mark.process
 
@@ -34,11 +32,6 @@ WORDS = [
     "answer",
     "window",
 ]
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 def chat(question: str, answer: str = "Yes.", system: str | None = None) -> dict:

@@ -19,16 +19,10 @@ from core.recipe import Recipe, parse
 from core.recipe_data import Source
 from core.training.session import rows_of
 from tests.test_jobs import new_job
-from tests.toy_model import make_toy_model
 
 pytestmark = pytest.mark.process
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 def written(folder: Path, *rows, name: str = "rows.jsonl") -> str:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,21 +28,9 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
 from core.training import documents
-from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def evaluate(run: Job, **asked) -> Job:

@@ -1,7 +1,5 @@
 """Full fine-tuning: every weight learns, a resumed run is the same run, and what comes out is a model like any other."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,25 +20,11 @@ from core.recipe import parse
 from core.training import start
 from studio.new_run import continued
 from tests.test_inference_parts import Ear, write
-from tests.toy_model import make_toy_model
 from tests.toy_training import curve, new_folder, resume, toy_recipe, train
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
 FULL = {"lora": {"method": "full"}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.fixture

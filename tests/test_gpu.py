@@ -22,11 +22,6 @@ PRECISIONS = ["fp32", "fp16", *(["bf16"] if BF16 else [])]
 AS_CLOSE = {"fp32": 1e-3, "fp16": 5e-3, "bf16": 3e-2}
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
-
-
 def losses(job: Job) -> list[float]:
     return list(job.metrics["loss"])
 

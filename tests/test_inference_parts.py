@@ -39,11 +39,6 @@ def one_core(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("models") / "toy")
-
-
-@pytest.fixture(scope="module")
 def other_toy(tmp_path_factory) -> Path:
     return make_toy_model(tmp_path_factory.mktemp("models") / "other", seed=8)
 

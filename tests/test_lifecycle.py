@@ -20,15 +20,9 @@ from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import Recipe
-from tests.toy_model import make_toy_model
 from tests.toy_training import curve, new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.fixture(autouse=True)

@@ -20,23 +20,10 @@ from core.training import run as training
 from core.training import start, template_tokens
 from core.training.methods import METHODS
 from core.training.model import with_adapter
-from tests.toy_model import make_toy_adapter, make_toy_model, toy_tokenizer
+from tests.toy_model import make_toy_adapter, toy_tokenizer
 from tests.toy_training import new_folder, toy_recipe, train
 
-pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
 
 def base(toy: Path):

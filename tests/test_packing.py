@@ -25,7 +25,6 @@ from core.training.resume import Point
 from core.training.session import Session, rows_of
 from core.training.speed import Choice, Place, choose
 from core.training.trainer import Trainer, _without_side_by_side, build
-from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.process
@@ -52,11 +51,6 @@ class Sample:
     def learned(self) -> int:
         """Labels that are predicted: the first token of a conversation never is."""
         return sum(label != IGNORED for label in self.labels[1:])
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import time
 
 import pytest
-import torch
 
 from core import home
 from core.files import append_line
@@ -18,23 +17,9 @@ from core.plan.trainable import trainable_parameters
 from core.recipe import parse
 from core.training import schedules
 from core.training.held_out_events import ALL, before_and_after
-from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, resume, toy_recipe, train
 
-pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.mark.parametrize(

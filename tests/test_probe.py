@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from datasets import Dataset
 
 from core import home
@@ -22,25 +21,11 @@ from core.recipe import Recipe, parse
 from core.said_plan import said
 from core.training import probe
 from core.training.probe_recipe import LEAST_TIMED, MOST_TIMED, UNTIMED, probe_recipe
-from tests.toy_model import make_toy_model
 from tests.toy_training import StopsAt, new_folder, toy_recipe, train
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
 STEPS = UNTIMED + LEAST_TIMED
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 def probed(recipe: Recipe, name: str = "20260101-000000-probe", stop_at: int | None = None) -> Job:

@@ -24,11 +24,6 @@ from tests.toy_training import toy_recipe
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
-
-
 @pytest.fixture
 def busy_device(studio_home):
     """Another training holds the only device; release() lets it go."""

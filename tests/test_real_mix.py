@@ -7,7 +7,6 @@ import pytest
 from core import catalog
 from core.data.preview import Prepared, prepared_by
 from tests.test_data import adds_up, prepared
-from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.process
@@ -28,11 +27,6 @@ FILES = [
         8,
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 def as_its_preset(path: Path, source: str, task: str | None) -> dict:

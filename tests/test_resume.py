@@ -22,20 +22,7 @@ from core.training.trainer import Trainer
 from tests.toy_model import make_toy_model
 from tests.toy_training import adapter_bytes, curve, new_folder, resume, toy_recipe, train
 
-pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
 
 def whole(recipe) -> Job:

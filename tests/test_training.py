@@ -19,7 +19,6 @@ from core.recipe_training import TrainingSection
 from core.training import cpu_loss, device
 from core.training import run as training
 from tests.test_jobs import new_job
-from tests.toy_model import make_toy_model
 
 pytestmark = pytest.mark.process
 
@@ -31,11 +30,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    return make_toy_model(tmp_path_factory.mktemp("model") / "toy")
 
 
 def recipe_for(toy, **training_changes) -> Recipe:
