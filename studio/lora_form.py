@@ -100,7 +100,7 @@ def _precision_and_measuring() -> None:
     with one:
         recipe_form.select("training.precision", PRECISIONS)
     with two:
-        recipe_form.number("data.max_length", step=128)
+        recipe_form.number("data.max_length", step=128, place="lora:")
     with three:
         recipe_form.number("training.eval_every", step=10, empty="automatic")
 

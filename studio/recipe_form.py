@@ -37,8 +37,12 @@ def options(info: FieldInfo) -> list[Any]:
     return next(list(get_args(kind)) for kind in _kinds(info) if get_origin(kind) is Literal)
 
 
-def number(path: str, step: float = 1, write: str | None = None, empty: str | None = None) -> None:
-    """A number with its limits; `empty` says what it means to leave an optional one out."""
+def number(path: str, step: float = 1, write: str | None = None, empty: str | None = None, place: str = "") -> None:
+    """A number with its limits; `empty` says what it means to leave an optional one out.
+
+    `place` tells it from the same field on another page: to Streamlit one key on two pages is two widgets, and a change
+    of the one would be read from the other.
+    """
     info = field(path)
     optional, kind = type(None) in _types(info), int if int in _types(info) else float
     low, high = (kind(limit) if limit is not None else None for limit in limits(info))
@@ -50,7 +54,7 @@ def number(path: str, step: float = 1, write: str | None = None, empty: str | No
         step=kind(step),
         format=write,
         placeholder=empty,
-        **_bound(path),
+        **_bound(path, place=place),
     )
 
 
@@ -106,24 +110,20 @@ def slider(path: str, sensible: Iterable[Any], write: Write = str) -> None:
     st.select_slider(field(path).title, values, format_func=write, **_bound(path))
 
 
-def _bound(path: str, none: Any = None) -> dict[str, Any]:
+def _bound(path: str, none: Any = None, place: str = "") -> dict[str, Any]:
     """What ties a widget to its field: the value it shows, what a change does, its help."""
-    value = value_at(session.draft(), path)
-    session.show_in(_key(path), none if value is None else value)
-    return {"key": _key(path), "help": field(path).description, "on_change": _save, "args": (path,)}
+    key, value = f"field:{place}{path}", value_at(session.draft(), path)
+    session.show_in(key, none if value is None else value)
+    return {"key": key, "help": field(path).description, "on_change": _save, "args": (path, key)}
 
 
-def _save(path: str) -> None:
-    draft.change_to(lambda: {path: _entered(path)})
+def _save(path: str, key: str) -> None:
+    draft.change_to(lambda: {path: _entered(path, key)})
 
 
-def _entered(path: str) -> Any:
-    value = session.widget_value(_key(path))
+def _entered(path: str, key: str) -> Any:
+    value = session.widget_value(key)
     return None if value == "" and type(None) in _types(field(path)) else value
-
-
-def _key(path: str) -> str:
-    return f"field:{path}"
 
 
 def _name(names: dict[Any, str] | None) -> Write:

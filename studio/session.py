@@ -148,9 +148,25 @@ def theme_changed() -> bool:
     return before is not None and before != now
 
 
+def page_opened(page: str) -> None:
+    """A page begins to be drawn; another one than the last has to be told what its widgets show."""
+    if recall("page") != page:
+        remember("page drawn", None)
+    remember("page", page)
+
+
+def page_drawn(page: str) -> None:
+    """A page was drawn to its end."""
+    remember("page drawn", page)
+
+
 def show_in(key: str, value: Any) -> None:
-    """Let a widget show this value, whatever it showed before: called before it is drawn, or from a callback."""
-    if key not in st.session_state or st.session_state[key] != value:
+    """Let a widget show this value, whatever it showed before: called before it is drawn, or from a callback.
+
+    A widget of a page that is drawn anew is told even what is known of it: the browser has forgotten.
+    """
+    anew = recall("page drawn") != recall("page")
+    if anew or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
 
 

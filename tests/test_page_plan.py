@@ -55,7 +55,7 @@ def test_memory_and_time_move_with_rank_length_batch_and_method(laptop):
     app = opened("lora")
     before = peak_in(app)
     assert before.startswith("about **")
-    app.number_input(key="field:data.max_length").set_value(256).run()
+    app.number_input(key="field:lora:data.max_length").set_value(256).run()
     shorter = peak_in(app)
     app.select_slider(key="field:lora.rank").set_value(256).run()
     larger = peak_in(app)

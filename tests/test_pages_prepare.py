@@ -379,6 +379,35 @@ def test_the_draft_survives_a_new_session_and_a_page_switch():
     assert "2 × 4 = **8 examples per step**" in text_of(again)
 
 
+MAX_TOKENS = {"lora": "field:lora:data.max_length", "model_and_data": "field:data.max_length"}
+
+
+def test_a_field_on_two_pages_shows_the_draft_on_each_however_often_they_change():
+    edit({"data.max_length": 768})
+    app = opened("model_and_data")
+    for page in ("lora", "model_and_data", "lora", "model_and_data"):
+        app.switch_page(f"../pages/{page}.py").run()
+        assert app.number_input(key=MAX_TOKENS[page]).value == 768, page
+    app.number_input(key=MAX_TOKENS["model_and_data"]).set_value(896).run()
+    app.switch_page("../pages/lora.py").run()
+    assert app.number_input(key=MAX_TOKENS["lora"]).value == on_disk().data.max_length == 896
+
+
+def test_a_page_opened_again_tells_the_browser_what_its_fields_hold():
+    """The run of a page in between was cut short: the server knows the fields of this one still, the browser does not."""
+    app = opened("lora")
+    assert not app.run().number_input(key="field:training.batch").proto.set_value
+    app.session_state["fact:page"] = "Model & data"
+    told = app.run().number_input(key="field:training.batch").proto
+    assert told.set_value and told.value == Recipe().training.batch
+
+
+def test_no_field_has_the_same_key_on_two_pages():
+    kinds = ("number_input", "text_input", "text_area", "selectbox", "select_slider", "button_group", "toggle")
+    one, other = ({w.key for kind in kinds for w in opened(page).get(kind)} for page in MAX_TOKENS)
+    assert set(MAX_TOKENS.values()) <= one | other and one & other == set()
+
+
 @pytest.mark.parametrize("page", ["model_and_data", "lora"])
 def test_every_recipe_field_that_is_shown_has_help(page):
     edit({"data.sources": [{"source": "someone/rows", "layout": "alpaca"}]})
