@@ -50,7 +50,7 @@ def number(path: str, step: float = 1, write: str | None = None, empty: str | No
         info.title,
         min_value=low,
         max_value=high,
-        value=None if optional else "min",
+        value=None if optional else kind(value_at(session.draft(), path)),  # to which an emptied widget goes back
         step=kind(step),
         format=write,
         placeholder=empty,

@@ -123,6 +123,14 @@ def test_what_the_recipe_refuses_springs_back_and_is_said(app):
     assert "more than 0" in app.error[0].value
 
 
+@pytest.mark.parametrize("path", ["lora.alpha", "training.epochs"])
+def test_an_emptied_number_that_is_needed_goes_back_to_what_it_was(app, path):
+    edit(changed(Recipe(), {path: 8}))
+    app.run().number_input(key=f"field:{path}").set_value(None).run()
+    assert app.number_input(key=f"field:{path}").value == value_at(on_disk(), path) == 8
+    assert not app.error
+
+
 def test_a_value_beside_the_sensible_ones_is_shown_and_kept(app):
     edit(changed(Recipe(), {"lora.rank": 20}))
     app.run()
