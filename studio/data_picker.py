@@ -18,7 +18,7 @@ from studio.errors_shown import errors_shown
 from studio.layout import row, section, split
 from studio.markdown import plain
 from studio.mix_view import is_mixed, mix_summary
-from studio.plan_panel import length_warning
+from studio.plan_panel import length_note
 from studio.uploads import keep_upload
 
 HELD_OUT = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3]
@@ -51,8 +51,7 @@ def reading_settings() -> None:
         _held_out(session.draft())
     with three:
         recipe_form.choice("data.train_on", TRAIN_ON)
-    if warning := length_warning(session.draft()):
-        st.caption(f":orange[:material/warning:] {warning}")
+    length_note(session.draft())
 
 
 def _held_out(recipe: Recipe) -> None:

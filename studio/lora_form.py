@@ -9,6 +9,7 @@ from core.training.trackers import TRACKERS as KNOWN_TRACKERS
 from studio import draft, recipe_form, words
 from studio.layout import section
 from studio.markdown import plain
+from studio.plan_panel import length_note
 from studio.schedule_chart import schedule_chart
 
 RANKS = [2, 4, 8, 16, 32, 64, 128, 256]
@@ -47,6 +48,7 @@ def essentials(recipe: Recipe, steps: int | None) -> None:
         recipe_form.slider("training.learning_rate", RATES, words.rate)
         _batch(recipe)
         _precision_and_measuring()
+        length_note(recipe)
     with right:
         recipe_form.select("training.schedule", SCHEDULES)
         schedule_chart(recipe.training, steps)

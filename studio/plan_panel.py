@@ -70,6 +70,12 @@ def _millions(tokens: int) -> str:
     return words.parameters(tokens) if tokens >= 1e5 else words.whole(tokens)
 
 
+def length_note(recipe: Recipe) -> None:
+    """The warning below Max tokens, on each page that has the field."""
+    if warning := length_warning(recipe):
+        st.caption(f":orange[:material/warning:] {warning}")
+
+
 def length_warning(recipe: Recipe) -> str | None:
     """A sentence where examples may be longer than the model can read."""
     longest = context_length(recipe.model.source)

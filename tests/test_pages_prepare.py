@@ -497,9 +497,13 @@ def test_reset_keeps_model_data_and_name():
     assert app.select_slider(key="field:lora.rank").value == 16
 
 
-def test_a_model_that_reads_less_than_max_tokens_is_warned_about():
-    edit({"data.max_length": 16_384})
-    assert "reads 8,192 tokens at most" in text_of(opened("model_and_data"))
+@pytest.mark.parametrize("page", ["model_and_data", "lora"])
+def test_a_model_that_reads_less_than_max_tokens_is_warned_about_wherever_that_is_set(page):
+    edit({"data.max_length": 8192})
+    app = opened(page)
+    assert "tokens at most" not in text_of(app)
+    app.number_input(key=MAX_TOKENS[page]).set_value(16_384).run()
+    assert "reads 8,192 tokens at most; Max tokens is 16,384" in text_of(app)
 
 
 def test_pages_read_a_job_that_is_damaged(studio_home):
