@@ -40,7 +40,7 @@ def essentials(recipe: Recipe, steps: int | None) -> None:
     section("Essentials")
     _pair(_method, _run_name, recipe)
     if METHODS[recipe.lora.method].whole:
-        recipe_form.number("training.epochs", step=1, write="%g")
+        _epochs(recipe)
     else:
         _pair(_rank, _alpha_and_epochs, recipe)
     left, right = st.columns([1.2, 1], gap="medium")
@@ -80,7 +80,14 @@ def _alpha_and_epochs(recipe: Recipe) -> None:
     with one:
         recipe_form.number("lora.alpha")
     with two:
-        recipe_form.number("training.epochs", step=1, write="%g")
+        _epochs(recipe)
+
+
+def _epochs(recipe: Recipe) -> None:
+    """With a number of steps set, epochs say nothing."""
+    recipe_form.number("training.epochs", step=1, write="%g")
+    if steps := recipe.training.max_steps:
+        st.caption(f"Max steps decides: {steps:,}")
 
 
 def _batch(recipe: Recipe) -> None:

@@ -506,6 +506,15 @@ def test_a_model_that_reads_less_than_max_tokens_is_warned_about_wherever_that_i
     assert "reads 8,192 tokens at most; Max tokens is 16,384" in text_of(app)
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_epochs_say_that_a_number_of_steps_decides_in_their_place(method):
+    edit({"lora.method": method})
+    app = opened("lora")
+    assert "Max steps decides" not in text_of(app)
+    app.number_input(key="field:training.max_steps").set_value(1200).run()
+    assert "Max steps decides: 1,200" in [caption.value for caption in app.caption]
+
+
 def test_pages_read_a_job_that_is_damaged(studio_home):
     job = Job(home.job_folder("20261123-101502-broken"))
     write_whole(job.files.recipe, "name: [x")
