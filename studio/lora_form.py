@@ -111,7 +111,7 @@ def _precision_and_measuring() -> None:
     with two:
         recipe_form.number("data.max_length", step=128, place="lora:")
     with three:
-        recipe_form.number("training.eval_every", step=10, empty="automatic")
+        recipe_form.number("training.eval_every", step=10, empty="auto")
 
 
 def adapter(recipe: Recipe) -> None:
