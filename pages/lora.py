@@ -10,7 +10,7 @@ from studio.layout import page_header
 from studio.memory_card import memory_card
 from studio.plan_panel import plan_card, teaching
 from studio.preset_row import preset_row
-from studio.recipe_file import recipe_file, reset
+from studio.recipe_file import recipe_file, reset_button
 from studio.session import draft
 from studio.start_bar import start_bar
 
@@ -18,7 +18,7 @@ recipe, here = draft(), machine(home.home())
 found = forecast(recipe, here)
 
 with page_header("LoRA", teaching(recipe, found)):
-    st.button("Reset", icon=":material/undo:", type="tertiary", on_click=reset, key="reset")
+    reset_button()
     recipe_file(recipe)
 
 preset_row(recipe)

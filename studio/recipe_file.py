@@ -9,6 +9,7 @@ from studio import session
 from studio.markdown import plain_lines
 
 LOADED_KEY, REFUSED_KEY = "recipes loaded", "recipe refused"
+KEPT = "Kept: run name, model, the adapter it starts from, data."
 
 
 def recipe_file(recipe: Recipe) -> None:
@@ -56,7 +57,20 @@ def _refusal(content: bytes) -> str | None:
     return None
 
 
-def reset() -> None:
-    """All settings back to their defaults; model and data stay."""
-    draft = session.draft()
-    session.save_draft(Recipe(name=draft.name, model=draft.model, data=draft.data))
+def reset_button() -> None:
+    st.button(
+        "Reset",
+        icon=":material/undo:",
+        type="tertiary",
+        help=f"Every setting of this page back to its default. {KEPT}",
+        on_click=_reset,
+        key="reset",
+    )
+
+
+def _reset() -> None:
+    """All settings of the page back to their defaults, those of the data that stand there too."""
+    draft, usual = session.draft(), Recipe().data
+    data = draft.data.model_copy(update={"max_length": usual.max_length, "packing": usual.packing})
+    session.save_draft(Recipe(name=draft.name, model=draft.model, data=data))
+    session.notify(f"Every setting of this page is back to its default, Max tokens and Packing too. {KEPT}")

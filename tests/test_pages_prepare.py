@@ -490,9 +490,14 @@ def test_a_file_that_is_no_text_is_no_recipe():
     assert "not UTF" in app.error[0].value
 
 
-def test_reset_keeps_model_data_and_name():
-    edit({"lora.rank": 8, "name": "kept", "model.source": "Qwen/Qwen3-0.6B"})
+def test_reset_sets_back_the_page_keeps_model_data_and_name_and_says_so():
+    edit({"lora.rank": 8, "name": "kept", "model.source": "Qwen/Qwen3-0.6B", "data.eval_fraction": 0.2})
+    edit({"data.max_length": 256, "data.packing": "on"})
     app = click(opened("lora"), "reset")
+    data = on_disk().data
+    assert (data.eval_fraction, data.max_length, data.packing) == (0.2, Recipe().data.max_length, "auto")
+    assert "Max tokens and Packing too" in app.toast[0].value
+    assert all("run name, model" in said for said in (app.toast[0].value, app.button(key="reset").help))
     assert (on_disk().lora.rank, on_disk().name, on_disk().model.source) == (16, "kept", "Qwen/Qwen3-0.6B")
     assert app.select_slider(key="field:lora.rank").value == 16
 
