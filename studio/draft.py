@@ -5,6 +5,7 @@ from threading import RLock
 from typing import Any
 
 from core.errors import RecipeError
+from core.models.layer_range import layer_problems
 from core.recipe import Recipe, parse
 from studio import session
 
@@ -21,11 +22,19 @@ def change_to(values: Callable[[], dict[str, Any]]) -> bool:
     """Set fields to what is read when it is this change's turn, such as what their widgets hold by then."""
     with _one_at_a_time:
         try:
-            session.save_draft(changed(session.draft(), values()))
+            session.save_draft(_possible(values()))
         except RecipeError as error:
             session.notify(str(error))
             return False
     return True
+
+
+def _possible(values: dict[str, Any]) -> Recipe:
+    """The draft with these values; raises RecipeError, also for a layer that the model has not, where it is set."""
+    recipe = changed(session.draft(), values)
+    if problems := [problem for path, problem in layer_problems(recipe).items() if path in values]:
+        raise RecipeError(problems)
+    return recipe
 
 
 def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:

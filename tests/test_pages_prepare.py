@@ -451,6 +451,27 @@ def test_one_s_own_change_starts_at_once(never_started):
     assert [job.recipe.lora.alpha for job in all_jobs("train")] == [78]
 
 
+BEYOND = "there is no layer 40, as this model has 30; give one from 0 to 29."
+
+
+def test_a_layer_beyond_the_models_last_is_refused_where_it_is_set():
+    edit({"lora.first_layer": None})
+    app = opened("lora")
+    app.number_input(key="field:lora.first_layer").set_value(40).run()
+    assert app.toast[0].value.replace("\\", "") == f"lora.first_layer: {BEYOND}"
+    assert app.number_input(key="field:lora.first_layer").value is None and on_disk().lora.first_layer is None
+    app.number_input(key="field:lora.first_layer").set_value(29).run()
+    assert on_disk().lora.first_layer == 29
+
+
+def test_layers_beyond_the_last_of_a_model_that_was_chosen_later_are_refused_at_the_start():
+    edit({"lora.last_layer": 40})
+    app = click(opened("lora"), "start")
+    assert app.error[0].value.replace("\\", "") == f"lora.last_layer: {BEYOND}" and all_jobs() == []
+    app.number_input(key="field:lora.alpha").set_value(8).run()
+    assert on_disk().lora.alpha == 8  # another field is not refused for it
+
+
 def test_while_a_training_is_live_another_is_put_into_the_queue(never_started):
     job = launcher.start(Recipe())
     assert job.status is Status.STARTING

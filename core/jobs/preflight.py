@@ -10,6 +10,7 @@ from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
 from core.jobs.kinds import HEAVY, WITHOUT_MODEL
+from core.models.layer_range import layer_problems
 from core.models.templates import template_text
 from core.plan.plan import disk_bytes
 from core.recipe import Recipe
@@ -32,7 +33,8 @@ def check(recipe: Recipe, kind: str = "train") -> None:
         _raise(_problems_of_model(recipe.model))
         return
     begin = [JobError(text) for text in [*start.problems(recipe), *trackers.problems(recipe)]]
-    _raise([*_problems_of_model(recipe.model), *_problems_of_data(recipe.data.sources), *begin])
+    layers = [ModelError(text) for text in layer_problems(recipe).values()] if kind in HEAVY else []
+    _raise([*_problems_of_model(recipe.model), *layers, *_problems_of_data(recipe.data.sources), *begin])
     _check_disk(disk_bytes(recipe) if kind in HEAVY else 0)
 
 
