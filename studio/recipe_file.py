@@ -9,7 +9,7 @@ from studio import session
 from studio.markdown import plain_lines
 
 LOADED_KEY, REFUSED_KEY = "recipes loaded", "recipe refused"
-KEPT = "Kept: run name, model, the adapter it starts from, data."
+KEPT = "Kept: run name, model, data."
 
 
 def recipe_file(recipe: Recipe) -> None:
@@ -62,7 +62,7 @@ def reset_button() -> None:
         "Reset",
         icon=":material/undo:",
         type="tertiary",
-        help=f"Every setting of this page back to its default. {KEPT}",
+        help=f"Every setting of this page back to its default, but the adapter to start from. {KEPT}",
         on_click=_reset,
         key="reset",
     )
@@ -73,4 +73,4 @@ def _reset() -> None:
     draft, usual = session.draft(), Recipe().data
     data = draft.data.model_copy(update={"max_length": usual.max_length, "packing": usual.packing})
     session.save_draft(Recipe(name=draft.name, model=draft.model, data=data))
-    session.notify(f"Every setting of this page is back to its default, Max tokens and Packing too. {KEPT}")
+    session.notify(f"Back to the defaults, Max tokens and Packing too. {KEPT}")
