@@ -76,6 +76,9 @@ class Birth:
                 child.kill()
 
 
+BIRTH = TypeAdapter(Birth)
+
+
 def born(pid: int) -> Birth:
     """The birth of a process that lives now; raises psutil.NoSuchProcess."""
     found = psutil.Process(pid)
@@ -101,7 +104,7 @@ def write(path: Path, birth: Birth) -> None:
 
 def read(path: Path) -> Birth | None:
     try:
-        found = TypeAdapter(Birth).validate_python(read_json(path))
+        found = BIRTH.validate_python(read_json(path))
     except ValidationError:
         return None
     # The first process of a machine is no worker, and to end its group is to end every process there is (kill(2), -1).
