@@ -88,7 +88,7 @@ def _converse(model: str, sampling: Sampling, bits: Bits) -> None:
 
 def _question() -> str:
     try:
-        return input("> " if sys.stdin.isatty() else "")
+        return input("> " if sys.stdin.isatty() else "").strip()
     except (EOFError, KeyboardInterrupt):
         return ""
 
