@@ -11,7 +11,7 @@ run: .venv/ready
 
 # Toys side by side, a thread each; then the real model and the browser alone: two of them would starve each other.
 test: .venv/ready-dev
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not model and not browser" -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not model and not browser" -n 2 --dist worksteal
 	@$(BIN)/python -m pytest -m "model or browser"
 
 # The unit tests: no model, no browser, no process of their own. Under a minute.
