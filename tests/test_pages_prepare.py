@@ -451,7 +451,7 @@ def test_one_s_own_change_starts_at_once(never_started):
     assert [job.recipe.lora.alpha for job in all_jobs("train")] == [78]
 
 
-BEYOND = "there is no layer 40, as this model has 30; give one from 0 to 29."
+BEYOND = "this model has 30 layers, 0 to 29, so there is no layer 40."
 
 
 def test_a_layer_beyond_the_models_last_is_refused_where_it_is_set():

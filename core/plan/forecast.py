@@ -95,10 +95,16 @@ def _time(
     asked: Setting, work: Workload, rows: Rows, pace: Pace, measured: list[Known]
 ) -> tuple[TimePlan | None, Basis]:
     slower, basis = corrected_seconds(step_seconds(asked, work, pace), measured)
-    alone = replace(asked, recipe=changed(asked.recipe, {"data.packing": "off"}))  # held-out rows are not packed
-    held_out = held_out_seconds(alone, work_of(alone, rows).usual, pace, rows.held_out)
-    computed = duration(asked, work, pace, rows.rows, held_out)
+    computed = duration(asked, work, pace, rows.rows, _held_out_s(asked, work, rows, pace))
     return (computed.slower(slower), basis) if computed else (None, COMPUTED)
+
+
+def _held_out_s(asked: Setting, work: Workload, rows: Rows, pace: Pace) -> float:
+    """One measurement: held-out rows are never packed."""
+    if asked.recipe.data.packs:
+        asked = replace(asked, recipe=changed(asked.recipe, {"data.packing": "off"}))
+        work = work_of(asked, rows)
+    return held_out_seconds(asked, work.usual, pace, rows.held_out)
 
 
 def peak_bytes(changed: Recipe, before: Forecast, machine: Machine) -> int | None:

@@ -6,6 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.errors import ModelError
+from core.models.layer_range import beyond
 from core.plan.trainable import TARGETS
 from core.recipe_lora import LoraSection
 
@@ -32,12 +33,9 @@ def layers(lora: LoraSection, base: PreTrainedModel) -> list[int] | None:
     if lora.first_layer is None and lora.last_layer is None:
         return None
     count = base.config.get_text_config().num_hidden_layers
+    if problems := beyond(lora, count):
+        raise ModelError("\n".join(problems.values()))
     first, last = lora.first_layer or 0, count - 1 if lora.last_layer is None else lora.last_layer
-    for key, layer in (("first_layer", first), ("last_layer", last)):
-        if layer >= count:
-            raise ModelError(
-                f"lora.{key}: this model has {count} layers, 0 to {count - 1}, so there is no layer {layer}."
-            )
     return list(range(first, last + 1))
 
 
