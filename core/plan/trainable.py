@@ -38,8 +38,13 @@ def adapted(lora: LoraSection, shape: Shape) -> Iterator[Adapted]:
     for layer in range(lora.first_layer or 0, min(last, shape.layers - 1) + 1):
         for projection, (inputs, outputs) in shape.projections.items():
             module = f"model.layers.{layer}.{'self_attn' if projection in ATTENTION else 'mlp'}.{projection}"
-            if any(f".{module}".endswith(f".{name}") for name in names):
+            if any(is_or_ends(module, name) for name in names):
                 yield Adapted(layer, projection, inputs, outputs, rank_of(lora, module))
+
+
+def is_or_ends(module: str, name: str) -> bool:
+    """Whether a module is meant by a name, as PEFT reads those of a list: the whole path, or its last parts."""
+    return module == name or module.endswith(f".{name}")
 
 
 def trainable_parameters(recipe: Recipe) -> int | None:

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from core.errors import ModelError
 from core.models.layer_range import beyond
-from core.plan.trainable import TARGETS
+from core.plan.trainable import TARGETS, is_or_ends
 from core.recipe_lora import LoraSection
 
 
@@ -20,7 +20,7 @@ def modules(lora: LoraSection, base: PreTrainedModel) -> str | list[str]:
         # With a range of layers PEFT wants names; the output layer, which the word leaves out, is no part of `linear`.
         return "all-linear" if layers(lora, base) is None else known
     names = list(TARGETS[lora.targets] if isinstance(lora.targets, str) else lora.targets)
-    missing = [name for name in names if not any(_is_or_ends(module, name) for module in linear)]
+    missing = [name for name in names if not any(is_or_ends(module, name) for module in linear)]
     if missing and (isinstance(lora.targets, list) or len(missing) == len(names)):
         raise ModelError(
             f"lora.targets: this model has no linear layer called {', '.join(missing)}. It has {', '.join(known)}."
@@ -43,10 +43,6 @@ def linear_modules(base: PreTrainedModel) -> list[str]:
     """Full names of all linear layers but the output layer, whose weights are often the embedding itself."""
     output = base.get_output_embeddings()
     return [name for name, module in base.named_modules() if isinstance(module, nn.Linear) and module is not output]
-
-
-def _is_or_ends(module: str, name: str) -> bool:
-    return module == name or module.endswith(f".{name}")
 
 
 def _check_patterns(lora: LoraSection, linear: list[str], known: list[str]) -> None:
