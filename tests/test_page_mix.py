@@ -1,11 +1,14 @@
 """The data of the Model & data page through the shell: weights and what they make, columns of a file, tasks, uses."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from core import catalog
+from core.data.expected import known_rows
+from core.data.preview import prepared_for
 from core.recipe import Recipe
 from tests.test_pages_prepare import click, edit, on_disk, opened, studio_home, text_of
 from tests.toy_prepared import make_prepared
@@ -69,6 +72,15 @@ def test_tokens_of_the_mix_come_from_what_was_prepared_before():
     make_prepared(two())
     edit({"data.sources.0.weight": 0.5})
     assert "50% of the mix · 4 rows · 28 tokens" in text_of(opened("model_and_data"))
+
+
+def test_what_was_prepared_from_a_file_counts_until_the_file_changes(tmp_path):
+    recipe = edit({"data.sources": [{"source": rows_file(tmp_path, "question,answer,note")}]})
+    make_prepared(recipe)
+    assert prepared_for(recipe) and known_rows(recipe)[0].rows == 4
+    time.sleep(0.02)  # a file's times are as coarse as the system's clock ticks
+    rows_file(tmp_path, "question,answer,note", rows=30)
+    assert prepared_for(recipe) is None and known_rows(recipe)[0].rows == 30
 
 
 def test_a_data_set_is_held_out_as_a_whole_and_the_last_one_cannot_be():

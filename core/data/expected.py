@@ -7,7 +7,8 @@ from typing import Any
 from core import catalog
 from core.data import mixing
 from core.data.peek import peek
-from core.data.preview import prepared_by
+from core.data.preview import prepared_by, reads_the_same
+from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
 from core.recipe import Recipe
@@ -71,23 +72,23 @@ def _mixed_rows(recipe: Recipe, available: list[int | None]) -> list[int | None]
 
 
 def known_rows(recipe: Recipe) -> list[Known]:
-    """What is known of each data set: as it was last prepared for this model, else as the catalog says."""
+    """What is known of each data set: as it was last prepared for this model, where it is the same, else as the catalog says."""
     wanted = located(recipe)
     counted = {_reading(wanted, source): None for source in wanted.data.sources}
-    for known, source, report in _prepared_before():
-        asked = _reading(known, source)
-        if asked in counted and counted[asked] is None:
+    for job, source, report in _prepared_before():
+        asked = _reading(job.recipe, source)
+        if asked in counted and counted[asked] is None and reads_the_same(job, source):
             counted[asked] = _counted(report)
     return [counted[_reading(wanted, source)] or _told(source) for source in wanted.data.sources]
 
 
-def _prepared_before() -> Iterator[tuple[Recipe, Source, dict[str, Any]]]:
-    """Recipe, source and the source's counts of the newest preparations."""
+def _prepared_before() -> Iterator[tuple[Job, Source, dict[str, Any]]]:
+    """Job, source and the source's counts of the newest preparations."""
     jobs = (job for job in all_jobs()[:SEARCHED] if not job.damage)
     for job in jobs:
         if prepared := prepared_by(job):
             for source, counts in zip(job.recipe.data.sources, prepared.report["sources"], strict=True):
-                yield job.recipe, source, counts
+                yield job, source, counts
 
 
 def _reading(recipe: Recipe, source: Source) -> str:

@@ -68,6 +68,15 @@ def local_files(path: Path) -> LocalFiles:
     return LocalFiles(path, files, READERS[kinds[0]])
 
 
+def changed_since(path: Path, moment: float) -> bool:
+    """Whether what a path holds was written, or put there, after a moment (seconds since the epoch); not if it is gone."""
+    try:
+        # Not the time of its content, which a copy may bring along.
+        return any(file.stat().st_ctime > moment for file in local_files(path).files)
+    except (DataError, OSError):
+        return False
+
+
 def _known(folder: Path) -> tuple[Path, ...]:
     try:
         found = sorted(folder.iterdir())

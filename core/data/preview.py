@@ -10,12 +10,15 @@ import numpy as np
 import pyarrow.compute as pc
 
 from core import home
+from core.data.local_files import changed_since
 from core.data.store import EncodedRows
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
 from core.recipe import Recipe
+from core.recipe_data import Source
+from core.where import Place, local_path, place_of
 
 
 @dataclass(frozen=True)
@@ -176,8 +179,16 @@ def prepared_by(job: Job) -> Prepared | None:
 
 
 def prepared_for(recipe: Recipe) -> Prepared | None:
-    """The newest set that was prepared from this very model, data and seed."""
-    return next((found for job in _with_same_data(recipe) if (found := prepared_by(job))), None)
+    """The newest set that was prepared from this very model, data and seed, and from files that are still as they were."""
+    same = (
+        job for job in _with_same_data(recipe) if all(reads_the_same(job, source) for source in job.recipe.data.sources)
+    )
+    return next((found for job in same if (found := prepared_by(job))), None)
+
+
+def reads_the_same(job: Job, source: Source) -> bool:
+    """Whether a data set is for all one knows what it was when the job began: a file may have been written since."""
+    return place_of(source.source) is not Place.LOCAL or not changed_since(local_path(source.source), job.began)
 
 
 def preparing(recipe: Recipe) -> Job | None:
