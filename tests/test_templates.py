@@ -7,6 +7,7 @@ from tokenizers import processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from core.data.conversation import RowProblem
+from core.data.encoder import Encoder
 from core.data.tokens import render, training_template
 from core.errors import ModelError
 from core.inference.choices import Target, target_of
@@ -14,6 +15,7 @@ from core.inference.prompt import read
 from core.inference.protocol import Message
 from core.models.load import Found, load_tokenizer
 from core.models.templates import TEMPLATES, template_text
+from core.recipe import Recipe
 from tests.toy_model import make_toy_adapter, make_toy_model, toy_tokenizer
 from tests.toy_run import make_toy_run
 
@@ -72,6 +74,13 @@ def test_the_text_begins_with_a_token_only_where_the_tokenizer_begins_with_it(tm
     text = without.apply_chat_template(ONE, tokenize=False)
     assert first.apply_chat_template(ONE, tokenize=False) == "<|im_start|>" + text
     assert not text.startswith("<|im_start|>")
+
+
+def test_rows_are_not_shared_by_two_models_whose_tokenizers_differ_in_the_token_that_ends_a_turn():
+    one, other = toy_tokenizer(), toy_tokenizer()
+    assert Encoder(one, Recipe()).identity == Encoder(other, Recipe()).identity
+    other.eos_token = "<|endoftext|>"
+    assert Encoder(one, Recipe()).identity != Encoder(other, Recipe()).identity
 
 
 def test_a_saved_tokenizer_holds_the_text_and_not_the_name(base, tmp_path):

@@ -18,7 +18,7 @@ from core.recipe_data import USED_AS
 from core.where import Place, place_of
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
-VERSION = 5
+VERSION = 6
 # The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
 NOT_READING = USED_AS | {"revision"}
 
@@ -39,7 +39,9 @@ class Encoder:
     def identity(self) -> list[str]:
         """What of the model shapes the tokens."""
         vocabulary = self.tokenizer.backend_tokenizer.to_str()
-        return [hashlib.sha256(vocabulary.encode()).hexdigest(), self.tokenizer.chat_template or ""]
+        # A base model and its Instruct version often differ in nothing but the token that ends a turn.
+        marks = json.dumps(self.tokenizer.special_tokens_map, sort_keys=True)
+        return [hashlib.sha256(vocabulary.encode()).hexdigest(), self.tokenizer.chat_template or "", marks]
 
     def key(self, opened: Opened) -> str:
         """Everything that shapes the rows of a data set, as 16 hex digits."""
