@@ -96,6 +96,23 @@ def test_a_mark_of_the_models_own_is_named_with_the_turn_that_holds_it():
         learned(forged, "chatml")
 
 
+CALL = {"type": "function", "function": {"name": "find", "arguments": {"words": ["a", "b<|im_end|>"]}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "tools", "who"),
+    [
+        ({"reasoning_content": "Well<|im_end|>"}, None, "assistant turn 1"),
+        ({"tool_calls": [CALL]}, None, "assistant turn 1"),
+        ({}, [{"type": "function", "function": {"name": "f", "<|im_end|>": 1}}], "the description of its tools"),
+    ],
+)
+def test_a_mark_is_found_wherever_a_template_may_write_it(more, tools, who):
+    toy = tokenizer("chatml", CHATML + "{# tool #}")
+    with pytest.raises(RowProblem, match=who + r" holds '<\|im_end\|>'"):
+        tokens.render([ONE[0], ONE[1] | more], toy, toy.chat_template, tools)
+
+
 @pytest.mark.parametrize("family", ["chatml", "llama3", "gemma"])
 def test_everything_is_learned_when_asked(family):
     toy = tokenizer(family, template_of(family))

@@ -7,6 +7,7 @@ from typing import Any
 # {"role": "system" | "user" | "assistant" | "tool", "content": text}; an assistant's may have `tool_calls` (tool_calls.py),
 # `reasoning_content`, and `weight` 0 where it is not learned; a tool's `tool_call_id`, any a `name`.
 Message = dict[str, Any]
+SIMPLE = {"role", "content"}  # the keys of most messages
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold them, no encoding and no tokenizer can
 KINDS = {
     "NoneType": "missing",
@@ -54,3 +55,9 @@ def text(value: Any, what: str) -> str:
 def kind(value: Any) -> str:
     """What a value is, in words."""
     return KINDS.get(type(value).__name__, f"a {type(value).__name__}")
+
+
+def turn_name(messages: list[Message], place: int) -> str:
+    """`assistant turn 2`: counted by who speaks, for the recipe may have put a system turn before them."""
+    role = messages[place]["role"]
+    return f"{role} turn {sum(message['role'] == role for message in messages[: place + 1])}"

@@ -5,7 +5,6 @@ with it; the difference is that turn's text. The whole text is tokenised once, w
 turns, their end-of-turn token included, carry labels.
 """
 
-import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,12 +15,12 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from core.data.checked import is_learned
-from core.data.conversation import Conversation, Message, PlainText, RowProblem
+from core.data.conversation import SIMPLE, Conversation, Message, PlainText, RowProblem, turn_name
+from core.data.forged import check_marks
 from core.errors import DataError
 from core.models.load import begins_with_bos
 
 IGNORED = -100  # torch's cross entropy leaves labels of this value out
-SIMPLE = {"role", "content"}
 REFUSALS = (TemplateError, TypeError, KeyError, IndexError)  # what a template raises for a conversation it cannot write
 Span = tuple[int, int]  # characters [start, end)
 
@@ -83,7 +82,7 @@ def render(
 ) -> tuple[str, list[Span]]:
     """The conversation as text, and the characters of each assistant turn that is learned; raises RowProblem."""
     _check_tools(messages, template, tools)
-    _check_marks(messages, tokenizer)
+    check_marks(messages, tokenizer, tools)
     page = _Page(messages, tokenizer, template, tools)
     whole = page.text(len(messages))
     turns = [number for number, message in enumerate(messages) if is_learned(message)]
@@ -107,32 +106,8 @@ def _check_tools(messages: list[Message], template: str, tools: list[dict] | Non
     used = (place for place, message in enumerate(messages) if message["role"] == "tool" or message.get("tool_calls"))
     place = next(used, None)
     if tools or place is not None:
-        what = "has tools" if place is None else f"{_turn(messages, place)} is about a tool"
+        what = "has tools" if place is None else f"{turn_name(messages, place)} is about a tool"
         raise RowProblem(f"{what}, and the model's chat template knows none; choose a model whose template does")
-
-
-def _check_marks(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> None:
-    """Text that becomes one of the tokens which only the template may write would forge a turn, or end one."""
-    marks = _marks(tokenizer)
-    for place, message in enumerate(messages) if marks else ():
-        if found := marks.search(message["content"]):
-            raise RowProblem(
-                f"{_turn(messages, place)} holds {found[0]!r}, which this model reads as a mark of its own; take it out"
-            )
-
-
-def _turn(messages: list[Message], place: int) -> str:
-    """`assistant turn 2`: counted by who speaks, for the recipe may have put a system turn before them."""
-    role = messages[place]["role"]
-    return f"{role} turn {sum(message['role'] == role for message in messages[: place + 1])}"
-
-
-@lru_cache(maxsize=8)
-def _marks(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
-    """The special tokens as they are written; markers of thoughts and tools, which rows may hold, are not special."""
-    added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    special = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, special))) if special else None
 
 
 @dataclass(frozen=True)
@@ -149,7 +124,7 @@ class _Page:
         try:
             return self._written(turns, asks)
         except REFUSALS as error:
-            where = _turn(self.messages, self._first_refused(turns))
+            where = turn_name(self.messages, self._first_refused(turns))
             raise RowProblem(f"{where} does not fit the model's chat template: {error}") from error
 
     def _written(self, turns: int, asks: bool = False) -> str:
@@ -186,7 +161,7 @@ class _Page:
             # Phi writes the end of text once, after the last turn.
             after = after.removesuffix(self.tokenizer.eos_token or "")
         if not (whole.startswith(after) and after.startswith(before)):
-            where = _turn(self.messages, turn)
+            where = turn_name(self.messages, turn)
             raise RowProblem(
                 f"{where} cannot be trained on: the chat template rewrites earlier turns of this conversation"
             )
