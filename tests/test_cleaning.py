@@ -1,6 +1,7 @@
 """Duplicates, leaks, lengths and held-out rows: every row has a fate, with its reason, and the report adds up."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import home
 from core.data import held_out, similar
 from core.data.fates import Fate
 from core.data.preview import Prepared
@@ -122,6 +124,23 @@ def test_rows_that_share_a_long_instruction_are_compared_with_a_few_others_only(
     report, _, _ = prepared(toy, source, eval_fraction=0.02, max_length=16384, **clean(near_duplicates=True))
     pairs = similar.CUT.b * (300 * similar.COMPARED_WITH + similar.LOOKED_AT_FOR_A_LEAK * held_out.SPARE * 6)
     assert report["rows"] == 294 and 300 < len(compared) <= pairs < 300 * 299 / 2
+
+
+def test_two_processes_that_compare_the_same_rows_do_not_disturb_each_other(tmp_path, toy, monkeypatch):
+    _, files, _ = prepared(toy, {"source": written(tmp_path, *different(20))}, eval_fraction=0)
+    rows, alone = Prepared(files).view(0).rows, similar._signed_batches
+
+    def while_another_begins_and_ends(same):
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            other.setattr(similar, "_signed_batches", alone)
+            similar.bands(same)
+        yield from alone(same)
+
+    monkeypatch.setattr(similar, "_signed_batches", while_another_begins_and_ends)
+    similar._write(rows)
+    assert np.all(similar.bands(rows) != 0)
+    assert [found.name for found in home.encoded_folder().iterdir()] == [rows.files.folder.name]
 
 
 def test_rows_like_those_of_a_held_out_data_set_are_not_trained_on(tmp_path, toy):

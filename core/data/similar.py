@@ -5,13 +5,16 @@ if they share at least 80 % of all runs (Jaccard). The permutations and the cut 
 are permuted at once, and bands are joined as arrays, so that a million rows need no index in memory.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, islice, pairwise
+from pathlib import Path
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
+from core import home
 from core.data.pool import Pool
 from core.data.store import EncodedRows
 
@@ -78,15 +81,24 @@ def bands(rows: EncodedRows) -> np.ndarray:
 
 
 def _write(rows: EncodedRows) -> None:
-    aside = rows.files.bands.with_suffix(".new.npy")
-    whole = np.lib.format.open_memmap(aside, "w+", np.uint64, (CUT.b, len(rows)))
+    """Make the hashes aside, each process in its own place: a training may need them while a preparation makes them."""
+    aside = home.encoded_aside(rows.files.folder.name)
+    aside.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_to(aside.bands, rows)
+        aside.bands.replace(rows.files.bands)
+    finally:
+        shutil.rmtree(aside.folder, ignore_errors=True)
+
+
+def _write_to(path: Path, rows: EncodedRows) -> None:
+    whole = np.lib.format.open_memmap(path, "w+", np.uint64, (CUT.b, len(rows)))
     start = 0
     for part in _signed_batches(rows):
         for band, of_band in enumerate(np.split(part[:, : CUT.b * CUT.r], CUT.b, axis=1)):
             whole[band, start : start + len(part)] = _folded(of_band)
         start += len(part)
     whole.flush()
-    aside.replace(rows.files.bands)
 
 
 def _signed_batches(rows: EncodedRows) -> Iterator[np.ndarray]:
