@@ -15,6 +15,7 @@ from core.data.formats.recognise import Reading, columns_of, reading_of
 from core.data.formats.table import FORMATS
 from core.data.prepare import find_model, prepare
 from core.errors import DataError
+from core.jobs.folder import Job
 from core.recipe import Recipe, parse
 from core.recipe_data import Source
 from core.training.session import rows_of
@@ -232,6 +233,13 @@ def test_a_file_that_changed_is_prepared_again(tmp_path, toy):
     report, after, _ = prepared(toy, {"source": path})
     assert after.folder != before.folder
     assert report["rows_read"] == 4
+
+
+def test_a_run_says_its_own_files_name_where_the_same_contents_were_prepared_under_another(tmp_path, toy):
+    paths = [written(tmp_path, *[{"messages": CHAT}] * 3, name=name) for name in ("first.jsonl", "second.jsonl")]
+    made = [prepared(toy, {"source": path})[1] for path in paths]
+    jobs = [Job(folder) for folder in sorted(home.jobs_folder().glob("2*"))]
+    assert made[0] == made[1] and [job.resolved["data"][0]["source"] for job in jobs] == paths
 
 
 @pytest.mark.parametrize(

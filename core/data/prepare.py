@@ -62,7 +62,8 @@ def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.Prepared
     if not cached:
         _make(worker, files, opened, encoder)
     report = read_json(files.report) or {}
-    worker.resolve(data=[{"source": s["source"], "fingerprint": s["fingerprint"]} for s in report["sources"]])
+    # By the recipe's own names: the same contents may have been prepared before under another.
+    worker.resolve(data=[{"source": one.source.source, "fingerprint": one.fingerprint} for one in opened])
     counts = {name: report[name] for name in ("rows", "held_out_rows", "tokens", "supervised_tokens")}
     worker.event("prepared", key=files.folder.name, cached=cached, **counts)
     return report, files
