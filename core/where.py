@@ -22,7 +22,7 @@ def place_of(source: str) -> Place:
     """Where a source lies, judged by its form and by what exists here; nothing is fetched."""
     if source == "starter":
         return Place.STARTER
-    if source.startswith(("/", "./", "../", "~", "uploads/")) or local_path(source).exists():
+    if source.startswith(("/", "./", "../", "~", "uploads/")) or is_there(local_path(source)):
         return Place.LOCAL
     if source.endswith(FILE_ENDINGS):
         return Place.LOCAL
@@ -31,10 +31,25 @@ def place_of(source: str) -> Place:
 
 def local_path(source: str) -> Path:
     """A source as a path: `uploads/…` and `feedback/…` lie under `$STUDIO_HOME`, anything else under the current folder."""
-    path = Path(source).expanduser()
-    if _in_home(path) and ((home.home() / path).exists() or not path.exists()):
+    path = _expanded(Path(source))
+    if _in_home(path) and (is_there(home.home() / path) or not is_there(path)):
         return home.home() / path
     return path.absolute()
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at a path; in a folder that is closed to us, or under a name that no disk can hold, nothing is."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody here is called so
+        return path
 
 
 def is_commit(revision: str) -> bool:

@@ -12,7 +12,7 @@ from core.data.peek import peek
 from core.feedback import FeedbackSet, feedback_set, title_of
 from core.recipe import Recipe
 from core.recipe_data import Source
-from core.where import Place, local_path, place_of
+from core.where import Place, is_there, local_path, place_of
 from studio import draft, recipe_form, words
 from studio.column_mapping import mapping, quick_mapping, recognised
 from studio.layout import row, split
@@ -109,9 +109,9 @@ def _file_size(source: str) -> str | None:
     if place_of(source) is not Place.LOCAL:
         return None
     path = local_path(source)
-    if path.is_dir():
-        return "a folder"
-    return words.size(path.stat().st_size) if path.is_file() else "the file is not there"
+    if not is_there(path):
+        return "the file is not there"
+    return "a folder" if path.is_dir() else words.size(path.stat().st_size)
 
 
 def _settings(index: int, source: Source) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.data import sources
-from core.errors import DataError
+from core.errors import DataError, ModelError
 from core.jobs.preflight import check
 from core.recipe import parse
 from core.recipe_data import Source
@@ -89,6 +89,22 @@ def test_a_folder_that_cannot_be_a_source_is_refused_before_anything_starts(tmp_
     assert said in str(caught.value) and str(folder) in str(caught.value)
     with pytest.raises(DataError, match="The folder"):
         opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("x" * 300, "is no data set"),
+        ("/" + "x" * 300 + ".csv", "cannot be read: file name too long. Check the path"),
+        ("~nobody-of-this-name/faq.csv", "faq.csv is not there"),
+    ],
+    ids=["a long text", "a long name", "an unknown user"],
+)
+def test_whatever_is_typed_as_a_path_is_answered_with_a_sentence(typed, said):
+    with pytest.raises(DataError, match=said):
+        check(parse({"data": {"sources": [{"source": typed}]}}), "prepare")
+    with pytest.raises(ModelError):
+        check(parse({"model": {"source": typed}}), "prepare")
 
 
 def test_a_folder_of_files_without_rows_is_empty(tmp_path):

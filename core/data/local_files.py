@@ -13,6 +13,7 @@ from types import ModuleType
 from core.data.readers.row import RawRow
 from core.data.readers.table import KINDS, READERS, reader_of
 from core.errors import DataError
+from core.where import is_there
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class LocalFiles:
 
 def local_files(path: Path) -> LocalFiles:
     """What a path on this machine holds; no file is opened. Raises DataError."""
-    if not path.is_dir():
+    if not (is_there(path) and path.is_dir()):
         return LocalFiles(path, (path,), reader_of(path))
     files = _known(path)
     kinds = sorted({file.suffix.lower() for file in files})

@@ -17,7 +17,7 @@ from core.recipe import Recipe
 from core.recipe_data import Source
 from core.recipe_sections import ModelSection
 from core.training import start, trackers
-from core.where import Place, local_path, place_of
+from core.where import Place, is_there, local_path, place_of
 
 WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json")
 LEAST_FREE_BYTES = 200_000_000
@@ -96,9 +96,9 @@ def _template_problems(template: str | None) -> list[StudioError]:
 
 
 def _folder_problems(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return [f"The model folder {folder} is not there. Check the path, or give a Hub id or `starter`."]
-    if not (folder / "config.json").exists():
+    if hindrance := _hindrance(folder) or ("" if folder.is_dir() else "is no folder"):
+        return [f"The model folder {folder} {hindrance}. Check the path, or give a Hub id or `starter`."]
+    if not is_there(folder / "config.json"):
         return [f"The folder {folder} has no config.json, so it is not a model. Choose the folder that holds one."]
     if not any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES):
         return [f"The model folder {folder} has no weights: put its .safetensors files beside config.json."]
@@ -127,9 +127,22 @@ def _place_problems(source: str) -> list[str]:
     place, path = place_of(source), local_path(source)
     if place is Place.UNKNOWN:
         return [f"{source!r} is no data set: give a Hub id such as owner/name, a file or folder, or `starter`."]
-    if place is Place.LOCAL and not path.exists():
-        return [f"The data file {path} is not there. Check the path in data.sources."]
-    return _file_problems(path) if place is Place.LOCAL else []
+    if place is not Place.LOCAL:
+        return []
+    if hindrance := _hindrance(path):
+        return [f"The data file {path} {hindrance}. Check the path in data.sources."]
+    return _file_problems(path)
+
+
+def _hindrance(path: Path) -> str | None:
+    """Why nothing can be found at a path."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "is not there"
+    except OSError as error:
+        return f"cannot be read: {(error.strerror or 'unknown reason').lower()}"
+    return None
 
 
 def _file_problems(path: Path) -> list[str]:
