@@ -8,6 +8,7 @@ from core.recipe_data import Source
 
 ASKS, ANSWERS = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
 OWN, LATE, GIVEN = ({"role": "system", "content": text} for text in ("Be kind.", "Be brief.", "Be a pirate."))
+EMPTY = {"role": "system", "content": " "}
 
 
 def read(row: dict, **source):
@@ -20,6 +21,7 @@ def read(row: dict, **source):
         ([ASKS, ANSWERS], "add", [GIVEN, ASKS, ANSWERS]),
         ([OWN, ASKS, ANSWERS], "add", [OWN, ASKS, ANSWERS]),
         ([ASKS, OWN, ANSWERS], "add", [ASKS, OWN, ANSWERS]),
+        ([EMPTY, ASKS, ANSWERS], "add", [GIVEN, ASKS, ANSWERS]),
         ([ASKS, ANSWERS], "replace", [GIVEN, ASKS, ANSWERS]),
         ([OWN, ASKS, LATE, ANSWERS], "replace", [GIVEN, ASKS, ANSWERS]),
     ],
@@ -31,6 +33,12 @@ def test_a_system_prompt_is_added_where_there_is_none_or_replaces_all(messages, 
 @pytest.mark.parametrize("mode", ["add", "replace"])
 def test_without_a_prompt_every_conversation_stays_as_it_is(mode):
     assert read({"messages": [OWN, ASKS, ANSWERS]}, system_mode=mode).messages == [OWN, ASKS, ANSWERS]
+
+
+def test_an_empty_system_turn_is_none():
+    assert read({"messages": [EMPTY, ASKS, ANSWERS]}).messages == [ASKS, ANSWERS]
+    turns = [{"from": "system", "value": None}, {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    assert read({"conversations": turns}).messages == [ASKS, ANSWERS]
 
 
 def test_every_layout_with_turns_gets_it_and_keeps_its_tools():

@@ -22,7 +22,11 @@ def checked(messages: Any, column: str) -> list[Message]:
         raise RowProblem(
             f"the column `{column}` holds {len(messages):,} messages, and {MOST_MESSAGES:,} at most are read"
         )
-    found = [_message(message, f"message {number} in `{column}`") for number, message in enumerate(messages, 1)]
+    found = [
+        _message(message, f"message {number} in `{column}`")
+        for number, message in enumerate(messages, 1)
+        if not _says_nothing(message)
+    ]
     if sum(len(message["content"]) for message in found) > LONGEST_TEXT:
         raise RowProblem(f"the column `{column}` holds more than {LONGEST_TEXT:,} characters in all")
     if not any(message["role"] == "assistant" for message in found):
@@ -56,6 +60,14 @@ def exchange(question: str, answer: str) -> Conversation:
 def turns(value: Any, role: str, what: str) -> list[Any]:
     """A list of messages as it is, unchecked, or a text as the one turn of `role`; raises RowProblem."""
     return value if isinstance(value, list) else [{"role": role, "content": text(value, what)}]
+
+
+def _says_nothing(message: Any) -> bool:
+    """Whether this is an empty system turn, as data has it that was written for templates which want one."""
+    if not isinstance(message, dict) or message.get("role") != "system":
+        return False
+    content = message.get("content")
+    return content is None or (isinstance(content, str) and not content.strip())
 
 
 def _message(message: Any, what: str) -> Message:
