@@ -11,7 +11,7 @@ from core.errors import DataError
 from core.recipe_data import Source
 
 
-def message(own: str, parent: str | None, said: str, role: str = "assistant", **more) -> dict:
+def message(own: str | int, parent: str | float | None, said: str, role: str = "assistant", **more) -> dict:
     return {"message_id": own, "parent_id": parent, "text": said, "role": role, "lang": "en"} | more
 
 
@@ -48,6 +48,11 @@ def test_a_conversation_follows_the_best_answers_to_the_last_that_was_given(tmp_
         ["user: A poem?", "assistant: Roses.", "user: More!", "assistant: Violets."],
         ["user: Hi", "assistant: Hello"],
     ]
+
+
+def test_ids_may_be_numbers_also_in_a_column_with_gaps(tmp_path):
+    rows = [message(1, None, "Hi", "prompter"), message(2, 1.0, "Hello")]
+    assert said(written(tmp_path, rows)) == [["user: Hi", "assistant: Hello"]]
 
 
 def test_a_conversation_stands_where_its_first_message_does(tmp_path):

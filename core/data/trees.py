@@ -8,6 +8,7 @@ from typing import Any
 
 from core.data.formats import tree
 from core.data.formats.columns import columns_of
+from core.data.passages import written
 from core.data.readers.row import RawRow
 from core.errors import DataError
 from core.recipe_data import Source
@@ -29,9 +30,9 @@ def put_together(source: Source, rows: Iterator[RawRow]) -> Iterator[RawRow]:
 def _conversations(source: Source, rows: Iterator[RawRow], columns: dict[str, str]) -> Iterator[RawRow]:
     begun, known, answers = [], set(), defaultdict(list)
     for row in islice(rows, MOST_MESSAGES):
-        own, parent = row.values.get(columns["message_id"]), row.values.get(columns["parent_id"])
-        known.add(own if isinstance(own, str) else None)
-        if not row.problem and parent and isinstance(parent, str):
+        own, parent = (_id(row.values.get(columns[name])) for name in ("message_id", "parent_id"))
+        known.add(own)
+        if not row.problem and parent:
             answers[parent].append(row)
         else:
             begun.append(row)
@@ -48,9 +49,16 @@ def _conversations(source: Source, rows: Iterator[RawRow], columns: dict[str, st
 def _conversation(row: RawRow, answers: dict[str, list[RawRow]], columns: dict[str, str]) -> RawRow:
     path = [row]
     # Answers are taken out as they are followed, so that ids which stand twice lead round no circle.
-    while found := answers.pop(str(path[-1].values.get(columns["message_id"])), None):
+    while found := answers.pop(_id(path[-1].values.get(columns["message_id"])), None):
         path.append(min(found, key=_order))
     return RawRow(row.where, row.number, {name: [part.values.get(name) for part in path] for name in columns.values()})
+
+
+def _id(value: Any) -> str | None:
+    """An id as text, for it may be a number; in a column with gaps a whole one is often stored as 3.0."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    found = written(whole)
+    return found if isinstance(found, str) else None
 
 
 def _order(row: RawRow) -> tuple[bool, float]:
