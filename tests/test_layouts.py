@@ -135,6 +135,7 @@ def test_an_unknown_name_in_a_template_is_one_sentence(name):
     ("source", "said"),
     [
         ({"layout": "template"}, "the layout template needs a template"),
+        ({"layout": "alpaca", "columns": {"inputt": "b"}}, "no layout has a part called `inputt`; there are"),
         ({"layout": "alpaca", "template": "{question}"}, "the layout alpaca does not use a template"),
         ({"template": "no braces {{here}}"}, "names no column"),
     ],

@@ -13,7 +13,7 @@ COLUMNS_SHOWN = 20
 
 
 def template_problem(source: Source) -> str | None:
-    """What is wrong between a source's layout and its templates, known before a row is read."""
+    """What is wrong between a source's layout, its templates and the names in its `columns`, known before a row is read."""
     if source.layout == template.NAME and not source.template:
         return (
             f"{source.source}: the layout template needs a template. Write one, such as "
@@ -28,6 +28,12 @@ def template_problem(source: Source) -> str | None:
         return (
             f"{source.source}: the layout {source.layout} has no answer's column, so it does not use an answer template. "
             "Choose another layout, or remove the source's `answer_template`."
+        )
+    known = [name for layout in FORMATS.values() for name in layout.COLUMNS]
+    if unknown := [name for name in source.columns if name not in known]:
+        return (
+            f"{source.source}: no layout has a part called {listed(unknown)}; there are {listed(known)}. Correct the names in "
+            "`columns`, each before the column that it means."
         )
     for name, text in (("template", source.template), ("answer template", source.answer_template)):
         if text and not placeholders(text):
