@@ -101,6 +101,13 @@ def test_a_long_system_prompt_that_all_share_makes_no_rows_alike(tmp_path, toy):
     assert report["dropped"] == {} and report["rows"] == 20
 
 
+def test_a_short_question_that_stands_in_the_system_prompt_as_well_makes_no_rows_alike(tmp_path, toy):
+    rows = [chat(word, word[::-1], " ".join(WORDS * 20)) for word in WORDS]
+    path = {"source": written(tmp_path, *rows)}
+    report, _, _ = prepared(toy, path, eval_fraction=0, max_length=16384, **clean(near_duplicates=True))
+    assert report["dropped"] == {} and report["rows"] == len(WORDS)
+
+
 def test_a_row_with_a_twin_is_not_held_out_and_nothing_is_lost(tmp_path, toy):
     rows = [row for row in different(20, length=30) for _ in range(2)] + different(40, length=25)[20:]
     path = {"source": written(tmp_path, *rows)}

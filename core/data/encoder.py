@@ -102,7 +102,13 @@ def digest_of(text: str) -> int:
 
 def _body(said: Conversation | PlainText, text: str) -> int:
     """Where the first turn begins that is not the system's: a system prompt that all rows share makes none alike."""
-    if isinstance(said, PlainText):
-        return 0
-    first = next((message["content"] for message in said.messages if message["role"] != "system"), "")
-    return max(0, text.find(first.strip()[:200]))
+    place = 0
+    for message in said.messages if isinstance(said, Conversation) else ():
+        words = message["content"].strip()
+        found = text.find(words[:200], place)
+        if message["role"] != "system":
+            return max(place, found)
+        # A short question may stand in the system prompt as well, so it is looked for after that.
+        if found >= 0 and text.startswith(words, found):
+            place = found + len(words)
+    return 0
