@@ -18,6 +18,7 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 from core.hardware import cpu_has_bf16
 from core.jobs import launcher
+from core.models import compiler
 from core.recipe import parse
 from core.recipe_yaml import from_yaml, to_yaml
 from core.training import cpu_loss, gated, gpu_lora, heap, short_lora, speed
@@ -239,7 +240,8 @@ def test_a_batch_without_a_label_has_no_loss():
 
 @pytest.fixture
 def nothing_set(monkeypatch):
-    for name in ("GLIBC_TUNABLES", "LD_PRELOAD", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", *heap.KEPT_SHAPES):
+    of_torch = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", *compiler.UNUSED)
+    for name in ("GLIBC_TUNABLES", "LD_PRELOAD", *of_torch, *heap.KEPT_SHAPES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(launcher, "machine", lambda folder: SimpleNamespace(device="cpu"))
 
@@ -251,7 +253,7 @@ def a_job(kind: str = "train", **sections):
 def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch, nothing_set):
     found = launcher.surroundings(a_job())
     assert found["GLIBC_TUNABLES"] == heap.BESIDE_THE_HEAP
-    assert launcher.surroundings(a_job("prepare")) == {}
+    assert launcher.surroundings(a_job("prepare")) == compiler.UNUSED
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
     assert launcher.surroundings(a_job()) == {name: found[name] for name in found if name != "GLIBC_TUNABLES"}
     for name in found:
@@ -291,7 +293,28 @@ def test_without_that_allocator_the_model_lies_beside_glibcs_heap(monkeypatch, n
         raise PackageNotFoundError(package)
 
     monkeypatch.setattr(heap, "files", not_installed)
-    assert set(launcher.surroundings(a_job())) == {"GLIBC_TUNABLES", *heap.KEPT_SHAPES}
+    assert set(launcher.surroundings(a_job())) == {"GLIBC_TUNABLES", *heap.KEPT_SHAPES, *compiler.UNUSED}
+
+
+# What a worker on a CPU has imported when it begins, and the usual threshold of Python's collections then.
+IMPORTED = """
+import gc, sys
+from core.jobs.__main__ import _imported
+from core.jobs.kinds import KINDS
+
+usual = gc.get_threshold()
+_imported(KINDS["train"])
+print([gc.get_threshold() == usual, gc.get_freeze_count() > 100_000, "bitsandbytes" in sys.modules, *(
+    name in sys.modules for name in ("torch._inductor.lowering", "torch._dynamo.testing")
+)])
+"""
+
+
+@pytest.mark.process
+def test_a_worker_on_a_cpu_begins_without_pytorchs_compiler(nothing_set):
+    environment = os.environ | launcher.surroundings(a_job("prepare"))
+    run = subprocess.run([sys.executable, "-c", IMPORTED], env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "[True, True, True, False, False]", run.stderr
 
 
 # Batches of one shape: their blocks are kept; one of another: given back. How many bytes the process then holds.

@@ -17,8 +17,10 @@ from filelock import FileLock, Timeout
 from core import home
 from core.errors import EngineError
 from core.files import read_json
+from core.hardware import machine
 from core.hub.asker import HEADER
 from core.jobs import process
+from core.models import compiler
 
 START_WITHIN_S = 180.0
 END_WITHIN_S = 6.0
@@ -102,7 +104,8 @@ def _start() -> Engine:
 
 def _launch(key: str) -> subprocess.Popen:
     """The process, with the key on its standard input: arguments and environment can be read by others."""
-    environment = {"GLIBC_TUNABLES": APART} | os.environ | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    unless_set = {"GLIBC_TUNABLES": APART} | compiler.surroundings(machine(home.home()).device)
+    environment = unless_set | os.environ | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
     with home.engine_log().open("wb") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "core.inference.server", "--idle-seconds", str(IDLE_S)],

@@ -22,6 +22,7 @@ from core.jobs.listing import live_jobs
 from core.jobs.preflight import check, check_again, located
 from core.jobs.status import Status
 from core.jobs.worker import Worker
+from core.models import compiler
 from core.recipe import Recipe
 from core.recipe_yaml import to_yaml
 from core.training import heap
@@ -187,8 +188,10 @@ def _launch(job: Job, token: str | None) -> Job:
 
 def surroundings(job: Job) -> dict[str, str]:
     """What the environment of a worker needs beside ours; what a person has set stays."""
-    trains = job.kind in ("train", "probe")
-    wanted = heap.surroundings(job.recipe, machine(home.home()).device) if trains else {}
+    device = machine(home.home()).device
+    wanted = compiler.surroundings(device)
+    if job.kind in ("train", "probe"):
+        wanted = wanted | heap.surroundings(job.recipe, device)
     return {name: value for name, value in wanted.items() if not {name, OLDER_NAMES.get(name)} & set(os.environ)}
 
 
