@@ -4,7 +4,8 @@ import sys
 
 from core.errors import EngineError, JobError, StudioError
 from core.inference import process
-from core.inference.choices import target_of
+from core.inference.adapters import resolved
+from core.inference.choices import run_of, target_of
 from core.inference.client import Bits, Sampling, compare, stream
 from core.jobs.listing import find_job
 from core.where import Place, place_of
@@ -28,12 +29,22 @@ def model_id(name: str, checkpoint: int | None) -> str:
 
 
 def other_id(name: str, beside: str) -> str:
-    """As `model_id`; `base` is what the model beside it was trained from, RUN@STEP a checkpoint."""
+    """As `model_id`; `base` is what the model beside it was trained from, RUN@STEP a checkpoint.
+
+    Looks at the Hub for the base of an adapter there; raises ModelError as well.
+    """
     if name == "base":
-        target = target_of(beside)
-        return target.source if target else beside
+        return _base_of(beside)
     run, _, step = name.rpartition("@")
     return model_id(run, int(step)) if run and step.isdecimal() else model_id(name, None)
+
+
+def _base_of(model: str) -> str:
+    """What a model was made from: never its own weights, which a run that trained all of them would answer with."""
+    if run := run_of(model):
+        return run.recipe.model.source
+    target = target_of(model)
+    return resolved(target).source if target else model
 
 
 def talk(model: str, prompt: str | None, sampling: Sampling, bits: Bits) -> None:

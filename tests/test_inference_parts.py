@@ -1,6 +1,7 @@
 """The parts of the chat engine alone: what requests may say, text out of tokens, prompts, adapters on a base."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from core import talk
 from core.errors import ModelError, StudioError
 from core.inference import answering, cpu, warm
 from core.inference import weights as weights_file
@@ -426,6 +428,16 @@ def test_whatever_can_be_loaded_can_be_named_with_the_base_that_is_under_it(toy,
     assert named(str(adapter)) == ChatModel(str(adapter), "adapter", tuned=True, base=str(toy))
     assert named("owner/name") == ChatModel("owner/name", "owner/name", tuned=False, base="owner/name", unseen=True)
     assert named("no model") is named("/nowhere") is named("../x") is None
+
+
+def test_the_base_beside_a_model_is_never_its_own_weights(toy, tmp_path):
+    whole = make_toy_run("whole", str(toy), lambda folder: make_toy_adapter(folder, toy), (10,))
+    shutil.rmtree(whole.files.adapter)
+    shutil.copytree(toy, whole.folder / "model")
+    assert target_of("whole").source == str(whole.final)
+    adapter = make_toy_adapter(tmp_path / "adapter", toy)
+    beside = ["whole", "whole@10", str(adapter), str(toy), "starter"]
+    assert [talk.other_id("base", model) for model in beside] == [*[str(toy)] * 4, "starter"]
 
 
 def test_the_app_s_side_of_the_engine_never_imports_torch():

@@ -69,6 +69,11 @@ def target_of(model_id: str) -> Target | None:
     return _base_target(model_id)
 
 
+def run_of(model_id: str) -> Job | None:
+    """The run whose result or checkpoint a model id is; None for a base, or an adapter that is no run's."""
+    return known_job(model_id) or known_job(model_id.rpartition("@")[0])
+
+
 def base_label(source: str) -> str:
     """A base's name for people: the catalog's, a folder's own, or the Hub id."""
     if known := catalog.model(source):
