@@ -222,16 +222,13 @@ def _run(recipe: Path, changes: list[str] | None, kind: str, detach: bool, as_js
 def main() -> int:
     """Run a command; errors for the person become one paragraph on standard error, bugs keep their traceback."""
     try:
-        app(standalone_mode=False)
+        return app(standalone_mode=False) or 0  # a command says nothing; Ctrl-C and `--help` end with a status
     except StudioError as error:
         print(error, file=sys.stderr)
         return 1
-    except typer.Exit as end:
-        return end.exit_code
     except typer.TyperException as error:
         error.show()
         return error.exit_code
-    return 0
 
 
 if __name__ == "__main__":

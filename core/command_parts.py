@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +51,6 @@ def follow_to_end(job: Job, quiet: bool) -> None:
         try:
             follow.follow(job, quiet)
         except KeyboardInterrupt:
-            print("Stopping after this step. Press Ctrl-C again to end it at once.", file=sys.stderr)
-            launcher.stop(job)
-            time.sleep(0.2)
+            if job.status.live:  # it may have ended just now
+                print("Stopping after this step. Press Ctrl-C again to end it at once.", file=sys.stderr)
+                launcher.stop(job)

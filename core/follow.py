@@ -9,6 +9,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from core.errors import JobError
 from core.evaluation.report import read as read_findings
 from core.hub.backup_state import backup_of
 from core.jobs import ending, queue
@@ -155,7 +156,9 @@ def _place(job: Job) -> str:
 
 
 def log_lines(job: Job, go_on: bool) -> Iterator[str]:
-    """The log's text, in pieces; with `go_on`, what is added until the job is over."""
+    """The log's text, in pieces; with `go_on`, what is added until the job is over. Raises JobError without a log."""
+    if not job.files.log.exists():
+        raise JobError(f"{job.name} has no log: no worker has run in {job.folder}.")
     with job.files.log.open(encoding="utf-8", errors="replace") as file:
         while True:
             live = job.status.live

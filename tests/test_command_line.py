@@ -12,8 +12,12 @@ import pytest
 from filelock import FileLock
 from peft import PeftConfig
 
-from core import home
-from core.jobs import launcher, queue
+from core import command_parts, follow, home
+from core.__main__ import main
+from core.errors import JobError
+from core.files import append_line, write_whole
+from core.jobs import launcher, process, queue
+from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job
 from core.jobs.status import Status
 from core.recipe import parse
@@ -152,6 +156,44 @@ def test_ctrl_c_asks_the_training_to_save_and_stop(recipe_file):
     assert "Stopping after this step" in child.stderr.read()
     assert all_jobs()[0].status is Status.STOPPED
     assert all_jobs()[0].checkpoints
+
+
+def live_job() -> Job:
+    """A training at work, whose worker is this process."""
+    job = Job(home.job_folder("20260101-000000-live"))
+    write_whole(job.files.recipe, to_yaml(parse({"name": "live"})))
+    append_line(job.files.events, {"time": time.time(), "event": "created", "kind": "train"})
+    append_line(job.files.events, {"time": time.time(), "event": "phase", "phase": "running"})
+    process.write(job.files.process, process.born(os.getpid()))
+    return job
+
+
+def interrupted(*asked):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_no_success(monkeypatch):
+    job = live_job()
+    job.files.log.touch()
+    monkeypatch.setattr(follow, "log_lines", interrupted)
+    monkeypatch.setattr(sys, "argv", ["core", "logs", job.id])
+    assert main() == 130
+
+
+def test_ctrl_c_as_the_job_ends_leaves_how_it_ended(monkeypatch):
+    def ended(job, quiet):
+        write_whole(job.files.result, '{"status": "finished", "why": ""}')
+        raise KeyboardInterrupt
+
+    job = live_job()
+    monkeypatch.setattr(follow, "follow", ended)
+    command_parts.watch(job, detach=False, as_json=False)
+    assert job.status is Status.FINISHED
+
+
+def test_a_job_whose_worker_has_never_run_here_has_no_log():
+    with pytest.raises(JobError, match="live has no log"):
+        list(follow.log_lines(live_job(), go_on=False))
 
 
 @pytest.mark.parametrize(
