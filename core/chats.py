@@ -102,13 +102,17 @@ class Turn(BaseModel):
 
 
 class Chat(BaseModel):
-    """One conversation; without a name of its own it is called by its first question that is not blank."""
+    """One conversation; without a name of its own it is called by its first question that is not blank.
+
+    `changed` is when it was saved last, by whoever holds it.
+    """
 
     id: str = Field(default_factory=new_id)
     name: str | None = None
     created: float = Field(default_factory=time.time)
     changed: float = Field(default_factory=time.time)
     turns: list[Turn] = []
+    deleted: bool = Field(False, exclude=True)
 
     @property
     def title(self) -> str:
@@ -141,15 +145,36 @@ def _said(role: str, content: str) -> dict[str, str]:
 
 
 def save(chat: Chat) -> None:
-    """Write a conversation in which something was said."""
-    if chat.turns:
+    """Write a conversation in which something was said; beside what another tab has made of it, not over it.
+
+    A deleted one stays so: an answer may still have been on its way.
+    """
+    with _writing:
+        if not chat.turns or chat.deleted:
+            return
+        if _changed_elsewhere(chat):
+            chat.id = new_id()
         chat.changed = time.time()
-        with _writing:
-            write_whole(home.chat_file(chat.id), chat.model_dump_json(indent=1))
+        write_whole(home.chat_file(chat.id), chat.model_dump_json(indent=1))
 
 
 def delete(chat: Chat) -> None:
-    home.chat_file(chat.id).unlink(missing_ok=True)
+    with _writing:
+        chat.deleted = True
+        home.chat_file(chat.id).unlink(missing_ok=True)
+
+
+def newest(chat: Chat) -> Chat:
+    """The conversation as another tab has left it, if it went on with it; else, or while this one is answered, the same."""
+    at_work = any(turn.state != "over" for turn in chat.turns)
+    there = None if at_work else _changed_elsewhere(chat)
+    return opened(there) if there else chat
+
+
+def _changed_elsewhere(chat: Chat) -> Chat | None:
+    """What was saved of it, where somebody else saved it last."""
+    there = _read(home.chat_file(chat.id))
+    return there if there and there.changed > chat.changed else None
 
 
 def saved_chats() -> list[Chat]:

@@ -17,13 +17,14 @@ ADDRESS = "chat"  # in the page's address, so that a reload shows the same conve
 
 
 def restore_chat() -> None:
-    """In a tab that has no conversation yet, open the one that its address names."""
+    """In a tab that has no conversation yet, open the one that its address names; later, what another tab made of it."""
     named = st.query_params.get(ADDRESS)
     if named and not session.recall("chat restored"):
         found = next((chat for chat in saved_chats() if chat.id == named), None)
         if found and not session.chat().turns:
             _open(found)
     session.remember("chat restored", True)
+    session.open_chat(chats.newest(session.chat()))
 
 
 def name_in_address(chat: Chat) -> None:

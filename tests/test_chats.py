@@ -44,6 +44,34 @@ def test_what_is_changed_in_an_opened_conversation_does_not_change_the_list():
     assert chats.saved_chats()[0].turns
 
 
+def test_two_tabs_that_go_on_with_one_conversation_lose_nothing():
+    chats.save(two_panes())
+    one, two = (chats.opened(chats.saved_chats()[0]) for _ in range(2))
+    for chat, question in ((one, "From one"), (two, "From two"), (two, "Again")):
+        chat.turns.append(Turn(question=question))
+        chats.save(chat)
+    assert [chat.turns[-1].question for chat in chats.saved_chats()] == ["Again", "From one"]
+
+
+def test_a_tab_shows_what_another_one_has_added_unless_it_is_answering_itself():
+    chats.save(two_panes())
+    one, two = (chats.opened(chats.saved_chats()[0]) for _ in range(2))
+    assert chats.newest(two) is two
+    one.turns.append(Turn(question="From one"))
+    chats.save(one)
+    assert chats.newest(two) == one and chats.newest(one) is one
+    two.turns[-1].state = "writing"
+    assert chats.newest(two) is two
+
+
+def test_a_deleted_conversation_stays_so_when_its_answer_ends():
+    chat = two_panes()
+    chats.save(chat)
+    chats.delete(chat)
+    chats.save(chat)
+    assert chats.saved_chats() == []
+
+
 def test_each_model_reads_its_own_answers_with_their_corrections_and_no_lost_question():
     chat = two_panes()
     prompts = [[message["content"] for message in chat.prompt(chat.turns[2], pane)] for pane in (0, 1)]

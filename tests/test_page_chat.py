@@ -458,6 +458,15 @@ def test_a_reload_shows_the_same_conversation(toy):
     assert said(again) == [] and "chat" not in again.query_params
 
 
+def test_two_tabs_go_on_with_one_conversation(toy):
+    toy.answers = [["One."], ["Two."], ["Three."]]
+    app = ask(opened(), "First?")
+    again = ask(reloaded(app), "Second?")
+    app = ask(app, "Third?")
+    assert [text.strip() for text in said(app)] == ["First?", "One.", "Second?", "Two.", "Third?", "Three."]
+    assert len(chats.saved_chats()) == 1 and not again.exception
+
+
 def test_a_damaged_file_among_the_conversations_is_named_and_hides_no_other(toy):
     app = ask(opened(), "Hi")
     (home.chats_folder() / "bad.json").write_text('{"turns": 3')
