@@ -9,8 +9,20 @@ from studio import words
 from studio.layout import row, split
 from studio.markdown import plain, unlinked
 
-COLOURS = {"better": "green", "worse": "red", "no difference": "gray", "too few rows": "orange"}
-ICONS = {"better": "trending_down", "worse": "trending_up", "no difference": "drag_handle", "too few rows": "help"}
+COLOURS = {
+    "better": "green",
+    "worse": "red",
+    "no difference": "gray",
+    "too few rows": "orange",
+    "no number": "red",
+}
+ICONS = {
+    "better": "trending_down",
+    "worse": "trending_up",
+    "no difference": "drag_handle",
+    "too few rows": "help",
+    "no number": "error",
+}
 
 
 def findings_shown(findings: Findings, name: str, of: str) -> None:
@@ -47,16 +59,21 @@ def _losses(sets: list[Compared]) -> pd.DataFrame:
 
 
 def _line(found: Compared) -> dict[str, str]:
-    change = found.difference
-    colour = COLOURS[found.verdict]
     return {
         "Measured on": plain(found.name),
         "Rows": words.whole(found.rows),
         "Base": _loss(found.base.mean),
         "Tuned": _loss(found.tuned.mean),
-        "Difference": f":{colour}[**{change.mean:+.3f}**] :gray[{change.low:+.3f} to {change.high:+.3f}]",
+        "Difference": _difference(found),
         "Verdict": found.verdict.capitalize(),
     }
+
+
+def _difference(found: Compared) -> str:
+    change = found.difference
+    if not words.known(change.mean):
+        return words.MISSING
+    return f":{COLOURS[found.verdict]}[**{change.mean:+.3f}**] :gray[{change.low:+.3f} to {change.high:+.3f}]"
 
 
 def _task(task: TaskScore) -> dict[str, str]:

@@ -13,8 +13,8 @@ from core import follow, home
 from core.data.report import source_names
 from core.data.starter import generate
 from core.errors import DataError, JobError, ModelError
+from core.evaluation import report, start, tasks
 from core.evaluation import run as evaluation
-from core.evaluation import start, tasks
 from core.evaluation.asked import EVERYDAY, Evaluation
 from core.evaluation.compare import compared
 from core.evaluation.losses import row_losses
@@ -64,6 +64,19 @@ def test_the_verdict_is_what_the_rows_can_bear(before, after, verdict):
     assert found.difference.mean == pytest.approx(np.mean(after) - np.mean(before))
     assert found.difference.low <= found.difference.mean <= found.difference.high
     assert found.base.low <= found.base.mean <= found.base.high
+
+
+@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+def test_a_model_that_computes_no_numbers_gets_no_verdict(lost):
+    base = losses([2.0, 3.0] * 10)
+    tuned = base.copy()
+    tuned[3, 0] = lost
+    job = Job(home.job_folder("20260102-000000-evaluate"))
+    report.write(job.files, Findings([compared("held-out rows", base, tuned)]))
+    assert json.loads(job.files.evaluation.read_text(), parse_constant=pytest.fail)
+    found = read(job.files)
+    assert found.held_out.verdict == "no number" and found.held_out.base.mean == pytest.approx(2.5)
+    assert "the loss of the tuned model is no number" in found.sentences()[0]
 
 
 def test_pairs_make_a_small_difference_sure_that_two_ranges_alone_would_not():

@@ -41,7 +41,9 @@ class Compared:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, `no difference` that the data can show, or `too few rows`."""
+        """`better`, `worse`, `no difference` that the data can show, `too few rows`, or `no number` where one diverged."""
+        if not math.isfinite(self.difference.mean):
+            return "no number"
         if self.rows < LEAST_ROWS:
             return "too few rows"
         if self.difference.high < 0:
@@ -70,8 +72,13 @@ def compared(name: str, base: np.ndarray, tuned: np.ndarray, general: bool = Fal
 
 
 def from_dict(values: dict[str, Any]) -> Compared:
-    losses = {name: Loss(**values[name]) for name in ("base", "tuned", "difference")}
+    """As `asdict` has it; what was no number is written as None."""
+    losses = {name: _read_loss(values[name]) for name in ("base", "tuned", "difference")}
     return Compared(**values | losses)
+
+
+def _read_loss(values: dict[str, float | None]) -> Loss:
+    return Loss(**{name: math.nan if value is None else value for name, value in values.items()})
 
 
 def _drawn(sums: np.ndarray) -> np.ndarray:

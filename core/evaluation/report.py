@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -57,8 +58,8 @@ class Findings:
         return held_out + ([_forgotten(self.general)] if self.general else [])
 
     def as_dict(self) -> dict[str, Any]:
-        """`sets`, `answers` and `tasks` in plain values."""
-        return asdict(self)
+        """`sets`, `answers` and `tasks` in plain values; None for what is no number, which JSON does not know."""
+        return asdict(self, dict_factory=_plain)
 
     def csv(self) -> str:
         """The answers as a table for any other program."""
@@ -67,6 +68,10 @@ class Findings:
         writer.writeheader()
         writer.writerows(asdict(answer) for answer in self.answers)
         return text.getvalue()
+
+
+def _plain(values: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values}
 
 
 def write(files: JobFiles, findings: Findings) -> None:
@@ -105,6 +110,12 @@ def _forgotten(found: Compared) -> str:
 
 
 def _said(found: Compared, words: dict[str, str]) -> str:
+    if found.verdict == "no number":
+        which = "tuned model" if math.isfinite(found.base.mean) else "base"
+        return (
+            f"No verdict: on {found.rows:,} rows of {found.name} the loss of the {which} is no number. Its weights are "
+            "damaged, as after a training that diverged: choose an earlier checkpoint, or train with a lower learning rate."
+        )
     base, tuned, change = found.base, found.tuned, found.difference
     losses = f"from {base.mean:.3f} to {tuned.mean:.3f} (perplexity {base.perplexity:,.2f} to {tuned.perplexity:,.2f})"
     if found.verdict not in words:
