@@ -7,14 +7,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from core import follow, home
 from core.data.report import source_names
 from core.data.starter import generate
+from core.data.tokens import IGNORED
 from core.errors import DataError, JobError, ModelError
-from core.evaluation import report, start, tasks
+from core.evaluation import prompts, report, start, tasks
 from core.evaluation import run as evaluation
+from core.evaluation.answers import answers
 from core.evaluation.asked import EVERYDAY, Evaluation
 from core.evaluation.compare import compared
 from core.evaluation.losses import row_losses
@@ -28,6 +30,7 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
 from core.training import documents
+from tests.toy_model import CONTEXT, toy_tokenizer
 from tests.toy_training import new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -159,6 +162,30 @@ def test_a_run_is_compared_with_its_base(toy, trained):
     assert [row["prompt"] for row in csv.DictReader(io.StringIO(findings.csv()))] == [
         a.prompt for a in findings.answers
     ]
+
+
+def row_of(tokenizer, learned_from: int) -> dict[str, list[int]]:
+    turns = [{"role": "user", "content": "the question"}, {"role": "assistant", "content": "the answer"}]
+    ids = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
+    return {"input_ids": ids, "labels": [IGNORED] * learned_from + ids[learned_from:]}
+
+
+def test_a_question_is_found_in_a_row_that_is_learned_whole():
+    tokenizer = toy_tokenizer()
+    (found,) = prompts.of_rows([row_of(tokenizer, 0)], tokenizer, CONTEXT)
+    assert (found.text, found.expected) == ("the question", "the answer")
+    assert [found] == prompts.of_rows([row_of(tokenizer, len(found.ids))], tokenizer, CONTEXT)
+    assert prompts.of_rows([row_of(tokenizer, 0)], tokenizer, len(found.ids)) == []
+    assert prompts.of_rows([{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}], tokenizer, CONTEXT) == []
+
+
+def test_an_answer_ends_where_the_positions_of_the_model_do():
+    tokenizer = toy_tokenizer()
+    shape = {"n_positions": 16, "n_embd": 8, "n_layer": 1, "n_head": 1}
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=0, **shape)).eval()
+    assert len(answers(model, tokenizer, [[5] * 12, [5] * 3], 30)) == 2
+    with pytest.raises(DataError, match="is 16 tokens long, and the model reads 16 with its answer"):
+        answers(model, tokenizer, [[5] * 3, [5] * 16], 30)
 
 
 @pytest.mark.process

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria
 
-from core.inference.prompt import ends_of
+from core.errors import DataError
+from core.inference.prompt import context_in, ends_of
 
 AT_ONCE = 8
 
@@ -30,17 +31,34 @@ def answers(
     longest: int,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
-    """Texts, in the order of the prompts, which are token ids; `told` hears after each step how many of how many are done."""
+    """Texts, in the order of the prompts, which are token ids; `told` hears after each step how many of how many are done.
+
+    An answer ends where the model's context does. Raises DataError for a prompt that leaves no room for one.
+    """
+    context = context_in(model.config)
+    check_fit(prompts, context)
     found: list[str] = []
     starts = range(0, len(prompts), AT_ONCE)
     total = len(starts) * longest
     for number, start in enumerate(starts):
         before = number * longest
         batch = prompts[start : start + AT_ONCE]
-        found += _of_batch(model, tokenizer, batch, longest, lambda steps, before=before: told(before + steps, total))
+        room = context - max(map(len, batch))  # positions beyond it end some models
+        found += _of_batch(
+            model, tokenizer, batch, min(longest, room), lambda steps, before=before: told(before + steps, total)
+        )
     if prompts:
         told(total, total)  # answers may have ended sooner
     return found
+
+
+def check_fit(prompts: list[list[int]], context: int) -> None:
+    """Raise DataError for a prompt that leaves no room for an answer."""
+    length = max(map(len, prompts), default=0)
+    if length >= context:
+        raise DataError(
+            f"A prompt is {length:,} tokens long, and the model reads {context:,} with its answer. Give a shorter one."
+        )
 
 
 def _of_batch(

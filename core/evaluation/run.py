@@ -12,12 +12,13 @@ from core.data.prepare import find_model, prepare
 from core.data.preview import Prepared
 from core.errors import DataError, ModelError
 from core.evaluation import contenders, prompts, report, sets, tasks
-from core.evaluation.answers import answers
+from core.evaluation.answers import answers, check_fit
 from core.evaluation.asked import NOTHING, Evaluation
 from core.evaluation.compare import Compared, compared
 from core.evaluation.losses import row_losses
 from core.evaluation.report import Answer, Findings
 from core.evaluation.sets import RowSet
+from core.inference.prompt import context_of
 from core.jobs.asked import read
 from core.jobs.errand import run_of
 from core.jobs.folder import Job
@@ -43,7 +44,7 @@ def run(worker: Worker) -> None:
         crowd.watch()
     found = find_model(worker, resume.model_revision(tried))
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
-    trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried))
+    trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried), context_of(found))
     try:
         base, tuned = contenders.each(recipe, found, folder_of(tried, asked.step, NOTHING), device, trial.of)
     except RuntimeError as error:
@@ -72,14 +73,16 @@ def _prepared(worker: Worker, found: Found, tried: Job) -> home.PreparedFiles:
 
 
 def _trial(
-    worker: Worker, asked: Evaluation, tokenizer: PreTrainedTokenizerBase, files: home.PreparedFiles
+    worker: Worker, asked: Evaluation, tokenizer: PreTrainedTokenizerBase, files: home.PreparedFiles, context: int
 ) -> "_Trial":
     held_out = sets.held_out(files, asked.most_rows)
     general = sets.general(worker, tokenizer, files, asked.general, asked.most_rows)
     if asked.prompts:
         questions = prompts.written(asked.prompts, tokenizer, worker.job.recipe)
+        check_fit([prompt.ids for prompt in questions], context)  # before minutes of measuring
     else:
-        questions = prompts.of_rows(held_out.rows or general.rows, tokenizer)
+        rows = (held_out.rows, general.rows)  # from text without turns nothing can be asked
+        questions = next(filter(None, (prompts.of_rows(some, tokenizer, context) for some in rows)), [])
     measured = [rows for rows in (held_out, general) if rows.rows]
     return _Trial(worker, tokenizer, measured, questions, asked)
 

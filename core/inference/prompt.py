@@ -5,7 +5,7 @@ from functools import lru_cache
 from threading import Lock
 
 from jinja2 import TemplateError
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from core.errors import ModelError
 from core.inference.choices import Target, base_label
@@ -109,7 +109,11 @@ def context_of(found: Found) -> int:
         config = AutoConfig.from_pretrained(found.folder, trust_remote_code=found.code)
     except (OSError, ValueError) as error:
         raise ModelError(why_not("configuration", found, error)) from error
-    # A model without positions (a recurrent one) has no such limit.
+    return context_in(config)
+
+
+def context_in(config: PreTrainedConfig) -> int:
+    """The same out of a configuration. A model without positions (a recurrent one) has no such limit."""
     return getattr(config.get_text_config(), "max_position_embeddings", None) or 1_000_000
 
 
