@@ -8,6 +8,7 @@ from core.inference.choices import ChatModel, choices, named, target_of
 from core.jobs.listing import known_job
 from studio import session
 from studio.layout import row
+from studio.markdown import plain
 
 KEY = "chat:model"
 MOST_PANES = 4
@@ -35,11 +36,15 @@ def key_of(pane: int) -> str:
 
 @dataclass(frozen=True)
 class Panes:
-    """Who answers, pane by pane; everybody who could; and whether the names are hidden until the vote."""
+    """Who answers, pane by pane; everybody who could; and whether the names are hidden until the vote.
+
+    `replaced` where one that was chosen is gone, so that another stands in its pane since this drawing of the page.
+    """
 
     models: list[ChatModel]
     known: dict[str, ChatModel]
     blind: bool
+    replaced: bool = False
 
     @property
     def several(self) -> bool:
@@ -53,7 +58,11 @@ def chosen_panes(panes: int, blind: bool) -> Panes:
     chosen: list[str] = []
     for pane in range(panes):
         chosen.append(next(name for name in _wanted(pane, known, chosen) if name in known))
-    return Panes([known[name] for name in chosen], known, blind)
+    models = [known[name] for name in chosen]
+    gone = [pane for pane in range(panes) if session.chosen_chat_model(pane) not in (None, chosen[pane])]
+    for pane in gone:
+        _replace(pane, models[pane], blind)
+    return Panes(models, known, blind, bool(gone))
 
 
 def model_choice(pane: int, panes: Panes) -> None:
@@ -126,6 +135,15 @@ def _choose(pane: int) -> None:
 def _written(pane: int) -> ChatModel | None:
     chosen = session.chosen_chat_model(pane)
     return named(chosen) if chosen else None
+
+
+def _replace(pane: int, model: ChatModel, blind: bool) -> None:
+    """Say, once, that another stands for what was chosen, such as a checkpoint that newer ones have pushed out."""
+    gone = session.chosen_chat_model(pane)
+    session.choose_chat_model(model.id, pane)
+    said = "A chosen model" if blind else gone
+    now = "Another one stands" if blind else f"{model.label} stands"
+    st.toast(plain(f"{said} is not there any more. {now} in its place."), icon=":material/info:", duration="long")
 
 
 def _wanted(pane: int, known: dict[str, ChatModel], taken: list[str]) -> list[str | None]:

@@ -31,6 +31,8 @@ def chat_view(sampling: Sampling, panes: Panes, room: Room | None) -> None:
     if typed := st.chat_input(placeholder, submit_mode="disable", key="chat:input"):
         ask(chat, typed, panes.blind)
     name_in_address(chat)
+    if panes.replaced:
+        _wait_for_consent(chat)
     if chat.turns and chat.turns[-1].state == "asked":
         # Not the line's own Stop: it goes at once for what is written while the page is still being drawn.
         stop.container(horizontal_alignment="center").button("Stop", icon=":material/stop_circle:", key="chat:stop")
@@ -40,6 +42,12 @@ def chat_view(sampling: Sampling, panes: Panes, room: Room | None) -> None:
     show_panes(chat, panes)
     with st.empty().container(), st.container() if panes.several else centred():
         _end_of(chat, panes)
+
+
+def _wait_for_consent(chat: Chat) -> None:
+    """What was asked of a model that is gone no other answers, until it is sent again."""
+    if chat.turns and chat.turns[-1].state == "asked":
+        chat.turns[-1].state = "over"
 
 
 def _answer(chat: Chat, panes: Panes, sampling: Sampling) -> None:

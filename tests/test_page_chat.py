@@ -572,6 +572,19 @@ def test_a_chat_whose_model_is_gone_opens_with_another(toy, run):
     assert "tuned" in again.chat_message[1].caption[0].value  # who had answered
 
 
+def test_a_question_to_a_checkpoint_that_is_gone_is_answered_by_no_other_until_sent_again(toy, run):
+    toy.answers = [["One."], ["Two."]]
+    app = opened()
+    app.selectbox(key="chat:model").set_value(f"{run.id}@5").run()
+    app = ask(app, "First?")
+    shutil.rmtree(run.files.checkpoint(5))
+    app = ask(app, "Second?")
+    assert [text.strip() for text in said(app)] == ["First?", "One.", "Second?"] and len(toy.asked) == 1
+    assert "is not there any more. tuned stands in its place." in app.toast[0].value
+    app.button(key="chat:again").click().run()
+    assert not app.toast and (models(app), toy.asked[1][0]) == ([run.id], [run.id])
+
+
 def test_up_to_four_can_be_compared_and_taken_out_again(toy, run):
     app = comparing(opened())
     for _ in range(2):
