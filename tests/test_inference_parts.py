@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import openai
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -95,6 +96,14 @@ def answer(engine: Engine, model: Path, adapter: Path | None = None, ear: Ear | 
 def test_nulls_and_harmless_settings_of_other_clients_are_accepted():
     ask = parse(HELLO | {"max_tokens": None, "stop": None, "user": "me", "n": 1, "presence_penalty": 0.0})
     assert (ask.longest, ask.stop, ask.temperature) == (None, [], 1.0)
+
+
+def test_an_answer_can_be_given_back_as_a_client_holds_it():
+    held = openai.types.chat.ChatCompletionMessage(role="assistant", content="Hello").model_dump()
+    assert held["tool_calls"] is None and held["refusal"] is None
+    assert parse(HELLO | {"messages": [*HELLO["messages"], held]}).messages[-1] == Message(
+        role="assistant", content="Hello"
+    )
 
 
 def test_content_in_parts_is_joined_and_one_stop_text_may_stand_alone():

@@ -71,6 +71,14 @@ class Message(Asked):
     content: Annotated[Text, BeforeValidator(_plain_text)]
     name: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """An answer that a client gives back has a null for all it could have had: tool calls, a refusal, audio."""
+        return (
+            {key: value for key, value in values.items() if value is not None} if isinstance(values, dict) else values
+        )
+
 
 class StreamOptions(Asked):
     include_usage: bool = False
