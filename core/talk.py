@@ -55,7 +55,7 @@ def talk(model: str, prompt: str | None, sampling: Sampling, bits: Bits) -> None
         else:
             _converse(model, sampling, bits)
     finally:
-        process.stop()
+        process.stop_own()
 
 
 def side_by_side(models: list[str], prompt: str | None, sampling: Sampling, bits: Bits) -> None:
@@ -68,7 +68,7 @@ def side_by_side(models: list[str], prompt: str | None, sampling: Sampling, bits
         while question := _question():
             _print_answers(models, question, sampling, bits)
     finally:
-        process.stop()
+        process.stop_own()
 
 
 def _print_answers(models: list[str], question: str, sampling: Sampling, bits: Bits) -> None:

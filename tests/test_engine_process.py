@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core import home
+from core import home, talk
 from core.errors import EngineError
 from core.inference import process
 from core.inference.client import Sampling, stream
@@ -162,6 +162,23 @@ def test_a_process_that_only_has_the_old_engine_s_number_is_left_alone():
 def test_stopping_what_does_not_run_does_nothing():
     process.stop()
     assert process.running() is None
+
+
+def test_a_chat_in_a_terminal_leaves_an_engine_alone_that_it_has_not_started(monkeypatch):
+    of_the_page = stubborn_process()
+    announced(born(of_the_page.pid))
+    monkeypatch.setattr(process, "_child", None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    talk.talk("starter", None, Sampling(), 16)
+    assert of_the_page.poll() is None
+    of_the_page.kill()
+
+
+def test_an_engine_that_was_given_up_before_it_announced_itself_ends(monkeypatch):
+    child = stubborn_process()
+    monkeypatch.setattr(process, "_child", child)
+    process.stop_own()
+    assert child.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1}'])

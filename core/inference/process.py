@@ -80,6 +80,13 @@ def stop() -> None:
         _end()
 
 
+def stop_own() -> None:
+    """End the engine that this process started, if it still lives; what another one has started since is left alone."""
+    with _one_at_a_time():
+        if _child and _child.poll() is None:
+            _end()
+
+
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Two tabs are two threads of one app, the command line is another process: one of them starts the engine."""
@@ -131,9 +138,13 @@ def _port_of(child: subprocess.Popen) -> int:
             return int(values["port"])
         time.sleep(0.05)
     if child.poll() is None:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        _kill(child)
     raise EngineError(f"The chat engine did not start: {_last_words()} The log is {home.engine_log()}.")
+
+
+def _kill(child: subprocess.Popen) -> None:
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _last_words() -> str:
@@ -164,8 +175,8 @@ def _end() -> None:
         old.kill()
         _wait_for_the_end_of(old)
     home.engine_file().unlink(missing_ok=True)
-    if _child:
-        _child.poll()  # so that it does not stay as a zombie
+    if _child and _child.poll() is None:  # which also takes a dead one off the list of processes
+        _kill(_child)  # Ctrl-C came before it had announced itself
 
 
 def _wait_for_the_end_of(old: process.Birth) -> None:
