@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.folder import Job
+from core.recipe import Recipe
 from studio import charts, words
 from studio.layout import row, section, split
 from studio.live_part import live_part
@@ -79,6 +80,10 @@ def _curves(jobs: list[Job], labels: list[str]) -> None:
     charts.show(overlay_figure(lines, over), alt=finding(lines), key="compare")
     if len({job.recipe.model.source for job in jobs}) > 1:
         st.caption("These runs teach different base models. Loss compares only within one base model.")
+    elif len(_held_out(jobs)) > 1 and not _comparable(jobs):
+        st.caption(
+            "These runs hold out different rows, or count other tokens of them: their held-out losses do not compare."
+        )
 
 
 def _controls() -> tuple[str, str]:
@@ -116,5 +121,22 @@ def _table(jobs: list[Job], labels: list[str], recipes: list[Settings], rows: li
 
 def _best(jobs: list[Job]) -> float | None:
     """The lowest held-out loss, where it can be compared."""
-    known = [loss for job in jobs if (loss := job.metrics.best_held_out_loss) is not None]
-    return min(known) if len(known) > 1 and len({job.recipe.model.source for job in jobs}) == 1 else None
+    known = _held_out(jobs)
+    return min(known) if len(known) > 1 and _comparable(jobs) else None
+
+
+def _held_out(jobs: list[Job]) -> list[float]:
+    """The best held-out loss of each that has one."""
+    return [loss for job in jobs if (loss := job.metrics.best_held_out_loss) is not None]
+
+
+def _comparable(jobs: list[Job]) -> bool:
+    """Whether all are measured on the same tokens: which rows are held out follows from the data and the seed."""
+    measured = [_measured_on(job.recipe) for job in jobs]
+    return all(one == measured[0] for one in measured)
+
+
+def _measured_on(recipe: Recipe) -> Any:
+    """Without what decides only how often the other rows are learned."""
+    data = recipe.data.model_dump(exclude={"packing": True, "mixing": True, "sources": {"__all__": {"weight"}}})
+    return recipe.model.source, recipe.model.chat_template, data, recipe.training.seed

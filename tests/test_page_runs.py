@@ -14,6 +14,8 @@ from core.jobs.about import About, about_in, write_about
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
+from core.recipe import parse
+from studio.compare_view import _measured_on
 from tests.test_pages import NASTY, a_run_of_every_kind, click, opened, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
 
@@ -419,6 +421,24 @@ def test_the_best_of_the_compared_runs_is_marked_where_they_share_a_base_model()
 def test_losses_of_different_base_models_are_not_ranked() -> None:
     app = runs(make_job(1, "first", steps=60), make_job(2, "second", steps=60, model=QWEN))
     assert "Loss compares only within one base model." in text_of(app)
+    assert "trophy" not in "".join(compared(app)["Best held-out"])
+
+
+@pytest.mark.parametrize(
+    ("other", "comparable"),
+    [({}, True), ({"packing": "on"}, True), ({"train_on": "all"}, False), ({"eval_fraction": 0.4}, False)],
+)
+def test_losses_compare_only_on_the_same_held_out_tokens(other: dict[str, Any], comparable: bool) -> None:
+    one, two = (
+        parse({"data": {"sources": [{"source": "starter", "weight": weight}], **some}})
+        for weight, some in ((1, {}), (0.5, other))
+    )
+    assert (_measured_on(one) == _measured_on(two)) is comparable
+
+
+def test_runs_with_other_held_out_tokens_are_not_ranked() -> None:
+    app = runs(make_job(1, "first", steps=60), make_job(2, "second", steps=60, training={"seed": 8}))
+    assert "their held-out losses do not compare" in text_of(app)
     assert "trophy" not in "".join(compared(app)["Best held-out"])
 
 
