@@ -54,7 +54,8 @@ class Panes:
 def chosen_panes(panes: int, blind: bool) -> Panes:
     """Who answers in each pane: as chosen, else by default."""
     known = {model.id: model for model in choices()}
-    known |= {model.id: model for pane in range(panes) if (model := _written(pane)) and model.id not in known}
+    for model in [model for pane in range(panes) for model in _written(pane)]:
+        known.setdefault(model.id, model)
     chosen: list[str] = []
     for pane in range(panes):
         chosen.append(next(name for name in _wanted(pane, known, chosen) if name in known))
@@ -132,9 +133,10 @@ def _choose(pane: int) -> None:
         session.notify(f"There is no model {wanted}. Choose one, or write a Hub id such as owner/name, or a folder.")
 
 
-def _written(pane: int) -> ChatModel | None:
-    chosen = session.chosen_chat_model(pane)
-    return named(chosen) if chosen else None
+def _written(pane: int) -> list[ChatModel]:
+    """What was written into a pane, as no list has it, and the base that it is compared with."""
+    chosen = named(session.chosen_chat_model(pane) or "")
+    return [model for model in (chosen, chosen and named(chosen.base)) if model]
 
 
 def _replace(pane: int, model: ChatModel, blind: bool) -> None:

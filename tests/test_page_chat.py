@@ -491,6 +491,15 @@ def test_base_and_tuned_answer_side_by_side_each_after_its_own_history(toy, run)
     assert [history[1]["content"] for history in toy.asked[1][1]] == ["T1", "B1"]
 
 
+@pytest.mark.parametrize(("named", "base"), [("HuggingFaceTB/SmolLM2-135M-Instruct", "starter"), ("a/base", "a/base")])
+def test_beside_an_adapter_of_a_folder_its_base_answers(toy, run, tmp_path, named, base):
+    adapter = str(shutil.copytree(run.files.adapter, tmp_path / "adapter"))
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": named}))
+    app = opened()
+    app.session_state["fact:chat model 0"] = adapter  # as it is written into the list
+    assert models(comparing(app.run())) == [adapter, base]
+
+
 def heights(app: AppTest) -> list[int]:
     """Of the containers in the page that scroll by themselves, in pixels."""
     found = list(app.main.children.values())

@@ -6,10 +6,9 @@ from pathlib import Path
 from core import catalog
 from core.errors import ModelError
 from core.files import read_json
-from core.inference.choices import Target
+from core.inference.choices import Target, here
 from core.models import hub
 from core.models.progress import silent
-from core.models.starter import HUB_ID
 from core.where import Place, local_path, place_of
 
 
@@ -42,16 +41,11 @@ def _with_base(target: Target, folder: Path) -> Target:
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ModelError(f"The adapter {target.source} does not name the model it belongs to, so it cannot be loaded.")
-    return Target(_here(base), config.get("revision"), _template(folder), adapter=folder)
+    return Target(here(base), config.get("revision"), _template(folder), adapter=folder)
 
 
 def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").exists() and not (folder / "config.json").exists()
-
-
-def _here(base: str) -> str:
-    """The starter has another name for others, which its runs write into their adapters."""
-    return "starter" if base == HUB_ID else base
 
 
 def _template(folder: Path) -> str | None:

@@ -10,6 +10,7 @@ from core import catalog
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
+from core.models.starter import HUB_ID
 from core.where import Place, local_path, place_of
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -139,7 +140,12 @@ def _base_under(folder: Path) -> str | None:
     """What an adapter says it belongs to; None for what is no adapter."""
     config = read_json(folder / ADAPTER_FILES[0]) if _is_adapter(folder) else None
     base = (config or {}).get("base_model_name_or_path")
-    return base if isinstance(base, str) else None
+    return here(base) if isinstance(base, str) else None
+
+
+def here(base: str) -> str:
+    """A base as it is called here: the starter has another name for others, which its runs write into their adapters."""
+    return "starter" if base == HUB_ID else base
 
 
 def _written(folder: Path) -> str:
