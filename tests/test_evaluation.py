@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
 from core.training import documents
 from tests.toy_model import CONTEXT, toy_tokenizer
+from tests.toy_run import make_toy_run
 from tests.toy_training import new_folder, toy_recipe, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -124,6 +127,18 @@ def test_the_losses_of_rows_are_those_that_the_model_itself_computes(toy, at_onc
             mean = model(**{name: torch.tensor([values]) for name, values in row.items()}).loss
         assert tokens == len(row["input_ids"]) - 2
         assert total / tokens == pytest.approx(float(mean), rel=1e-4)
+
+
+def test_of_a_run_without_a_result_the_step_is_kept_that_is_evaluated():
+    run = make_toy_run("run", "starter", folder_with_files, (5, 10))
+    assert start.asked_of(run.id, {}).step is None
+    shutil.rmtree(run.files.adapter)
+    assert start.asked_of(run.id, {}).step == 10 and start.asked_of(run.id, {"step": 5}).step == 5
+
+
+def folder_with_files(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def test_the_everyday_questions_have_nothing_of_the_starter_data():
