@@ -98,6 +98,12 @@ def test_nulls_and_harmless_settings_of_other_clients_are_accepted():
     assert (ask.longest, ask.stop, ask.temperature) == (None, [], 1.0)
 
 
+def test_what_a_client_says_it_does_not_want_is_accepted_and_a_developers_turn_is_the_systems():
+    turns = [{"role": "developer", "content": "Be brief."}, *HELLO["messages"]]
+    ask = parse(HELLO | {"messages": turns, "logprobs": False, "response_format": {"type": "text"}})
+    assert ask.messages[0] == Message(role="system", content="Be brief.")
+
+
 def test_an_answer_can_be_given_back_as_a_client_holds_it():
     held = openai.types.chat.ChatCompletionMessage(role="assistant", content="Hello").model_dump()
     assert held["tool_calls"] is None and held["refusal"] is None

@@ -50,6 +50,11 @@ def _several(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
+def _older(role: Any) -> Any:
+    """The protocol's newer name for a system turn as chat templates know it."""
+    return "system" if role == "developer" else role
+
+
 def _whole_characters(text: str) -> str:
     """JSON can carry half an emoji, which no tokenizer and no path can."""
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -67,7 +72,7 @@ class Asked(BaseModel):
 
 
 class Message(Asked):
-    role: Literal["system", "user", "assistant"]
+    role: Annotated[Literal["system", "user", "assistant"], BeforeValidator(_older)]
     content: Annotated[Text, BeforeValidator(_plain_text)]
     name: str | None = None
 
@@ -83,6 +88,12 @@ class Message(Asked):
 class StreamOptions(Asked):
     include_usage: bool = False
     continuous_usage_stats: bool = Field(False, description="usage in every chunk; vLLM's name for it")
+
+
+class PlainFormat(Asked):
+    """An answer is text; another form cannot be asked for."""
+
+    type: Literal["text"] = "text"
 
 
 class Sampled(Asked):
@@ -120,6 +131,9 @@ class ChatRequest(Sampled):
     n: int = Field(1, ge=1, le=1)
     frequency_penalty: float = Field(0, ge=0, le=0)
     presence_penalty: float = Field(0, ge=0, le=0)
+    # Some clients say what they do not want.
+    logprobs: Literal[False] = False
+    response_format: PlainFormat = PlainFormat()
 
 
 class CompareRequest(Sampled):
