@@ -247,6 +247,10 @@ def test_a_finished_run_is_continued_as_a_new_one_that_names_its_parent(toy):
     fresh = train(new_folder(toy_recipe(toy, training={"max_steps": 1}), "20260101-000002-fresh"))
     first = dict(zip(child.metrics.held_out_step, child.metrics.held_out_loss, strict=True))[0]
     assert first == parent.metrics.last_held_out_loss < fresh.metrics.held_out_at[0]
+    # Brought back on another machine, it goes on without the earlier run.
+    learned = adapter_bytes(child)
+    shutil.rmtree(parent.folder)
+    assert adapter_bytes(resume(child)) == learned
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def with_adapter(
     except ValueError as error:
         raise ModelError(f"lora.targets: {recipe.lora.targets} does not fit this model: {error}") from error
     template_tokens.show_bias(base)
-    if recipe.model.start_from:
+    # A checkpoint holds what was learned since; where it was brought to, the earlier run need not be.
+    if recipe.model.start_from and not saved:
         _load(model, start.folder_of(recipe.model.start_from))
     if method.begins == "pissa":
         pissa.begin(model, saved)
