@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 
 from core import follow, home
 from core.files import append_line
@@ -342,3 +343,7 @@ def test_a_checkpoint_that_is_not_what_was_written_does_not_go_up_and_costs_no_o
     assert begin_backup(job).wait(60) == 0
     assert held_on(hub, "ann/harmed").steps == [8]
     assert "optimizer.pt is not what was written" in "".join(event["text"] for event in events(job, "warning"))
+    # And whoever waits at the end is not kept waiting for it, though its backup lives.
+    job.files.result.unlink()
+    with FileLock(job.files.backup_lock):
+        assert backing.wait(Worker(job), lambda: False) == "Step 12 is not backed up in ann/harmed: step 8 is there."

@@ -82,7 +82,18 @@ def _newest_step(job: Job) -> int | None:
 def _is_safe(job: Job) -> bool:
     """Whether this worker's backup has confirmed all there is."""
     safe = job.newest_event("backed_up") or {}
-    return safe.get("step") == _newest_step(job) and bool(safe.get("has_result")) >= (job.final is not None)
+    return safe.get("step") == _newest_step(job) and _result_is_safe(job)
+
+
+def _result_is_safe(job: Job) -> bool:
+    safe = job.newest_event("backed_up") or {}
+    return bool(safe.get("has_result")) >= (job.final is not None)
+
+
+def _is_left_out(job: Job) -> bool:
+    """Whether the newest checkpoint is one that never goes up."""
+    left_out = job.newest_event("backup_left_out")
+    return left_out is not None and left_out.get("step") == _newest_step(job)
 
 
 def _report(worker: Worker, state: BackupState) -> None:
@@ -91,10 +102,10 @@ def _report(worker: Worker, state: BackupState) -> None:
 
 
 def _hopeless(job: Job, state: BackupState, began: float) -> bool:
-    """Whether the Hub refuses it, or has been away for long, or nobody backs up any more."""
+    """Whether the Hub refuses it, or has been away for long, or only what never goes up is left, or nobody backs up any more."""
     if state.trouble:
         return state.refused or time.time() - max(state.failing_since, began) > LONGEST_OUTAGE_S
-    return not _someone_backs_up(job)
+    return (_is_left_out(job) and _result_is_safe(job)) or not _someone_backs_up(job)
 
 
 def _someone_backs_up(job: Job) -> bool:

@@ -73,6 +73,7 @@ class Mirror:
         found = contents_of(self.job, safe, with_result, with_data=not self.head.manifest.data)
         if safe and (name := unlike_its_manifest(safe, found.pieces)):
             self.unusable.add(manifest_hash(safe) or "")
+            self.event("backup_left_out", step=safe.step)
             self.say(
                 f"The checkpoint of step {safe.step:,} is not backed up: its {name} is not what was written, or no file that goes along."
             )

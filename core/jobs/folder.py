@@ -25,7 +25,7 @@ Row = dict[str, Any]
 # The events with which a worker's life begins.
 BEGINNINGS = ("created", "resuming")
 # Those that others write, who may outlive the worker by hours: no signs of its life.
-OF_THE_BACKUP = ("backing_up", "backed_up", "backup_failed", "restored")
+OF_THE_BACKUP = ("backing_up", "backed_up", "backup_failed", "backup_left_out", "restored")
 
 
 @dataclass(frozen=True)
