@@ -16,16 +16,20 @@ import torch
 from filelock import FileLock
 
 from core import follow, home
+from core.errors import HubError
 from core.files import append_line
 from core.hub import backing, carried, manifest
 from core.hub.backup_state import backup_of
+from core.hub.contents import piece_of
 from core.hub.manifest import Manifest
+from core.hub.repository import Repository
 from core.jobs import launcher, process
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.jobs.tail import lines_of
 from core.jobs.worker import Worker
 from tests.local_hub import NO_HUB, client_environment, local_hub
+from tests.on_the_hub import speak_to
 from tests.toy_backup import SHORT, TOKEN, begin_backup, copied, events, recipe_of, upload, use, wait_for
 from tests.toy_training import adapter_bytes, curve, new_folder, train
 
@@ -310,6 +314,22 @@ def test_the_backup_outlives_a_killed_worker_and_gives_way_to_the_next(hub, trai
     assert subprocess.run([sys.executable, "-m", "core.hub.backup", job.folder], cwd=home.ROOT).returncode == 0
     assert hub.commits("models/ann/outlives") == before
     assert "restored elsewhere" in events(job, "warning")[-1]["text"]
+
+
+def test_what_another_machine_has_trained_is_not_written_over(hub, trained, tmp_path, monkeypatch):
+    speak_to(hub, tmp_path / "hf", TOKEN, monkeypatch)
+    job = copied(trained, "ann/further")
+    folder = hub.repository("models/ann/further")
+    (folder / ".private").touch()
+    there = {"run/checkpoints/step-000016/manifest.json": piece_of(b"{}").facts}
+    found = Manifest(job=job.id, name="toy", writer="elsewhere", files=there)
+    (folder / manifest.NAME).write_text(found.model_dump_json())
+    mine = Repository("ann/further", "w2")
+    with pytest.raises(HubError, match=r"holds step 16 of this run, which was trained on another machine; here .* 12"):
+        mine.claim(job)
+    # What an earlier worker of this very folder has trained may be gone back behind.
+    append_line(job.files.events, {"time": time.time(), "event": "backup", "writer": "elsewhere"})
+    assert mine.claim(job).manifest.writer == "w2"
 
 
 def renumber(checkpoint: Path, step: int) -> None:

@@ -55,6 +55,7 @@ class Repository:
             )
         if head.manifest and head.manifest.writer == self.writer:
             return head
+        _refuse_to_go_back(head.manifest, job, self.id)
         before = head.manifest.files if head.manifest else {}
         first = recipe_alone(job)
         mine = manifest_of(job, self.writer, before | first.facts)
@@ -103,6 +104,18 @@ class Repository:
     def forget_history(self) -> None:
         """Leave only what it holds now: what was pruned takes room on the Hub for as long as an old commit has it."""
         HfApi().super_squash_history(self.id)
+
+
+def _refuse_to_go_back(found: Manifest | None, job: Job, repository: str) -> None:
+    """Raise HubError where the run went on elsewhere: to write what is here would remove what was trained there."""
+    writers = {event.get("writer") for event in job.events if event["event"] == "backup"}
+    here = job.checkpoints[-1].step if job.checkpoints else 0
+    if found and found.writer not in writers and (found.step or 0) > here:
+        raise HubError(
+            f"checkpoints.hub_backup: {repository} holds step {found.step:,} of this run, which was trained on another "
+            f"machine; here it is at step {here:,}. Delete the run here and restore it from there, or start a new run from "
+            "this checkpoint."
+        )
 
 
 def fetch_manifest(repository: str, commit: str) -> Manifest:
