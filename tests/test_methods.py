@@ -1,6 +1,7 @@
 """Every way to build an adapter: what it sets reaches PEFT, what is published works on the plain base, what cannot be is said."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_the_published_adapter_on_the_plain_base_is_what_was_trained(toy, method
             assert (found - untuned).abs().max() > 0.01
             if trained is not None:
                 assert torch.allclose(found, trained, atol=2e-4)
+
+
+def test_a_base_whose_own_settings_for_answers_contradict_each_other_can_be_saved(toy, tmp_path):
+    folder = shutil.copytree(toy, tmp_path / "toy")
+    (folder / "generation_config.json").write_text('{"temperature": 0.6, "top_p": 0.9, "eos_token_id": [2, 0]}')
+    load_base(fetch(str(folder)), torch.float32, "cpu").save_pretrained(tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "generation_config.json").read_text())
+    assert saved["eos_token_id"] == [2, 0]
+    assert not {"temperature", "top_p"} & set(saved)
 
 
 @pytest.mark.parametrize("method", ["qlora", "qlora8"])

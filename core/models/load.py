@@ -19,6 +19,9 @@ from core.models.progress import Progress, silent
 from core.models.templates import template_text
 from core.where import Place, local_path, place_of
 
+# Settings for answers that mean something only where a model draws its words.
+OF_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -99,10 +102,22 @@ def load_base(found: Found, dtype: torch.dtype, device: str, bits: int = 16) -> 
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(why_not("model", found, error)) from error
+    _keep_what_can_be_saved(model)
     if bits == 16:
         return model.to(device)
     _keep_as_quantised(model)
     return model
+
+
+def _keep_what_can_be_saved(model: PreTrainedModel) -> None:
+    """Drop what the model's settings for answers have beside their way of answering, such as a temperature without sampling.
+
+    transformers ignores it when it answers, and refuses to save it: a training would end at its first checkpoint.
+    """
+    settings = model.generation_config
+    if settings and not settings.do_sample:
+        for name in OF_SAMPLING:
+            setattr(settings, name, None)
 
 
 def _keep_as_quantised(model: PreTrainedModel) -> None:
