@@ -198,6 +198,25 @@ def test_a_trouble_that_passes_is_borne(hub, taught, status):
     assert "README.md" in files_in(hub, f"ann/borne-{status}")
 
 
+def test_a_commit_whose_answer_is_lost_is_made_again(hub, taught, monkeypatch):
+    api, lost = HfApi(), []
+    api.create_repo("ann/lost")
+    api.upload_file(path_or_fileobj=b"old", path_in_repo="old.txt", repo_id="ann/lost")
+    real = hub._app
+
+    async def unheard(scope, receive, send):
+        async def lose(message):
+            lost.append(message)
+            receive.__self__.transport.close()
+
+        await real(scope, receive, send if "/commit/" not in scope["path"] or lost else lose)
+
+    monkeypatch.setattr(hub, "_app", unheard)
+    upload.Upload("ann/lost", {"new.txt": b"new"}, ["old.txt"], "Publish").bring(lambda *progress: None)
+    assert lost
+    assert files_in(hub, "ann/lost").keys() == {".gitattributes", "new.txt"}
+
+
 def test_where_a_token_may_not_write_it_says_where_it_may_before_anything_is_made(hub, taught, tmp_path, monkeypatch):
     with pytest.raises(HubError, match="may not write to bob/x: it may write to ann and team"):
         published(taught, repository="bob/x")

@@ -42,7 +42,9 @@ class Upload:
         patiently(self.repository, lambda: send(self.repository, [addition], num_threads=1, free_memory=False))
 
     def _commit(self, adding: list[CommitOperationAdd]) -> str:
-        gone = [CommitOperationDelete(path) for path in self.gone]
+        # Looked at anew each time: a commit whose answer was lost has removed them already.
+        there = HfApi().list_repo_files(self.repository) if self.gone else []
+        gone = [CommitOperationDelete(path) for path in self.gone if path in there]
         return HfApi().create_commit(self.repository, [*adding, *gone], commit_message=self.message).oid
 
 
