@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -91,6 +92,24 @@ def test_the_command_line_packs_an_adapter_that_loads_where_its_base_is(toy, tau
     weights, own = (load_file(at / "adapter_model.safetensors") for at in (folder, taught.checkpoint_of(20).folder))
     assert all(torch.equal(weights[name], own[name]) for name in own)
     assert isinstance(AutoPeftModelForCausalLM.from_pretrained(folder), PeftModel)
+
+
+def test_the_archive_has_the_folders_inside_too(tmp_path):
+    further = tmp_path / "made" / "adapter" / "additional_chat_templates" / "tool_use.jinja"
+    further.parent.mkdir(parents=True)
+    further.write_text("{{ tools }}")
+    files = SimpleNamespace(made=tmp_path / "made", scratch=tmp_path / "scratch")
+    run = SimpleNamespace(name="toy", id="toy")
+    export._pack(
+        SimpleNamespace(
+            folder=lambda part: files.made / part,
+            worker=SimpleNamespace(files=files),
+            run=run,
+            facts=SimpleNamespace(steps=4),
+        )
+    )
+    with zipfile.ZipFile(files.made / "toy-step-4.zip") as archive:
+        assert archive.read("toy-step-4/additional_chat_templates/tool_use.jinja") == b"{{ tools }}"
 
 
 @pytest.mark.usefixtures("in_its_home")

@@ -39,8 +39,8 @@ def _pack(maker: Maker) -> None:
     scratch.mkdir(exist_ok=True)
     aside = scratch / f"{top}.zip"
     with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(folder.iterdir()):
-            archive.write(file, Path(top) / file.name)
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, Path(top) / file.relative_to(folder))
     aside.rename(maker.worker.files.made / aside.name)
     shutil.rmtree(folder)
     shutil.rmtree(scratch)
