@@ -17,10 +17,10 @@ from filelock import FileLock
 
 from core import follow, home
 from core.errors import HubError
-from core.files import append_line
+from core.files import append_line, write_whole
 from core.hub import backing, carried, manifest
 from core.hub.backup_state import backup_of
-from core.hub.contents import piece_of
+from core.hub.contents import held, piece_of
 from core.hub.manifest import Manifest
 from core.hub.repository import Repository
 from core.jobs import launcher, process
@@ -28,6 +28,7 @@ from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.jobs.tail import lines_of
 from core.jobs.worker import Worker
+from core.training.checkpoints import remove
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.on_the_hub import speak_to
 from tests.toy_backup import SHORT, TOKEN, begin_backup, copied, events, recipe_of, upload, use, wait_for
@@ -330,6 +331,16 @@ def test_what_another_machine_has_trained_is_not_written_over(hub, trained, tmp_
     # What an earlier worker of this very folder has trained may be gone back behind.
     append_line(job.files.events, {"time": time.time(), "event": "backup", "writer": "elsewhere"})
     assert mine.claim(job).manifest.writer == "w2"
+
+
+def test_a_checkpoint_without_room_beside_it_is_a_trouble_that_is_said(trained):
+    job = copied(trained, "ann/full")
+    write_whole(job.files.backup_aside, "in the way, as a full disk is")
+    with pytest.raises(HubError, match=r"step 12 cannot be backed up: .* cannot be written\. Make space"):
+        held(job, job.checkpoints[-1])
+    gone = job.checkpoints[-1]
+    remove(gone.folder)
+    assert held(job, gone) is None
 
 
 def renumber(checkpoint: Path, step: int) -> None:

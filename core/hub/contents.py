@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import home
+from core.errors import HubError
 from core.hub.carried import carried
 from core.hub.manifest import RUN, TEXTS, CarriedData, FileFacts, Manifest, may_stand
 from core.jobs.checkpoint import Checkpoint
@@ -65,13 +66,21 @@ def manifest_of(job: Job, writer: str, files: dict[str, FileFacts]) -> Manifest:
 
 
 def held(job: Job, checkpoint: Checkpoint) -> Checkpoint | None:
-    """The checkpoint under a second name, so that it stays while it goes up; None where it was deleted meanwhile."""
+    """The checkpoint under a second name, so that it stays while it goes up; None where it was deleted meanwhile.
+
+    Raises HubError where there is no room for it.
+    """
     aside = job.files.backup_aside / checkpoint.folder.name
     shutil.rmtree(aside, ignore_errors=True)
     try:
         shutil.copytree(checkpoint.folder, aside, copy_function=_second_name)
     except (OSError, shutil.Error):
         shutil.rmtree(aside, ignore_errors=True)
+        if home.manifest_file(checkpoint.folder).exists():
+            raise HubError(
+                f"The checkpoint of step {checkpoint.step:,} cannot be backed up: {aside.parent} cannot be written. Make space "
+                "on its disk."
+            ) from None
         return None
     held_one = Checkpoint(checkpoint.step, aside, checkpoint.manifest)
     return None if held_one.damage() else held_one
