@@ -14,12 +14,14 @@ import psutil
 import pytest
 import torch
 from filelock import FileLock
+from huggingface_hub import HfApi
 
 from core import follow, home
 from core.errors import HubError
 from core.files import append_line, write_whole
 from core.hub import backing, carried, manifest
 from core.hub.backup_state import backup_of
+from core.hub.claim import claimed
 from core.hub.contents import held, piece_of
 from core.hub.manifest import Manifest
 from core.hub.repository import Repository
@@ -331,6 +333,16 @@ def test_what_another_machine_has_trained_is_not_written_over(hub, trained, tmp_
     # What an earlier worker of this very folder has trained may be gone back behind.
     append_line(job.files.events, {"time": time.time(), "event": "backup", "writer": "elsewhere"})
     assert mine.claim(job).manifest.writer == "w2"
+
+
+def test_a_repository_that_was_deleted_and_made_anew_is_claimed_again(hub, trained, tmp_path, monkeypatch):
+    speak_to(hub, tmp_path / "hf", TOKEN, monkeypatch)
+    job, mine = copied(trained, "ann/anew"), Repository("ann/anew", "w1")
+    claimed(job, mine)
+    HfApi().delete_repo("ann/anew")
+    HfApi().create_repo("ann/anew", private=True)
+    assert claimed(job, mine).manifest.writer == "w1"
+    assert list(held_on(hub, "ann/anew").files) == ["run/recipe.yaml"]
 
 
 def test_a_checkpoint_without_room_beside_it_is_a_trouble_that_is_said(trained):

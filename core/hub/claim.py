@@ -8,10 +8,15 @@ from core.jobs.folder import Job
 
 
 def claimed(job: Job, repository: Repository) -> Head:
-    """What it holds. Claimed by the first who reaches it: the worker before the training, or else its backup."""
+    """What it holds. Claimed by the first who reaches it: the worker before the training, or else its backup.
+
+    One that was deleted and made anew belongs to nobody, and is claimed again.
+    """
     done = job.newest_event("backup_claimed")
     if done and done.get("writer") == repository.writer:
-        return repository.head_of_ours()
+        head = repository.head_of_ours()
+        if head.manifest:
+            return head
     head = repository.claim(job)
     append_line(job.files.events, {"time": time.time(), "event": "backup_claimed", "writer": repository.writer})
     return head

@@ -77,9 +77,9 @@ class Repository:
         return Head(found.sha, None)
 
     def head_of_ours(self) -> Head:
-        """What it holds now, where it was claimed; raises TakenOver."""
+        """What it holds now, where it was claimed; raises TakenOver where another worker has claimed it since."""
         head = self.head()
-        if head.manifest is None or head.manifest.writer != self.writer:
+        if head.manifest and head.manifest.writer != self.writer:
             raise TakenOver(
                 f"The run was restored elsewhere and is backed up in {self.id} from there. This worker leaves it alone."
             )
