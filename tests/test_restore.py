@@ -7,22 +7,26 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 
 from core import home
 from core.data.sources import open_source
 from core.errors import HubError, RecipeError
 from core.files import append_line, write_whole
-from core.hub import manifest, restore_asked
+from core.hub import manifest, restore, restore_asked
 from core.hub.contents import piece_of
 from core.hub.manifest import may_stand
 from core.hub.portable_recipe import portable
+from core.hub.restore_asked import Restore
 from core.jobs import launcher
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
+from core.jobs.worker import Worker
 from core.recipe import parse
 from studio.new_run import continued
 from tests.local_hub import local_hub
+from tests.on_the_hub import speak_to
 from tests.toy_backup import FAQ, TOKEN, begin_backup, copied, recipe_of, upload, use
 from tests.toy_model import make_toy_model
 from tests.toy_training import new_folder, train
@@ -232,6 +236,25 @@ def test_who_may_only_read_a_backup_goes_on_without_one(hub, backup, tmp_path, m
     job = restored(offered(backup, "reader"))
     assert job.result["status"] == "finished", job.result
     assert Job(home.job_folder(JOB)).recipe.checkpoints.hub_backup is None
+
+
+def test_a_backup_that_is_tidied_up_meanwhile_is_fetched_as_it_is_then(hub, backup, tmp_path, monkeypatch):
+    speak_to(hub, tmp_path / "hf", TOKEN, monkeypatch)
+    repository, fetch, looked = offered(backup, "tidied"), restore._fetch, []
+
+    def fetch_late(worker, wanted, commit, *rest):
+        looked.append(commit)
+        if len(looked) == 1:
+            HfApi().upload_file(path_or_fileobj=b"later", path_in_repo="README.md", repo_id=repository)
+            HfApi().super_squash_history(repository)
+        fetch(worker, wanted, commit, *rest)
+
+    monkeypatch.setattr(restore, "_fetch", fetch_late)
+    asked = Restore(repository=repository)
+    worker = Worker(new_folder(parse({}), "20260102-000000-restore"))
+    found = restore._fetched(worker, asked, tmp_path / "aside")
+    assert found[0] == looked[1] != looked[0]
+    assert (tmp_path / "aside" / "run" / "recipe.yaml").is_file()
 
 
 def test_another_run_from_the_same_recipe_does_not_write_its_backup():

@@ -42,15 +42,27 @@ def run(worker: Worker) -> None:
     bear_silence(SILENCE_S)
     disable_progress_bars()
     worker.progress(f"Looking for {wanted.repository}", 0, 1)
-    commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)
-    _refuse(found, wanted.repository)
     aside = worker.files.scratch / "backup"
     try:
-        _fetch(worker, wanted, commit, found, aside)
+        commit, found = _fetched(worker, wanted, aside)
         job = _put_in_place(wanted, commit, found, aside)
     finally:
         shutil.rmtree(worker.files.scratch, ignore_errors=True)
     worker.finish("finished", _go_on(job, wanted, found), run=job.id)
+
+
+def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
+    """All of a backup as it is now; begun anew where a run that still writes it has made the Hub forget that commit."""
+    commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)
+    _refuse(found, wanted.repository)
+    try:
+        _fetch(worker, wanted, commit, found, aside)
+    except HubError:
+        if patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)[0] == commit:
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+        return _fetched(worker, wanted, aside)
+    return commit, found
 
 
 def _found(repository: str) -> tuple[str, Manifest]:
