@@ -236,6 +236,7 @@ def test_who_may_only_read_a_backup_goes_on_without_one(hub, backup, tmp_path, m
     job = restored(offered(backup, "reader"))
     assert job.result["status"] == "finished", job.result
     assert Job(home.job_folder(JOB)).recipe.checkpoints.hub_backup is None
+    assert_said("From here it is not backed up: you may not write to ann/kept", job.result["why"])
 
 
 def test_a_backup_that_is_tidied_up_meanwhile_is_fetched_as_it_is_then(hub, backup, tmp_path, monkeypatch):

@@ -48,7 +48,9 @@ def run(worker: Worker) -> None:
         job = _put_in_place(wanted, commit, found, aside)
     finally:
         shutil.rmtree(worker.files.scratch, ignore_errors=True)
-    worker.finish("finished", _go_on(job, wanted, found), run=job.id)
+    # Before it is resumed: with that a new life of the run begins, in which it was not restored.
+    lost = _about_backup(job)
+    worker.finish("finished", " ".join([_go_on(job, wanted, found), *lost]), run=job.id)
 
 
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
@@ -119,8 +121,11 @@ def _put_in_place(wanted: Restore, commit: str, found: Manifest, aside: Path) ->
     except RecipeError as error:
         raise HubError(f"The recipe in {wanted.repository} cannot be used here. {error}") from None
     _check_code(run_aside, wanted.repository)
-    place(run_aside, found.data, aside, keep_backup=_may_write(recipe.checkpoints.hub_backup))
+    backup = recipe.checkpoints.hub_backup
+    keeps_backup = _may_write(backup)
+    place(run_aside, found.data, aside, keeps_backup)
     said = {"repository": wanted.repository, "commit": commit, "step": found.step}
+    said |= {"without": backup} if backup and not keeps_backup else {}
     append_line(run_aside.files.events, {"time": time.time(), "event": "restored"} | said)
     home.jobs_folder().mkdir(parents=True, exist_ok=True)
     return Job(run_aside.folder.rename(home.job_folder(found.job)))
@@ -145,6 +150,12 @@ def _may_write(repository: str | None) -> bool:
         return account.who(token).may_write(repository)
     except HubError:
         return True  # it is seen again before the training begins
+
+
+def _about_backup(job: Job) -> list[str]:
+    """A sentence where the run came back without its backup."""
+    lost = (job.newest_event("restored") or {}).get("without")
+    return [f"From here it is not backed up: you may not write to {lost}."] if lost else []
 
 
 def _go_on(job: Job, wanted: Restore, found: Manifest) -> str:
