@@ -19,6 +19,7 @@ from core.hub.space_asked import start as start_space
 from core.hub.space_files import files
 from core.hub.space_hardware import DEFAULT
 from core.jobs import ending
+from core.jobs.asked import filled
 from core.jobs.listing import find_job, find_run
 
 app = typer.Typer()
@@ -101,5 +102,6 @@ def space(
     name = name or f"{model}-chat"
     asked = {"space": name, "model": model, "hardware": hardware, "private": not public, "secret": secret}
     asked["replace"] = may_be_replaced(name) if replace else {}
+    filled(Space, asked)  # before the files are made of it, which ask no further
     texts = files(look(model), name.partition("/")[2], hardware)
     watch(start_space(asked, texts), detach, as_json)

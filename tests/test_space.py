@@ -19,6 +19,8 @@ from huggingface_hub import RepoCard
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from core import command_hub
+from core.errors import JobError
 from core.hub.space_asked import problems_of
 from core.hub.space_files import APP, GRADIO, README, REQUIREMENTS, Shown, files
 from core.recipe import parse
@@ -43,6 +45,12 @@ WHOLE = Shown("ann/whole", tokenizer="ann/whole")
 # A student's change: how many tokens there were when the model fell silent.
 LAST_LINE = "thread.shutdown(wait=False)"
 TELLS = 'thread.shutdown(); writing.exception() or print("tokens", writing.result().shape[1], flush=True)'
+
+
+def test_hardware_that_the_hub_does_not_have_is_said_on_the_command_line(monkeypatch):
+    monkeypatch.setattr(command_hub, "look", lambda model: WHOLE)
+    with pytest.raises(JobError, match="hardware: 'gpu'"):
+        command_hub.space("ann/whole", hardware="gpu")
 
 
 @pytest.mark.parametrize("shown", [ADAPTER, WHOLE], ids=["adapter", "whole"])
