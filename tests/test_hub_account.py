@@ -6,9 +6,11 @@ import sys
 
 import pytest
 from huggingface_hub import get_session
+from starlette.responses import HTMLResponse
 
 from core import home
 from core.hub.account import Account
+from core.hub.passing import PassingTrouble, asked
 from core.hub.patience import PATIENCE
 from tests.local_hub import NO_HUB, client_environment, local_hub
 from tests.test_local_hub import write
@@ -186,6 +188,18 @@ def test_a_hub_that_is_not_there_or_says_nothing_is_a_sentence(hub, tmp_path):
     assert often.startswith("The Hub has been asked too often")
     assert away == "The Hub cannot be reached, so it was not asked for your name. Check the connection."
     assert off.startswith("HF_HUB_OFFLINE is set, so the Hub was not asked for your name")
+
+
+def test_a_page_of_the_network_in_place_of_the_hub_is_a_sentence(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "_app", HTMLResponse("<h1>Welcome to the hotel</h1>"))
+    answers = ask(hub.environment(tmp_path), ("who", ["hf_ann"], {}), ("info", ["ann/mine"], {}))
+    assert [answer[:60] for answer in answers] == [
+        "Something else than the Hub answered when asked for your nam",
+        "Something else than the Hub answered when asked for ann/mine",
+    ]
+    # To a backup that is a Hub which is away.
+    with pytest.raises(PassingTrouble, match="Something else than the Hub answered when asked for ann/mine"):
+        asked("ann/mine", lambda: json.loads("<h1>"))
 
 
 # The engine serves many tabs: each request brings the token of its own.

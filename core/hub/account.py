@@ -65,7 +65,7 @@ def who(token: str, within_s: float = ANSWER_WITHIN_S) -> Account:
         if answer.status_code == 401:
             raise HubError(f"The Hub does not accept this token. Copy it whole, or make one at {TOKENS_PAGE}.")
         hf_raise_for_status(answer)
-    return _account(answer.json())
+        return _account(answer.json())
 
 
 def may_read(model: str, token: str) -> bool:

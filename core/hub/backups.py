@@ -49,7 +49,7 @@ def _listed(owner: str, token: str) -> list[dict[str, Any]]:
             timeout=ANSWER_WITHIN_S,
         )
         hf_raise_for_status(answer)
-    return answer.json()
+        return answer.json()
 
 
 def _read(said: dict[str, Any]) -> FoundBackup | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from json import JSONDecodeError
 from typing import TypeVar
 
 import httpx2
@@ -17,6 +18,7 @@ OF_THE_CLIENT = (
     httpx2.TransportError,
     OfflineModeIsEnabled,
     LocalEntryNotFoundError,
+    JSONDecodeError,
     RuntimeError,
     OSError,
 )
@@ -59,7 +61,8 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in PASSING or error.response.status_code >= 500
     cut = str(error).startswith("Consistency check failed")
-    return cut or isinstance(error, (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError))
+    away = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, JSONDecodeError)
+    return cut or isinstance(error, away)
 
 
 def _cause_of(error: BaseException) -> BaseException:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 
 import httpx2
 from huggingface_hub import constants
@@ -44,6 +45,11 @@ def hub_errors_in_words(what: str, revision: str | None = None) -> Iterator[None
         yield
     except RAISED as error:
         raise HubError(sentence(error, what, revision)) from None
+    except JSONDecodeError:
+        raise HubError(
+            f"Something else than the Hub answered when asked for {what}, such as the sign-in page of a network. Open "
+            f"{constants.ENDPOINT} in a browser, then try again."
+        ) from None
     except RuntimeError as error:  # in which the client wraps what went wrong with one of several files
         if not isinstance(error.__cause__, RAISED):
             raise
