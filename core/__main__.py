@@ -19,7 +19,7 @@ from core.hardware import machine
 from core.inference import example
 from core.jobs import launcher, queue
 from core.jobs.listing import all_jobs, find_job, find_run
-from core.jobs.preflight import check
+from core.jobs.preflight import check, check_rows
 from core.plan.forecast import expected_step_s, forecast
 from core.recipe import diff
 from core.training.probe_recipe import probe_recipe
@@ -212,6 +212,7 @@ def recipe_check(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = 
     """Name every problem of a recipe; exit status 1 if there is one."""
     found = recipe_yaml.load(recipe, changes)
     check(found)
+    check_rows(found)
     print(json.dumps(found.model_dump(mode="json")) if as_json else f"{recipe} is a good recipe: it can be trained.")
 
 

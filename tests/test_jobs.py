@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from core import home
-from core.errors import DataError, HomeError, JobError, ModelError
+from core.errors import DataError, HomeError, JobError, ModelError, StudioError
 from core.jobs import launcher, preflight, process
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, find_job, live_jobs
@@ -167,6 +167,18 @@ def test_what_cannot_work_is_refused_before_anything_is_made(studio_home, recipe
     with pytest.raises(error) as caught:
         launcher.start(parse(recipe))
     assert said in str(caught.value)
+    assert not studio_home.exists()
+
+
+def test_data_sets_that_cannot_be_prepared_are_all_named_before_a_model_is_fetched(studio_home, tmp_path):
+    (tmp_path / "empty.csv").write_text("question,answer\n")
+    (tmp_path / "odd.csv").write_text("Frage,Antwort\nWo?,Hier.\n")
+    sources = [{"source": str(tmp_path / name)} for name in ("empty.csv", "odd.csv", "odd.csv")]
+    for kind in ("prepare", "train", "probe"):
+        with pytest.raises(StudioError) as caught:
+            launcher.start(parse({"data": {"sources": sources}}), kind)
+        empty, odd = str(caught.value).splitlines()
+        assert "empty.csv is empty" in empty and "odd.csv: the columns (Frage, Antwort) fit no layout" in odd
     assert not studio_home.exists()
 
 

@@ -35,6 +35,20 @@ def test_a_file_shows_its_columns_first_rows_and_how_it_is_read(tmp_path):
     assert seen == Peek(["question", "answer"], [ROW] * 5, "question_answer", 1.0, total=61)
 
 
+@pytest.mark.parametrize(
+    ("content", "hopeless"),
+    [
+        (lined(ROW, ROW) + b"{oops", False),
+        (b"{oops\n" * 60, False),  # good rows may follow
+        (lined({"title": "Why?", "body": "So."}), True),
+        (b"", True),
+        (lined(ROW) + b'{"question": "\xff"}', False),
+    ],
+)
+def test_a_source_is_hopeless_where_preparing_would_end_by_it(tmp_path, content, hopeless):
+    assert look(tmp_path / "a.jsonl", content).hopeless is hopeless
+
+
 def test_the_starter_can_be_looked_at_and_the_hub_cannot():
     seen = peek(Source())
     assert (seen.layout, seen.confidence, seen.total, seen.columns) == ("messages", 1, 300, ["messages"])

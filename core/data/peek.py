@@ -38,7 +38,8 @@ class Peek:
     """What the first rows of a source look like.
 
     `confidence` is the share of them that `layout` reads; `bad_row` says what is wrong with the first that it does not.
-    `problem` is the sentence why the source cannot be read; what was found before it stays.
+    `problem` is the sentence why the source cannot be read; what was found before it stays. It is `hopeless` where
+    preparing would end by it: bad rows alone are none, as more rows and good ones may follow.
     """
 
     columns: list[str]
@@ -47,6 +48,7 @@ class Peek:
     confidence: float = 0.0
     problem: str | None = None
     bad_row: str | None = None
+    hopeless: bool = False
     total: int | None = None
 
 
@@ -63,7 +65,7 @@ def peek(source: Source) -> Peek | None:
         for file in found.files if found.reader is json_list else ():
             json_list.check_size(file)
     except (DataError, OSError) as error:
-        return Peek([], [], problem=_sentence(error, source))
+        return Peek([], [], problem=_sentence(error, source), hopeless=True)
     if found.reader is json_list and sum(size for _, _, size in stamp) > WHOLE_BYTES:
         return None
     return _look(source.model_dump_json(), stamp)
@@ -93,7 +95,9 @@ def _look(settings: str, stamp: Stamp) -> Peek:
     columns = columns_of(rows)
     shown = [row for row in rows if not row.problem][:SHOWN]
     cells = [{_short(name, LONGEST_NAME): _short(row.values[name]) for name in row.values} for row in shown]
-    seen = Peek([_short(name, LONGEST_NAME) for name in columns], cells, problem=problem, total=total)
+    seen = Peek(
+        [_short(name, LONGEST_NAME) for name in columns], cells, problem=problem, hopeless=bool(problem), total=total
+    )
     return _judged(seen, source, columns, rows)
 
 
@@ -127,7 +131,7 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     try:
         reading = reading_of(source, columns, good) if good else None
     except DataError as error:
-        return replace(seen, problem=seen.problem or str(error))
+        return replace(seen, problem=seen.problem or str(error), hopeless=True)
     bad = next((sentence for row in rows if (sentence := _bad(row, reading))), None)
     if reading is None:
         return replace(seen, problem=seen.problem or bad)

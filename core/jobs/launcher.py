@@ -19,7 +19,7 @@ from core.jobs import process
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
 from core.jobs.listing import live_jobs
-from core.jobs.preflight import check, check_again, located
+from core.jobs.preflight import check, check_again, check_rows, located
 from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.models import compiler
@@ -42,6 +42,8 @@ def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = N
     """
     recipe = located(recipe)
     check(recipe, kind)
+    if kind not in home.ASKED:  # about a run: its data is prepared already
+        check_rows(recipe)
     home.jobs_folder().mkdir(parents=True, exist_ok=True)
     # Two tabs, or a double click: the lock makes the look and the start one act.
     with FileLock(home.start_lock()):

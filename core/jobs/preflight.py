@@ -6,6 +6,7 @@ from core import home
 from core.data.formats.misfit import template_problem
 from core.data.local_files import local_files
 from core.data.named_file import named_file
+from core.data.peek import peek
 from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
@@ -36,6 +37,17 @@ def check(recipe: Recipe, kind: str = "train") -> None:
     layers = [ModelError(text) for text in layer_problems(recipe).values()] if kind in HEAVY else []
     _raise([*_problems_of_model(recipe.model), *layers, *_problems_of_data(recipe.data.sources), *begin])
     _check_disk(disk_bytes(recipe) if kind in HEAVY else 0)
+
+
+def check_rows(recipe: Recipe) -> None:
+    """Raise a DataError that names every data set whose first rows show that preparing would end by it.
+
+    It would end after the model was fetched, or in the queue at night. A look at files on this machine: none at the Hub.
+    """
+    looks = [peek(source) for source in recipe.data.sources]
+    # Two tasks of one file have the same problem.
+    found = dict.fromkeys(look.problem for look in looks if look and look.hopeless and look.problem)
+    _raise([DataError(problem) for problem in found])
 
 
 def check_again(job: Job) -> None:
