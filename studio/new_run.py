@@ -6,7 +6,7 @@ from core.jobs.folder import Job
 from core.recipe import Recipe
 from core.training.methods import METHODS
 from studio.navigation import go_to
-from studio.session import save_draft
+from studio.session import notify, replace_draft
 
 LONGEST_NAME = 60
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9 ._-]+")
@@ -15,13 +15,18 @@ CONTINUED = re.compile(r"(?P<name>.*) continued(?: (?P<times>\d+))?")
 
 def new_run_from(job: Job) -> None:
     """The same recipe, to be changed; the adapter begins anew."""
-    save_draft(job.recipe.without_backup())
-    go_to("lora")
+    _begin(job, job.recipe.without_backup())
 
 
 def continue_from(job: Job, step: int | None = None) -> None:
     """A new run that begins with the final adapter or model, or with that of a checkpoint."""
-    save_draft(continued(job, step))
+    _begin(job, continued(job, step))
+
+
+def _begin(job: Job, recipe: Recipe) -> None:
+    """On LoRA; the settings that stood there may have been hours of work, so it is said how they come back."""
+    if replace_draft(recipe):
+        notify(f"All settings are those of {job.name} now. Those before can be brought back, under Recipe.")
     go_to("lora")
 
 

@@ -37,6 +37,27 @@ def recipe_file(recipe: Recipe) -> None:
         )
         if refused := session.recall(REFUSED_KEY):
             st.error(plain_lines(refused), icon=":material/error:")
+        if session.replaced_draft():
+            _bring_back_button()
+
+
+def _bring_back_button() -> None:
+    st.button(
+        "Bring back the settings before",
+        icon=":material/history:",
+        help="Those that a run's, a file's or the defaults have taken the place of. Press again to change back.",
+        on_click=_bring_back,
+        key="recipe:before",
+    )
+
+
+def _bring_back() -> None:
+    try:
+        session.bring_back_draft()
+    except StudioError as error:
+        session.notify(str(error))
+    else:
+        session.notify("The settings before are back.")
 
 
 def _load(key: str) -> None:
@@ -48,7 +69,7 @@ def _load(key: str) -> None:
 def _refusal(content: bytes) -> str | None:
     """Take a recipe file as the draft; or say what is wrong with it, all of it."""
     try:
-        session.save_draft(from_yaml(content.decode("utf-8-sig")))
+        session.replace_draft(from_yaml(content.decode("utf-8-sig")))
     except UnicodeDecodeError:
         return "This file is not UTF-8 text, so it is no recipe."
     except StudioError as error:
@@ -72,5 +93,5 @@ def _reset() -> None:
     """All settings of the page back to their defaults, those of the data that stand there too."""
     draft, usual = session.draft(), Recipe().data
     data = draft.data.model_copy(update={"max_length": usual.max_length, "packing": usual.packing})
-    session.save_draft(Recipe(name=draft.name, model=draft.model, data=data))
+    session.replace_draft(Recipe(name=draft.name, model=draft.model, data=data))
     session.notify(f"Back to the defaults, Max tokens and Packing too. {KEPT}")

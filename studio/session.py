@@ -15,6 +15,8 @@ from core.recipe_yaml import load, to_yaml
 
 # Another tab has changed the draft.
 ELSEWHERE = "draft:elsewhere"
+# The file beside the draft that holds what stood in it before.
+BEFORE = "before"
 
 
 def remember(key: str, value: Any) -> None:
@@ -64,6 +66,26 @@ def save_draft(recipe: Recipe) -> None:
     if recipe != draft() or not home.draft_file().exists():
         write_whole(home.draft_file(), to_yaml(recipe))
         remember("draft", ((home.draft_file(), home.draft_file().stat().st_mtime_ns), recipe))
+
+
+def replace_draft(recipe: Recipe) -> bool:
+    """Another recipe takes the whole draft's place; whether that changed anything. What stood there is kept."""
+    before = draft()
+    changed = before != recipe
+    if changed:
+        write_whole(home.draft_file(BEFORE), to_yaml(before))
+    save_draft(recipe)
+    return changed
+
+
+def replaced_draft() -> bool:
+    """Whether there is a draft that another recipe has taken the place of."""
+    return home.draft_file(BEFORE).exists()
+
+
+def bring_back_draft() -> None:
+    """The two change places, so that this too can be taken back; raises RecipeError."""
+    replace_draft(load(home.draft_file(BEFORE)))
 
 
 def select_job(job_id: str | None) -> None:

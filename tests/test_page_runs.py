@@ -224,6 +224,21 @@ def test_the_opened_run_is_shown_in_full_and_can_be_the_start_of_a_new_one(tmp_p
     assert "rank: 48" in (tmp_path / "drafts" / "draft.yaml").read_text()
 
 
+@pytest.mark.parametrize("taken", ["again", "continue", "use:final"])
+def test_the_settings_that_a_run_takes_the_place_of_come_back_and_go_again(tmp_path: Path, taken: str) -> None:
+    draft = tmp_path / "drafts" / "draft.yaml"
+    draft.parent.mkdir(parents=True)
+    draft.write_text("name: hours of work\n")
+    job = make_job(1, "only", "finished", steps=60, lora={"rank": 48, "alpha": 96})
+    job.files.adapter.mkdir()
+    app = click(runs(job), taken)
+    assert "All settings are those of only now" in app.toast[0].value
+    click(opened("lora"), "recipe:before")
+    assert "name: hours of work\n" in draft.read_text() and "rank: 16" in draft.read_text()
+    click(opened("lora"), "recipe:before")
+    assert "rank: 48" in draft.read_text()
+
+
 def test_a_damaged_run_is_named_and_the_others_work() -> None:
     a_run_of_every_kind()
     app = runs(next(job for job in all_jobs("train") if job.damage))
