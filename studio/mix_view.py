@@ -61,7 +61,8 @@ def share_words(source: Source, share: Share, whole: int | None) -> str:
     if share.available == 0:
         return "none of its rows is left to train on"
     if share.rows is None:
-        return "its rows are counted when it is prepared"
+        counted = share.available is None
+        return "its rows are counted when it is prepared" if counted else "its part is known once all are counted"
     parts = [
         f"{words.percent(share.rows / whole)} of the mix" if whole else "",
         words.count(share.rows, "row"),

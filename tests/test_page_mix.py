@@ -29,6 +29,13 @@ def rows_file(folder, header: str, rows: int = 40) -> str:
     return str(path)
 
 
+def test_a_data_set_whose_rows_are_known_does_not_say_that_they_are_to_be_counted():
+    edit({"data.sources": [{"source": "starter", "weight": 0.5}, {"source": "ann/rows", "weight": 0.5}]})
+    said = text_of(opened("model_and_data"))
+    assert said.count("its part is known once all are counted") == 1
+    assert said.count("its rows are counted when it is prepared") == 1
+
+
 def test_weights_show_what_becomes_of_each_data_set_while_they_are_edited():
     two()
     app = opened("model_and_data")
