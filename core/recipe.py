@@ -26,7 +26,7 @@ class Recipe(Section):
     name: str = Field(
         "my-run",
         title="Run name",
-        description="Letters, digits, spaces, dots, dashes; up to 60 characters.",
+        description="Letters from a to z, digits, spaces, dots, dashes; up to 60 characters.",
         pattern=NAME_PATTERN,
     )
     model: ModelSection = Field(default_factory=ModelSection)

@@ -94,7 +94,7 @@ def test_all_problems_come_at_once_each_with_its_key_path():
         ),
         (
             {"name": "../x"},
-            "name: '../x' is not usable here. Letters, digits, spaces, dots, dashes; up to 60 characters.",
+            "name: '../x' is not usable here. Letters from a to z, digits, spaces, dots, dashes; up to 60 characters.",
         ),
         ({"training": {"learning_rate": float("nan")}}, "finite number"),
         ({"data": {"sources": []}}, "data.sources: at least one is needed."),
