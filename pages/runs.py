@@ -4,24 +4,24 @@ import streamlit as st
 
 from studio.compare_view import compare_view
 from studio.empty_state import empty_state
+from studio.job_choice import chosen_runs
 from studio.layout import page_header
 from studio.navigation import go_to
 from studio.run_details import run_details
 from studio.run_filters import tags_of
 from studio.run_row import all_rows
 from studio.runs_view import caption, run_chooser
-from studio.session import selected_jobs
 
-runs = all_rows()
+runs, chosen = all_rows(), chosen_runs()
 with page_header("Runs", caption(runs) if runs else "Every training, with its curve and result."):
-    if st.button("New run", icon=":material/add:", type="secondary" if selected_jobs() else "primary", key="new run"):
+    if st.button("New run", icon=":material/add:", type="secondary" if chosen else "primary", key="new run"):
         go_to("model_and_data")
 
 if not runs:
     empty_state("list_alt", "No runs yet", "Runs you start appear here with their loss curve and result.")
 else:
     run_chooser(runs)
-    match selected_jobs():
+    match chosen:
         case []:
             st.caption("Select a run to see its curve, recipe, checkpoints and log; select several to compare them.")
         case [job]:

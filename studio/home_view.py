@@ -85,4 +85,5 @@ def _recent(job: Job) -> None:
         section("Recent runs")
         if st.button("All runs", icon=":material/chevron_right:", icon_position="right", type="tertiary", key="all"):
             go_to("runs")
-    job_table(all_jobs("train")[:RECENT])
+    if chosen := job_table(all_jobs("train")[:RECENT]):
+        open_run(chosen)

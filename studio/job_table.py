@@ -19,10 +19,15 @@ SPARKLINE_POINTS = 40
 TABLE = "table of runs"
 
 
-def job_table(jobs: list[Job]) -> None:
-    """For reading only."""
+def job_table(jobs: list[Job]) -> Job | None:
+    """A run is chosen by a click anywhere in its row."""
     runs = [row_of(job) for job in jobs]
-    st.dataframe(_frame(runs), key="recent runs", **_look(_tagged(runs)))
+    # A choice is a row number, so with another run the table is another widget.
+    key = f"recent runs:{jobs[0].id}"
+    picked = st.dataframe(
+        _frame(runs), key=key, on_select="rerun", selection_mode="single-cell", **_look(_tagged(runs))
+    ).selection.cells
+    return jobs[picked[0][0]] if picked else None
 
 
 def run_table(runs: list[RunRow]) -> None:

@@ -15,8 +15,8 @@ from core.recipe_yaml import load, to_yaml
 
 # Another tab has changed the draft.
 ELSEWHERE = "draft:elsewhere"
-# The file beside the draft that holds what stood in it before.
-BEFORE = "before"
+# The files beside the draft that hold what stood in it before, and what could not be read.
+BEFORE, UNREADABLE = "before", "unreadable"
 
 
 def remember(key: str, value: Any) -> None:
@@ -57,7 +57,9 @@ def _read_draft() -> Recipe:
     try:
         return load(home.draft_file())
     except RecipeError as error:
-        notify(f"The saved settings could not be read, so the defaults are shown. {error}")
+        # The first change would write over it.
+        kept = home.draft_file().rename(home.draft_file(UNREADABLE))
+        notify(f"The saved settings could not be read, so the defaults are shown; what was saved is in {kept}. {error}")
         return Recipe()
 
 

@@ -212,6 +212,25 @@ def test_a_cleared_selection_stays_cleared() -> None:
     assert "Select a run" in text_of(app.run())
 
 
+def test_a_reload_shows_the_chosen_runs_again_and_no_others() -> None:
+    jobs = [make_job(number, name, steps=20) for number, name in enumerate(("one", "two", "three"), 1)]
+    app = tick(opened("runs"), 0, 2)
+    reloaded = opened()
+    reloaded.query_params["run"] = [*app.query_params["run"], "deleted-meanwhile"]
+    reloaded.switch_page("../pages/runs.py").run()
+    assert "2 selected" in text_of(reloaded) and reloaded.query_params["run"] == [jobs[0].id, jobs[2].id]
+    cleared = click(reloaded, "clear")
+    assert "Select a run" in text_of(cleared.run()) and "run" not in cleared.query_params
+
+
+def test_a_click_on_a_recent_run_opens_it() -> None:
+    jobs = [make_job(number, f"run-{number}", steps=20) for number in (1, 2)]
+    app = opened()
+    app.session_state[app.dataframe[0].key] = {"selection": {"rows": [], "columns": [], "cells": [(1, "Model")]}}
+    assert app.run().title[0].value == "run\\-2" and app.query_params["run"] == jobs[1].id
+    assert app.switch_page("../pages/home.py").run().title[0].value == "Home"
+
+
 # One run
 
 

@@ -254,6 +254,15 @@ def test_settings_survive_a_new_session(studio_home: Path) -> None:
     assert "0.0003" in (studio_home / "drafts" / "draft.yaml").read_text()
 
 
+def test_settings_that_cannot_be_read_are_kept_beside_the_defaults(studio_home: Path) -> None:
+    draft, mine = studio_home / "drafts" / "draft.yaml", "name: my-night\nof_a_later_version: 1\n"
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_text(mine)
+    app, kept = opened("lora").run(), draft.with_name("unreadable.yaml")
+    assert str(kept) in app.toast[0].value.replace("\\", "") and kept.read_text() == mine
+    assert not opened("lora").run().toast
+
+
 def test_a_run_without_a_worker_is_interrupted_not_running() -> None:
     assert make_job(1, "only", "interrupted", steps=60, reported=3).status is Status.INTERRUPTED
 
