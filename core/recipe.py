@@ -40,6 +40,10 @@ class Recipe(Section):
         """Conversations per step, on all devices together."""
         return self.training.batch * self.training.accumulation * self.launcher.processes
 
+    def reached(self, steps: int, rows: int) -> int:
+        """How many of so many rows are learned from in so many steps; the last step of an epoch may have fewer."""
+        return min(rows, steps * self.effective_batch())
+
     def without_backup(self) -> Recipe:
         """For another run, or another person: a repository holds the backup of one run."""
         kept = self.checkpoints.model_copy(update={"hub_backup": None})

@@ -164,6 +164,23 @@ def test_a_system_prompt_and_a_template_of_its_own_go_along():
     assert "the template `alpaca`" in named.text
 
 
+@pytest.mark.parametrize(
+    ("steps", "sections", "rows"),
+    [
+        (10, {"training": {"batch": 2, "accumulation": 1}}, "4,000 with 4,000,000 tokens; 20 were learned from"),
+        (10, {"training": {"batch": 1000, "accumulation": 1}}, "4,000 with 4,000,000 tokens"),
+        (10, {"data": {"packing": "on"}}, "4,000 with 4,000,000 tokens"),
+    ],
+)
+def test_a_card_says_how_many_rows_were_learned_from_and_what_was_really_used(steps, sections, rows):
+    run = make_job(1, "short", steps=steps, **sections)
+    append_line(run.files.events, {"time": 9.0, "event": "prepared", "rows": 4000, "tokens": 4_000_000})
+    write_whole(run.files.resolved, yaml.safe_dump({"speed": {"optimizer": {"choice": "adamw, fused"}}}))
+    said = card.text(Facts(run, steps=steps), Contents("ann/x"))
+    assert f"| Rows | {rows} |" in said and "| Optimiser | adamw, fused |" in said
+    assert ("packed rows" in said) == ("data" in sections)
+
+
 def test_the_recipe_for_others_has_no_path_and_every_commit():
     hub, local = {"source": "ann/rows"}, {"source": "/home/ann/private/faq.csv", "use": "held_out"}
     run = make_job(1, "portable", data={"sources": [hub, local]}, model={"source": "/home/ann/models/base"})

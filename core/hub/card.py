@@ -133,13 +133,14 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
     if recipe.model.start_from:
         yield "Began with", "the adapter of an earlier run"
     if isinstance(rows.get("rows"), int) and isinstance(rows.get("tokens"), int):
-        yield "Rows", f"{rows['rows']:,} with {rows['tokens']:,} tokens"
+        yield "Rows", f"{rows['rows']:,} with {rows['tokens']:,} tokens{_part(facts, rows['rows'])}"
     learned = "answers only" if recipe.data.train_on == "assistant" else "every token"
     yield "Trained on", f"{learned}, up to {recipe.data.max_length:,} tokens a conversation"
     if facts.steps:
-        yield "Steps", f"{facts.steps:,}, each of {recipe.effective_batch():,} conversations"
+        what = "packed rows" if recipe.data.packs else "conversations"
+        yield "Steps", f"{facts.steps:,}, each of {recipe.effective_batch():,} {what}"
     yield "Learning rate", f"{training.learning_rate:g}, {training.schedule}"
-    yield "Optimiser", training.optimizer
+    yield "Optimiser", plain(facts.optimizer)
     yield "Seed", f"{training.seed}"
     if isinstance(precision := resolved.get("precision"), dict) and isinstance(precision.get("name"), str):
         yield "Trained in", plain(precision["name"])
@@ -147,6 +148,12 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Trained on a", plain(device["name"])
     if isinstance(versions := resolved.get("versions"), dict):
         yield "Versions", plain(", ".join(f"{name} {value}" for name, value in versions.items()))
+
+
+def _part(facts: Facts, rows: int) -> str:
+    """How many of them were learned from, where the steps ended before the last; of packed rows it is not known."""
+    reached = facts.recipe.reached(facts.steps or rows, rows)
+    return f"; {reached:,} were learned from" if reached < rows and not facts.recipe.data.packs else ""
 
 
 def _picture_in_words(facts: Facts) -> str:

@@ -88,6 +88,14 @@ class Facts:
         return self.recipe.model.source == "starter" and PACKAGE.fullmatch(revision) is not None
 
     @property
+    def optimizer(self) -> str:
+        """What `auto` became, where the training wrote it down."""
+        speed = self.run.resolved.get("speed")
+        used = speed.get("optimizer") if isinstance(speed, dict) else None
+        choice = used.get("choice") if isinstance(used, dict) else None
+        return choice if isinstance(choice, str) else self.recipe.training.optimizer
+
+    @property
     def licence(self) -> Licence | None:
         known = catalog.model(self.recipe.model.source)
         return Licence(known.licence) if known else self.licence_of_base

@@ -165,8 +165,10 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
         said = [f"Stopped after step {step:,} of {state.max_steps:,}. The checkpoint of step {step:,} is saved."]
         _end(session, "stopped", said, step)
         return
-    what = "packed rows" if job.recipe.data.packs else "rows"
-    said = [f"Trained {step:,} steps on {len(session.train):,} {what}."]
+    rows, what = len(session.train), "packed rows" if job.recipe.data.packs else "rows"
+    reached = job.recipe.reached(step, rows)
+    of = f"{reached:,} of {rows:,}" if reached < rows else f"{rows:,}"
+    said = [f"Trained {step:,} steps on {of} {what}."]
     if early:
         measured = trainer.judge.without_progress
         said.append(f"Ended early: the held-out loss had found no new best for {measured:,} measurements.")
