@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.data.conversation import PlainText
+from core.data.conversation import PlainText, RowProblem
 from core.data.formats.recognise import reading_of
 from core.recipe_data import Source
 
@@ -45,6 +45,33 @@ def test_every_layout_with_turns_gets_it_and_keeps_its_tools():
     assert read({"question": "Hi", "answer": "Hello"}, system="Be a pirate.").messages == [GIVEN, ASKS, ANSWERS]
     row = {"messages": [ASKS, ANSWERS], "tools": [{"name": "weather"}]}
     assert read(row, system="Be a pirate.").tools == [{"type": "function", "function": {"name": "weather"}}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [ASKS, ANSWERS]},
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+        {"instruction": "Hi", "output": "Hello"},
+        {"question": "Hi", "answer": "Hello"},
+        {"prompt": "Hi", "completion": "Hello"},
+        {"prompt": "Hi", "chosen": "Hello", "rejected": "No"},
+    ],
+)
+def test_a_row_may_bring_its_own_in_a_column(row):
+    assert read(row | {"system": "Be kind."}).messages == [OWN, ASKS, ANSWERS]
+    assert read(row | {"system": "Be kind."}, system="Be a pirate.").messages == [OWN, ASKS, ANSWERS]
+    replaced = read(row | {"system": "Be kind."}, system="Be a pirate.", system_mode="replace")
+    assert replaced.messages == [GIVEN, ASKS, ANSWERS]
+    assert read(row | {"persona": "Be kind."}, columns={"system": "persona"}).messages == [OWN, ASKS, ANSWERS]
+    for none in (None, " ", 7):
+        assert read(row | {"system": none}).messages == [ASKS, ANSWERS]
+
+
+def test_one_among_the_turns_goes_before_that_of_the_column_and_half_a_character_is_refused():
+    assert read({"messages": [LATE, ASKS, ANSWERS], "system": "Be kind."}).messages == [LATE, ASKS, ANSWERS]
+    with pytest.raises(RowProblem, match="the column `system` holds half a character"):
+        read({"question": "Hi", "answer": "Hello", "system": "\ud800"})
 
 
 def test_plain_text_is_left_alone():

@@ -6,15 +6,16 @@ from core.data.checked import exchange
 from core.data.conversation import Conversation, text
 from core.data.formats.answer import answer
 from core.data.passages import passages
+from core.data.system_prompt import COLUMN, COLUMN_HELP
 
 NAME = "alpaca"
 TITLE = "instruction, input, output"
-COLUMNS = {"instruction": "instruction", "input": "input", "output": "output"}
+COLUMNS = {"instruction": "instruction", "input": "input", "output": "output"} | COLUMN
 HELP = {
     "instruction": "The column with the question or the task.",
     "input": "The column with context that belongs to it. It may be missing.",
     "output": "The column with the answer that is learned.",
-}
+} | COLUMN_HELP
 REQUIRED = ("instruction", "output")
 ANSWER = "output"
 

@@ -7,15 +7,16 @@ from typing import Any
 
 from core.data.checked import checked, listed
 from core.data.conversation import Conversation, RowProblem
+from core.data.system_prompt import COLUMN, COLUMN_HELP
 from core.data.tool_calls import tools
 
 NAME = "conversations"
 TITLE = "conversations with from and value"
-COLUMNS = {"conversations": "conversations", "tools": "tools"}
+COLUMNS = {"conversations": "conversations", "tools": "tools"} | COLUMN
 HELP = {
     "conversations": "The column with a list of turns, each with from and value.",
     "tools": "The column with the tools that may be called, as JSON schemas. It may be missing.",
-}
+} | COLUMN_HELP
 REQUIRED = ("conversations",)
 ANSWER = None
 ROLES = {

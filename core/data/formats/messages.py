@@ -4,15 +4,16 @@ from typing import Any
 
 from core.data.checked import checked, listed
 from core.data.conversation import Conversation
+from core.data.system_prompt import COLUMN, COLUMN_HELP
 from core.data.tool_calls import tools
 
 NAME = "messages"
 TITLE = "messages with role and content"
-COLUMNS = {"messages": "messages", "tools": "tools"}
+COLUMNS = {"messages": "messages", "tools": "tools"} | COLUMN
 HELP = {
     "messages": "The column with a list of messages, each with role and content.",
     "tools": "The column with the tools that may be called, as JSON schemas. It may be missing.",
-}
+} | COLUMN_HELP
 REQUIRED = ("messages",)
 ANSWER = None
 

@@ -29,7 +29,7 @@ def template_problem(source: Source) -> str | None:
             f"{source.source}: the layout {source.layout} has no answer's column, so it does not use an answer template. "
             "Choose another layout, or remove the source's `answer_template`."
         )
-    known = [name for layout in FORMATS.values() for name in layout.COLUMNS]
+    known = list(dict.fromkeys(name for layout in FORMATS.values() for name in layout.COLUMNS))
     if unknown := [name for name in source.columns if name not in known]:
         return (
             f"{source.source}: no layout has a part called {listed(unknown)}; there are {listed(known)}. Correct the names in "

@@ -8,14 +8,15 @@ from typing import Any
 from core.data.checked import checked, turns
 from core.data.conversation import Conversation, text
 from core.data.formats.marks import marked_turns
+from core.data.system_prompt import COLUMN, COLUMN_HELP
 
 NAME = "preference"
 TITLE = "chosen and rejected: the chosen answers are learned, the rejected ones not used"
-COLUMNS = {"prompt": "prompt", "chosen": "chosen"}
+COLUMNS = {"prompt": "prompt", "chosen": "chosen"} | COLUMN
 HELP = {
     "prompt": "The column with the prompt: text, or a list of messages. It may be missing where chosen begins with it.",
     "chosen": "The column with the chosen answer, which is learned; the rejected one is not used.",
-}
+} | COLUMN_HELP
 REQUIRED = ("chosen",)
 ANSWER = None
 

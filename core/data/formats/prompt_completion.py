@@ -5,14 +5,15 @@ from typing import Any
 from core.data.checked import checked, turns
 from core.data.conversation import Conversation, RowProblem
 from core.data.formats.answer import KEY, answer
+from core.data.system_prompt import COLUMN, COLUMN_HELP
 
 NAME = "prompt_completion"
 TITLE = "prompt and completion"
-COLUMNS = {"prompt": "prompt", "completion": "completion"}
+COLUMNS = {"prompt": "prompt", "completion": "completion"} | COLUMN
 HELP = {
     "prompt": "The column with the prompt: text, or a list of messages. Assistant turns in it are learned too.",
     "completion": "The column with the completion that is learned: text, or a list of messages.",
-}
+} | COLUMN_HELP
 REQUIRED = ("prompt", "completion")
 ANSWER = "completion"
 

@@ -6,15 +6,16 @@ from core.data.checked import exchange
 from core.data.conversation import Conversation, text
 from core.data.formats.answer import answer
 from core.data.passages import passages
+from core.data.system_prompt import COLUMN, COLUMN_HELP
 
 NAME = "question_answer"
 TITLE = "question and answer"
-COLUMNS = {"question": "question", "context": "context", "answer": "answer"}
+COLUMNS = {"question": "question", "context": "context", "answer": "answer"} | COLUMN
 HELP = {
     "question": "The column with the question.",
     "context": "The column with what the answer is found in: text, or a list of texts. It may be missing.",
     "answer": "The column with the answer that is learned.",
-}
+} | COLUMN_HELP
 REQUIRED = ("question", "answer")
 ANSWER = "answer"
 

@@ -10,7 +10,7 @@ from core.data.formats import template
 from core.data.formats.columns import columns_of, needed
 from core.data.formats.misfit import listed, misfit, template_problem, unknown_column
 from core.data.formats.table import BY_ROWS, FORMATS, LAST_RESORTS
-from core.data.system_prompt import with_system_prompt
+from core.data.system_prompt import with_own, with_system_prompt
 from core.errors import DataError
 from core.recipe_data import Source
 
@@ -31,14 +31,15 @@ class Reading:
     confidence: float = 1.0
 
     def conversation(self, row: dict[str, Any]) -> Conversation | PlainText:
-        """What one row says, the source's system prompt included; raises RowProblem."""
+        """What one row says, its own system prompt or the source's included; raises RowProblem."""
         missing = [column for column in needed(self.layout, self.columns) if column not in row]
         if missing:
             raise RowProblem(f"has no column {listed(missing)}")
         said = self.layout.conversation(row, self.columns)
         if isinstance(said, PlainText):
             return said
-        return with_system_prompt(said, self.source.system, self.source.system_mode)
+        own = with_own(said, row, self.columns)
+        return with_system_prompt(own, self.source.system, self.source.system_mode)
 
     def share(self, sample: Rows) -> float:
         """The share of these rows that can be read; 1 of none."""
