@@ -4,10 +4,15 @@ import gc
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tools.browser import browser
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Whatever else this machine does, no test fails because it is slow.
+settings.register_profile("studio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("studio")
 
 
 def pytest_collection_finish():
