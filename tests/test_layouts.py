@@ -33,6 +33,7 @@ def read(row: dict, **source) -> list[dict]:
         ({"prompt": "Hi", "completion": "Hello"}, "prompt_completion"),
         ({"prompt": [ASKS], "completion": [ANSWERS]}, "prompt_completion"),
         ({"prompt": [ASKS], "completion": "Hello"}, "prompt_completion"),
+        ({"prompt": json.dumps([ASKS]), "completion": json.dumps([ANSWERS])}, "prompt_completion"),
         ({"question": "Hi", "answer": "Hello"}, "question_answer"),
         ({"question": "Hi", "context": None, "answer": "Hello"}, "question_answer"),
         ({"question": "Hi", "context": [], "answer": "Hello"}, "question_answer"),
@@ -46,6 +47,12 @@ def read(row: dict, **source) -> list[dict]:
 def test_a_layout_is_recognised_by_its_columns_in_a_fixed_order(row, layout):
     assert layout == format_of(Source(), list(row)).NAME
     assert read(row) == [ASKS, ANSWERS]
+
+
+@pytest.mark.parametrize("answer", ["[1] says so", "[1, 2]", "[]", '[{"role": "cook"}]', '["a", {"content": 1}]'])
+def test_an_answer_that_is_a_list_of_something_else_stays_as_it_is_written(answer):
+    assert read({"prompt": "Hi", "completion": answer})[1]["content"] == answer
+    assert read({"prompt": "Hi", "chosen": answer})[1]["content"] == answer
 
 
 @pytest.mark.parametrize(
@@ -371,6 +378,8 @@ def test_plain_text_is_no_conversation():
         {"prompt": "Hi", "chosen": [ANSWERS]},
         {"prompt": "Hi", "chosen": [ASKS, ANSWERS], "rejected": None},
         {"chosen": [ASKS, ANSWERS]},
+        {"chosen": json.dumps([ASKS, ANSWERS])},
+        {"prompt": json.dumps([ASKS]), "chosen": json.dumps([ANSWERS])},
         {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello"},
     ],
 )

@@ -3,7 +3,7 @@
 import reprlib
 from typing import Any
 
-from core.data.conversation import LONGEST_TEXT, Conversation, Message, RowProblem, text
+from core.data.conversation import LONGEST_TEXT, SIMPLE, Conversation, Message, RowProblem, text
 from core.data.json_value import json_value
 from core.data.tool_calls import tool_calls
 
@@ -59,7 +59,18 @@ def exchange(question: str, answer: str) -> Conversation:
 
 def turns(value: Any, role: str, what: str) -> list[Any]:
     """A list of messages as it is, unchecked, or a text as the one turn of `role`; raises RowProblem."""
-    return value if isinstance(value, list) else [{"role": role, "content": text(value, what)}]
+    found = unpacked(value)
+    return found if isinstance(found, list) else [{"role": role, "content": text(found, what)}]
+
+
+def unpacked(value: Any) -> Any:
+    """The messages of a cell that holds them as JSON text, as tables do; anything else as it is, other JSON too."""
+    try:
+        found = listed(value, "the cell")
+    except RowProblem:  # a text that begins with a bracket
+        return value
+    said = isinstance(found, list) and found and all(isinstance(one, dict) and one.keys() >= SIMPLE for one in found)
+    return found if said else value
 
 
 def _says_nothing(message: Any) -> bool:

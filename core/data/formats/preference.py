@@ -5,7 +5,7 @@ The prompt may be a column of its own, or the beginning of the chosen conversati
 
 from typing import Any
 
-from core.data.checked import checked, turns
+from core.data.checked import checked, turns, unpacked
 from core.data.conversation import Conversation, text
 from core.data.formats.marks import marked_turns
 from core.data.system_prompt import COLUMN, COLUMN_HELP
@@ -24,7 +24,7 @@ ANSWER = None
 def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """The prompt and the chosen answer; raises RowProblem."""
     column = columns["chosen"]
-    chosen, prompt = row[column], row.get(columns["prompt"])
+    chosen, prompt = unpacked(row[column]), row.get(columns["prompt"])
     if isinstance(chosen, list) and not _begins_with_answer(chosen):
         return Conversation(checked(chosen, column))
     if prompt in (None, "", []):
