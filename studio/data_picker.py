@@ -63,24 +63,38 @@ def _held_out(recipe: Recipe) -> None:
 
 
 def _upload() -> None:
-    with st.popover("Upload file", icon=":material/upload_file:", key="data:upload popover"):
+    with st.popover("Upload files", icon=":material/upload_file:", key="data:upload popover"):
         key = f"data:upload:{session.recall(UPLOADS_KEY, 0)}"  # a new key empties the widget
         st.file_uploader(
-            f"A file of rows: {KINDS}",
+            f"Files of rows: {KINDS}",
             type=list(READERS),
+            accept_multiple_files=True,
             key=key,
-            on_change=_take_upload,
+            on_change=_take_uploads,
             args=(key,),
         )
 
 
-def _take_upload(key: str) -> None:
-    if upload := session.widget_value(key):
-        session.remember(UPLOADS_KEY, session.recall(UPLOADS_KEY, 0) + 1)
-        try:
-            draft.add_source({"source": keep_upload(upload, upload.name)})
-        except StudioError as error:
-            session.notify(str(error))
+def _take_uploads(key: str) -> None:
+    uploads = session.widget_value(key)
+    if not uploads:
+        return
+    session.remember(UPLOADS_KEY, session.recall(UPLOADS_KEY, 0) + 1)
+    problems = [problem for upload in uploads if (problem := _take_upload(upload))]
+    if problems:
+        session.notify(" ".join(problems))
+
+
+def _take_upload(upload: Any) -> str | None:
+    """One more data set; or why it is none."""
+    try:
+        source = keep_upload(upload, upload.name)
+    except StudioError as error:
+        return f"{upload.name}: {error}"
+    if source in {known.source for known in session.draft().data.sources}:
+        return f"{upload.name} is there already."
+    draft.add_source({"source": source})
+    return None
 
 
 def _add() -> None:

@@ -80,7 +80,7 @@ def draft_sources() -> list:
 
 def test_a_csv_with_odd_columns_is_uploaded_mapped_mixed_looked_at_and_trained_on(app, page, tmp_path):
     page.goto(f"{app.url}/model_and_data")
-    page.get_by_role("button", name="Upload file").click()
+    page.get_by_role("button", name="Upload files").click()
     page.locator("input[type=file]").set_input_files(odd_csv(tmp_path))
     page.get_by_text("fit no layout").wait_for()
     page.keyboard.press("Escape")

@@ -249,6 +249,18 @@ def test_an_upload_is_kept_under_a_name_of_our_own_and_used(studio_home):
     assert len(on_disk().data.sources) == 2  # a rerun does not add it again
 
 
+def test_several_files_are_uploaded_at_once_each_a_data_set_and_none_twice(studio_home):
+    app = opened("model_and_data")
+    files = [("one.jsonl", b"1", "application/json"), ("two.csv", b"a,b", "text/csv"), ("void.csv", b"", "text/csv")]
+    app.get("file_uploader")[0].set_value(files).run()
+    names = [source.source.rpartition("-")[0] for source in on_disk().data.sources[1:]]
+    assert names == ["uploads/one", "uploads/two"]
+    assert app.toast[0].value.replace("\\", "").startswith("void.csv: The uploaded file is empty")
+    app.get("file_uploader")[0].set_value(files[:1]).run()
+    assert len(on_disk().data.sources) == 3
+    assert app.toast[0].value.replace("\\", "") == "one.jsonl is there already."
+
+
 def test_feedback_is_offered_with_its_counts_and_added_once():
     for number in range(2):
         give(Answer(f"a{number}", [{"role": "user", "content": "Hi"}], "What?", "starter"), liked=True, correction=None)

@@ -229,7 +229,7 @@ def test_a_large_file_that_is_chosen_in_the_browser_becomes_a_data_set_of_the_dr
     with browser() as found:
         page = found.new_page()
         page.goto(f"{app.url}/model_and_data")
-        page.get_by_role("button", name="Upload file").click()
+        page.get_by_role("button", name="Upload files").click()
         page.locator("input[type=file]").first.wait_for(state="attached")
         before = reset_peak(psutil.Process(app.process.pid))
         page.locator("input[type=file]").first.set_input_files(big)
