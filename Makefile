@@ -27,6 +27,7 @@ bench: .venv/ready-dev
 	@$(BIN)/python -m benchmarks.metrics
 	@$(BIN)/python -m benchmarks.prepare
 	@$(BIN)/python -m benchmarks.chaos 100
+	@$(BIN)/python -m benchmarks.begin
 	@$(BIN)/python -m benchmarks.first_light
 	@$(BIN)/python -m benchmarks.train_speed
 	@$(BIN)/python -m benchmarks.plan
