@@ -31,8 +31,8 @@ def look(path: Path, content: bytes | None = None, **source) -> Peek | None:
 
 
 def test_a_file_shows_its_columns_first_rows_and_how_it_is_read(tmp_path):
-    seen = look(tmp_path / "a.jsonl", lined(*[ROW] * 60, {"note": "never seen"}))
-    assert seen == Peek(["question", "answer"], [ROW] * 5, "question_answer", 1.0, total=61)
+    seen = look(tmp_path / "a.jsonl", lined(*[ROW] * 500, {"note": "never seen"}))
+    assert seen == Peek(["question", "answer"], [ROW] * 5, "question_answer", 1.0, total=501)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,12 @@ def test_a_file_shows_its_columns_first_rows_and_how_it_is_read(tmp_path):
 )
 def test_a_source_is_hopeless_where_preparing_would_end_by_it(tmp_path, content, hopeless):
     assert look(tmp_path / "a.jsonl", content).hopeless is hopeless
+
+
+def test_a_column_that_only_later_rows_have_is_found_as_preparing_finds_it(tmp_path):
+    content = lined(*[ROW] * 60, ROW | {"note": "Here."})
+    seen = look(tmp_path / "a.jsonl", content, columns={"context": "note"})
+    assert (seen.columns, seen.problem, seen.hopeless) == (["question", "answer", "note"], None, False)
 
 
 def test_the_starter_can_be_looked_at_and_the_hub_cannot():

@@ -19,16 +19,14 @@ from core.data.bad_rows import BadRows
 from core.data.conversation import RowProblem
 from core.data.encoder import Encoder
 from core.data.formats.recognise import Reading, reading_of
-from core.data.readers.row import RawRow, columns_of
+from core.data.readers.row import BATCH_ROWS, RawRow, columns_of, next_batch
 from core.data.report import SourceCount
 from core.data.sources import Opened
 from core.data.store import EncodedRows, RowWriter, batches_of
 from core.files import read_json, whole_folder, write_whole
 from core.jobs.worker import Worker
 
-BATCH_ROWS = 500
 SAMPLE_ROWS = 50
-BATCH_CHARACTERS = 10_000_000
 
 
 def encoded_source(worker: Worker, opened: Opened, encoder: Encoder) -> tuple[SourceCount, EncodedRows]:
@@ -106,7 +104,7 @@ class _Work:
 
 def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[tuple[list[RawRow], _Done]]:
     """Each batch of a data set with what became of it; small data is not worth other processes."""
-    batches = _filled(opened.rows)
+    batches = iter(lambda: list(next_batch(opened.rows)), [])
     for batch in batches:
         if names := columns_of(batch):
             reading = reading_of(opened.source, names, [row.values for row in batch if row.values][:SAMPLE_ROWS])
@@ -115,17 +113,3 @@ def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[
             yield from hands.worked(_Work(encoder, reading), chain([batch], batches), processes)
             return
         yield batch, _Work(encoder, None)(batch)
-
-
-def _filled(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
-    """Rows in batches, smaller ones where the rows are large."""
-    batch, size = [], 0
-    for row in rows:
-        batch.append(row)
-        # Nested values are not measured: it is the cells of tables and plain text that grow large.
-        size += sum(len(value) for value in row.values.values() if isinstance(value, str))
-        if len(batch) == BATCH_ROWS or size > BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -16,7 +16,7 @@ from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
 from core.data.local_files import LocalFiles, local_files
 from core.data.readers import json_list, parquet
-from core.data.readers.row import RawRow, columns_of
+from core.data.readers.row import RawRow, columns_of, next_batch
 from core.data.sources import open_source
 from core.data.trees import put_together
 from core.errors import DataError
@@ -89,10 +89,11 @@ def _look(settings: str, stamp: Stamp) -> Peek:
     problem = total = None
     try:
         found, total = _opened(source, stamp)
-        rows.extend(islice(found, min(source.limit or LOOKED_AT, LOOKED_AT)))
+        rows.extend(next_batch(islice(found, source.limit)))
     except (DataError, OSError) as error:
         problem = _sentence(error, source)
-    columns = columns_of(rows)
+    # As preparing has it: JSON's first rows may lack a column that later ones have.
+    columns, rows = columns_of(rows), rows[:LOOKED_AT]
     shown = [row for row in rows if not row.problem][:SHOWN]
     cells = [{_short(name, LONGEST_NAME): _short(row.values[name]) for name in row.values} for row in shown]
     seen = Peek(

@@ -1,14 +1,17 @@
 """A row as it was found in a source, before anyone knows what its columns mean."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from core.data.conversation import LONE_SURROGATE
 from core.errors import DataError
 
 MOST_COLUMNS = 1_000
+BATCH_ROWS = 500
+BATCH_CHARACTERS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,17 @@ class RawRow:
     number: int
     values: dict[str, Any]
     problem: str | None = None
+
+
+def next_batch(rows: Iterator[RawRow]) -> Iterator[RawRow]:
+    """The next rows that are worked on together, fewer where they are large; the first of them decide how all are read."""
+    size = 0
+    for row in islice(rows, BATCH_ROWS):
+        yield row
+        # Nested values are not measured: it is the cells of tables and plain text that grow large.
+        size += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        if size > BATCH_CHARACTERS:
+            return
 
 
 def columns_of(rows: Iterable[RawRow]) -> list[str]:
