@@ -1,8 +1,10 @@
 """A look at a source before anything is prepared: what is in it, how it would be read, and never an exception."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -103,6 +105,15 @@ def test_a_file_is_read_again_only_when_it_or_its_settings_change(tmp_path, monk
     pyarrow.parquet.write_table(pa.Table.from_pylist([ROW] * 3), path)
     assert look(path).total == 3
     assert look(path, layout="fields").layout == "fields"
+
+
+def test_a_file_that_came_with_the_time_and_size_of_another_is_read_again(tmp_path):
+    first = look(tmp_path / "a.jsonl", lined(ROW))
+    before = (tmp_path / "a.jsonl").stat()
+    time.sleep(0.02)  # a file's times are as coarse as the system's clock ticks
+    (tmp_path / "a.jsonl").write_bytes(lined(ROW | {"answer": "No."}))
+    os.utime(tmp_path / "a.jsonl", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert first.rows == [ROW] and look(tmp_path / "a.jsonl").rows == [ROW | {"answer": "No."}]
 
 
 def test_cells_are_shown_short_and_as_any_page_can_show_them(tmp_path):

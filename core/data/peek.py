@@ -73,7 +73,8 @@ def peek(source: Source) -> Peek | None:
 
 def _stamp(file: Path) -> tuple[str, int, int]:
     stat = file.stat()
-    return str(file), stat.st_mtime_ns, stat.st_size
+    # Not the time of its content: to be allowed to read it is a change too, and a copy may keep the times of another.
+    return str(file), stat.st_ctime_ns, stat.st_size
 
 
 def _sentence(error: DataError | OSError, source: Source) -> str:
