@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.jobs.folder import Job
+from core.jobs.listing import known_job
 from studio import session, status_chip, words
 from studio.local_time import when
 from studio.run_row import RunRow, row_of
@@ -17,17 +18,24 @@ from studio.run_row import RunRow, row_of
 SPARKLINE_POINTS = 40
 # What the table on the page is: its widget's key, the ids of its rows, and how often runs had been chosen elsewhere.
 TABLE = "table of runs"
+# Which name was pressed in the table of recent runs.
+PRESSED = "recent runs:name"
 
 
 def job_table(jobs: list[Job]) -> Job | None:
-    """A run is chosen by a click anywhere in its row."""
+    """The run whose name was pressed. Not a choice of cells: the table makes one itself when Tab or a header leads into it."""
     runs = [row_of(job) for job in jobs]
-    # A choice is a row number, so with another run the table is another widget.
-    key = f"recent runs:{jobs[0].id}"
-    picked = st.dataframe(
-        _frame(runs), key=key, on_select="rerun", selection_mode="single-cell", **_look(_tagged(runs))
-    ).selection.cells
-    return jobs[picked[0][0]] if picked else None
+    look = _look(_tagged(runs))
+    width = look["column_config"]["Run"]["width"]
+    look["column_config"]["Run"] = st.column_config.ButtonColumn(
+        type="tertiary", alignment="left", width=width, help="Press a name to open its run.", key=PRESSED
+    )
+    # A press tells a row number, of the rows as they were drawn then.
+    shown = session.recall(PRESSED, [])
+    session.remember(PRESSED, [job.id for job in jobs])
+    st.dataframe(_frame(runs), key="recent runs", **look)
+    pressed = session.widget_value(PRESSED)
+    return known_job(shown[pressed["row"]]) if pressed else None
 
 
 def run_table(runs: list[RunRow]) -> None:

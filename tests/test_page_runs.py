@@ -1,6 +1,7 @@
 """Runs through the shell: find, name, compare, resume, go on from and delete runs, in a process that cannot import torch."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
 from core.recipe import parse
+from studio import session
 from studio.compare_view import _measured_on
+from studio.job_table import PRESSED
 from tests.test_pages import NASTY, a_run_of_every_kind, click, opened, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
 
@@ -223,11 +226,15 @@ def test_a_reload_shows_the_chosen_runs_again_and_no_others() -> None:
     assert "Select a run" in text_of(cleared.run()) and "run" not in cleared.query_params
 
 
-def test_a_click_on_a_recent_run_opens_it() -> None:
-    jobs = [make_job(number, f"run-{number}", steps=20) for number in (1, 2)]
+def test_a_press_on_the_name_of_a_recent_run_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [make_job(number, f"run-{number}", steps=20) for number in (1, 2, 3)]
     app = opened()
-    app.session_state[app.dataframe[0].key] = {"selection": {"rows": [], "columns": [], "cells": [(1, "Model")]}}
-    assert app.run().title[0].value == "run\\-2" and app.query_params["run"] == jobs[1].id
+    shutil.rmtree(jobs[0].folder)  # in another tab: the rows move up
+    with monkeypatch.context() as pressed:
+        value = {PRESSED: {"row": 1, "label": "run-2"}}
+        pressed.setattr(session, "widget_value", lambda key, default=None: value.get(key, default))
+        app.run()
+    assert app.title[0].value == "run\\-2" and app.query_params["run"] == jobs[1].id
     assert app.switch_page("../pages/home.py").run().title[0].value == "Home"
 
 
