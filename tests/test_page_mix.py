@@ -9,6 +9,7 @@ import pytest
 from core import catalog
 from core.data.expected import known_rows
 from core.data.preview import prepared_for
+from core.files import append_line
 from core.recipe import Recipe
 from tests.test_pages_prepare import click, edit, on_disk, opened, studio_home, text_of
 from tests.toy_prepared import make_prepared
@@ -83,11 +84,36 @@ def test_tokens_of_the_mix_come_from_what_was_prepared_before():
 
 def test_what_was_prepared_from_a_file_counts_until_the_file_changes(tmp_path):
     recipe = edit({"data.sources": [{"source": rows_file(tmp_path, "question,answer,note")}]})
-    make_prepared(recipe)
+    job = make_prepared(recipe)
     assert prepared_for(recipe) and known_rows(recipe)[0].rows == 4
     time.sleep(0.02)  # a file's times are as coarse as the system's clock ticks
     rows_file(tmp_path, "question,answer,note", rows=30)
-    assert prepared_for(recipe) is None and known_rows(recipe)[0].rows == 30
+    for _ in range(2):
+        assert prepared_for(recipe) is None and known_rows(recipe)[0].rows == 30
+        append_line(job.files.events, {"time": time.time(), "event": "resuming"})  # with the rows it had
+
+
+def test_what_was_prepared_from_a_folder_counts_until_a_file_is_taken_out_of_it(tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text("question,answer\nWhy?,So.\n")
+    recipe = edit({"data.sources": [{"source": str(folder)}]})
+    make_prepared(recipe)
+    assert prepared_for(recipe)
+    time.sleep(0.02)  # a file's times are as coarse as the system's clock ticks
+    (folder / "b.csv").unlink()
+    assert prepared_for(recipe) is None
+
+
+def test_what_a_run_that_was_brought_here_has_prepared_counts_though_its_files_came_later(tmp_path):
+    recipe = edit({"data.sources": [{"source": rows_file(tmp_path, "question,answer,note")}]})
+    events = make_prepared(recipe).files.events
+    earlier = [row | {"time": row["time"] - 3600} for row in map(json.loads, events.read_text().splitlines())]
+    events.write_text("".join(f"{json.dumps(row)}\n" for row in earlier))
+    assert prepared_for(recipe) is None
+    append_line(events, {"time": time.time(), "event": "restored"})
+    assert prepared_for(recipe)
 
 
 def test_a_data_set_is_held_out_as_a_whole_and_the_last_one_cannot_be():

@@ -7,7 +7,7 @@ from typing import Any
 from core import catalog
 from core.data import mixing
 from core.data.peek import peek
-from core.data.preview import prepared_by, reads_the_same
+from core.data.preview import changed_last, has_read, prepared_by
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
@@ -74,12 +74,13 @@ def _mixed_rows(recipe: Recipe, available: list[int | None]) -> list[int | None]
 def known_rows(recipe: Recipe) -> list[Known]:
     """What is known of each data set: as it was last prepared for this model, where it is the same, else as the catalog says."""
     wanted = located(recipe)
-    counted = {_reading(wanted, source): None for source in wanted.data.sources}
+    changed = {_reading(wanted, source): changed_last(source) for source in wanted.data.sources}
+    counted: dict[str, Known] = {}
     for job, source, report in _prepared_before():
         asked = _reading(job.recipe, source)
-        if asked in counted and counted[asked] is None and reads_the_same(job, source):
+        if asked in changed and asked not in counted and has_read(job, changed[asked]):
             counted[asked] = _counted(report)
-    return [counted[_reading(wanted, source)] or _told(source) for source in wanted.data.sources]
+    return [counted.get(_reading(wanted, source)) or _told(source) for source in wanted.data.sources]
 
 
 def _prepared_before() -> Iterator[tuple[Job, Source, dict[str, Any]]]:

@@ -69,13 +69,13 @@ def local_files(path: Path) -> LocalFiles:
     return LocalFiles(path, files, READERS[kinds[0]])
 
 
-def changed_since(path: Path, moment: float) -> bool:
-    """Whether what a path holds was written, or put there, after a moment (seconds since the epoch); not if it is gone."""
+def changed_at(path: Path) -> float:
+    """When what a path holds was last written, put there or taken away (seconds since the epoch); 0 if all of it is gone."""
     try:
-        # Not the time of its content, which a copy may bring along.
-        return any(file.stat().st_ctime > moment for file in local_files(path).files)
+        # Not the time of its content, which a copy may bring along. A folder's own tells what it has no more.
+        return max(file.stat().st_ctime for file in (path, *local_files(path).files))
     except (DataError, OSError):
-        return False
+        return 0.0
 
 
 def _known(folder: Path) -> tuple[Path, ...]:

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow.compute as pc
 
 from core import home
-from core.data.local_files import changed_since
+from core.data.local_files import changed_at
 from core.data.store import EncodedRows
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import located
+from core.jobs.tail import latest_of
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.where import Place, local_path, place_of
@@ -180,15 +181,20 @@ def prepared_by(job: Job) -> Prepared | None:
 
 def prepared_for(recipe: Recipe) -> Prepared | None:
     """The newest set that was prepared from this very model, data and seed, and from files that are still as they were."""
-    same = (
-        job for job in _with_same_data(recipe) if all(reads_the_same(job, source) for source in job.recipe.data.sources)
-    )
-    return next((found for job in same if (found := prepared_by(job))), None)
+    changed = max(map(changed_last, recipe.data.sources))
+    made = (prepared_by(job) for job in _with_same_data(recipe) if has_read(job, changed))
+    return next((found for found in made if found), None)
 
 
-def reads_the_same(job: Job, source: Source) -> bool:
-    """Whether a data set is for all one knows what it was when the job began: a file may have been written since."""
-    return place_of(source.source) is not Place.LOCAL or not changed_since(local_path(source.source), job.began)
+def changed_last(source: Source) -> float:
+    """When a data set on this machine was changed last (seconds since the epoch); 0 where it lies elsewhere, or is gone."""
+    return changed_at(local_path(source.source)) if place_of(source.source) is Place.LOCAL else 0.0
+
+
+def has_read(job: Job, changed: float) -> bool:
+    """Whether a job began with its data as it is since this change, here or brought here: a resume goes on with the same rows."""
+    brought = latest_of(job.files.events, "created", "restored")
+    return changed <= (brought["time"] if brought else job.created)
 
 
 def preparing(recipe: Recipe) -> Job | None:
