@@ -135,7 +135,8 @@ def _choose(pane: int) -> None:
 
 def _written(pane: int) -> list[ChatModel]:
     """What was written into a pane, as no list has it, and the base that it is compared with."""
-    chosen = named(session.chosen_chat_model(pane) or "")
+    wanted = session.chosen_chat_model(pane)
+    chosen = named(wanted) if wanted else None
     return [model for model in (chosen, chosen and named(chosen.base)) if model]
 
 

@@ -572,6 +572,12 @@ def test_an_opened_chat_goes_on_with_the_models_it_had(toy, run):
     assert models(app) == chosen and len(chosen) == 2 and app.toggle(key="chat:compare").value
 
 
+def test_an_app_that_was_begun_in_a_models_folder_lists_no_model_without_a_name(toy, tmp_path, monkeypatch):
+    (tmp_path / "config.json").touch()
+    monkeypatch.chdir(tmp_path)
+    assert opened().selectbox(key="chat:model").options == ["SmolLM2 135M (built in)"]
+
+
 def test_a_chat_whose_model_is_gone_opens_with_another(toy, run):
     toy.answers = [[(0, "T"), (1, "B")]]
     app = ask(comparing(opened()), "Hi")
