@@ -1,5 +1,6 @@
 """What one browser tab remembers, as typed functions. The draft recipe is on disk, so it also survives a reload."""
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -58,7 +59,9 @@ def _read_draft() -> Recipe:
         return load(home.draft_file())
     except RecipeError as error:
         # The first change would write over it.
-        kept = home.draft_file().rename(home.draft_file(UNREADABLE))
+        kept = home.draft_file(UNREADABLE)
+        with suppress(FileNotFoundError):  # another tab was first
+            home.draft_file().rename(kept)
         notify(f"The saved settings could not be read, so the defaults are shown; what was saved is in {kept}. {error}")
         return Recipe()
 

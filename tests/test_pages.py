@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.synthetic_jobs import make_job
+from core.errors import RecipeError
 from core.home import ROOT
 from core.jobs import process
 from core.jobs.folder import Job
@@ -18,6 +19,7 @@ from core.jobs.launcher import wait
 from core.jobs.listing import all_jobs, live_jobs
 from core.jobs.status import Status
 from core.jobs.worker import Worker
+from studio import session
 from tests.garbage import FILES, HARMFUL
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
@@ -261,6 +263,21 @@ def test_settings_that_cannot_be_read_are_kept_beside_the_defaults(studio_home: 
     app, kept = opened("lora").run(), draft.with_name("unreadable.yaml")
     assert str(kept) in app.toast[0].value.replace("\\", "") and kept.read_text() == mine
     assert not opened("lora").run().toast
+
+
+def test_two_tabs_find_the_same_settings_that_cannot_be_read(
+    studio_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, kept = studio_home / "drafts" / "draft.yaml", studio_home / "drafts" / "unreadable.yaml"
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_text("of_a_later_version: 1\n")
+
+    def read_by_both(path: Path) -> None:
+        path.replace(kept)
+        raise RecipeError("of_a_later_version: unknown key")
+
+    monkeypatch.setattr(session, "load", read_by_both)
+    assert str(kept) in opened("lora").run().toast[0].value.replace("\\", "")
 
 
 def test_a_run_without_a_worker_is_interrupted_not_running() -> None:
