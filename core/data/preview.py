@@ -192,7 +192,7 @@ def changed_last(source: Source) -> float:
 
 
 def has_read(job: Job, changed: float) -> bool:
-    """Whether a job began with its data as it is since this change, here or brought here: a resume goes on with the same rows."""
+    """Whether a job was begun, or brought here, after this change of its data: a resume goes on with the rows it had."""
     brought = latest_of(job.files.events, "created", "restored")
     return changed <= (brought["time"] if brought else job.created)
 
