@@ -14,7 +14,7 @@ from studio.local_time import clock, when
 from studio.markdown import plain
 from studio.overlay_chart import finding, overlay_figure
 from studio.recipe_diff import Settings, differing, settings, titles, written
-from studio.run_line import AXES, BOTH, SHOWN, line_of
+from studio.run_line import AXES, BOTH, HELD_OUT, SHOWN, line_of
 from studio.session import select_job
 from studio.status_chip import word
 
@@ -77,7 +77,11 @@ def _curves(jobs: list[Job], labels: list[str]) -> None:
         section("Loss")
         shown, over = _controls()
     lines = [line_of(job, label, over, shown) for job, label in zip(jobs, labels, strict=True)]
-    charts.show(overlay_figure(lines, over), alt=finding(lines), key="compare")
+    figure = overlay_figure(lines, over)
+    if not figure["data"]:
+        st.caption(f"None of these runs has {'a held-out loss' if shown == HELD_OUT else 'made a step'} yet.")
+        return
+    charts.show(figure, alt=finding(lines), key="compare")
     if len({job.recipe.model.source for job in jobs}) > 1:
         st.caption("These runs teach different base models. Loss compares only within one base model.")
     elif len(_held_out(jobs)) > 1 and not _comparable(jobs):

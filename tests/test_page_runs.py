@@ -450,6 +450,14 @@ def test_a_comparison_shows_exactly_the_settings_that_differ() -> None:
     assert {"Rank", "Seed", "Data", "Model"} <= set(compared(app))
 
 
+def test_runs_without_a_loss_to_draw_are_compared_without_a_chart() -> None:
+    app = runs(make_job(1, "first", "failed", reported=0), make_job(2, "second", "failed", reported=0))
+    assert "None of these runs has made a step yet." in text_of(app)
+    app.segmented_control(key="compare:shown").set_value("Held-out").run()
+    assert "None of these runs has a held-out loss yet." in text_of(app)
+    assert compared(app)["Best held-out"] == ["—", "—"]
+
+
 def test_the_best_of_the_compared_runs_is_marked_where_they_share_a_base_model() -> None:
     first, second = make_job(1, "first", steps=60), make_job(2, "second", steps=60)
     app = runs(first, second)
