@@ -58,6 +58,17 @@ def test_the_status_follows_from_the_files_and_the_process(sleeper):
     assert worker.job.status is Status.STOPPED
 
 
+@pytest.mark.parametrize(("turn", "worked_s"), [("", 7), ("turn", 47)])
+def test_waiting_in_the_queue_is_no_work_also_for_who_is_taken_out_of_it(turn, worked_s):
+    job = new_job().job
+    rows = [{"event": "resuming", "before_s": 7}, {"event": "phase", "phase": "queued"}, {"event": turn}]
+    rows.append({"event": "phase", "phase": "stopping"})
+    lines = [json.dumps({"time": 20.0 * place} | row) for place, row in enumerate(rows) if row["event"]]
+    job.files.events.write_text("\n".join(lines) + "\n")
+    job.files.result.write_text(json.dumps({"status": "stopped", "why": "", "time": 80.0}))
+    assert job.duration_s == worked_s
+
+
 def test_a_worker_that_was_killed_leaves_an_interrupted_job(sleeper):
     worker = new_job()
     process.write(worker.files.process, process.born(sleeper.pid))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +168,21 @@ class Job:
     def duration_s(self) -> float:
         """Seconds its workers have worked, to the last sign of life; breaks and waiting in the queue do not count."""
         before = _seconds((self._newest(*BEGINNINGS) or {}).get("before_s"), 0.0)
-        if self.status is Status.QUEUED:
+        if self._only_waited:
             return before
         begun = self._newest(*BEGINNINGS, "turn") or {"time": self.created}
         signs = (event["time"] for event in reversed(self.events) if event["event"] not in OF_THE_BACKUP)
         last = next(signs, begun["time"])
         end = process.now() if self.status.live else _seconds((self.result or {}).get("time"), last)
         return before + max(0.0, end - begun["time"])
+
+    @property
+    def _only_waited(self) -> bool:
+        """Whether its newest worker never had its turn: it waits in the queue, or was taken out of it."""
+        if self.phase not in ("queued", "stopping"):
+            return False
+        since = takewhile(lambda event: event["event"] not in (*BEGINNINGS, "turn"), reversed(self.events))
+        return any(event.get("phase") == "queued" for event in since)
 
     @property
     def final(self) -> Path | None:
