@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from core import home
 from core.data.sources import open_source
-from core.errors import HubError, RecipeError
+from core.errors import HubError, JobError, RecipeError
 from core.files import append_line, write_whole
 from core.hub import manifest, restore, restore_asked
 from core.hub.contents import piece_of
@@ -21,6 +21,7 @@ from core.hub.restore_asked import Restore
 from core.jobs import launcher
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
+from core.jobs.preflight import check_backup
 from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import parse
@@ -265,6 +266,18 @@ def test_another_run_from_the_same_recipe_does_not_write_its_backup():
     assert "ann/toy" not in portable(job)
     with pytest.raises(RecipeError, match=r"checkpoints\.hub_backup: 'toy' does not fit: it has the form owner/name"):
         parse({"checkpoints": {"hub_backup": "toy"}})
+
+
+def test_a_repository_that_backs_up_a_run_of_this_machine_is_refused_before_another_waits_for_its_turn():
+    job = new_folder(parse({"checkpoints": {"hub_backup": "ann/toy"}}))
+    job.files.result.write_text('{"status": "failed", "why": ""}')
+    check_backup(job.recipe)  # it ended before the repository was its own
+    append_line(job.files.events, {"time": 2.0, "event": "backup_claimed", "writer": "w1"})
+    with pytest.raises(JobError, match="ann/toy is for the backup of 20260101-000000-toy"):
+        launcher.start(job.recipe)
+    assert all_jobs() == [job]
+    check_backup(parse({"checkpoints": {"hub_backup": "ann/other"}}))
+    check_backup(parse({}))
 
 
 def test_a_name_that_is_no_repository_is_refused_at_once():

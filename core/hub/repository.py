@@ -50,8 +50,8 @@ class Repository:
         head = self.head()
         if head.manifest and head.manifest.job != job.id:
             raise HubError(
-                f"checkpoints.hub_backup: {self.id} holds the backup of another run, {head.manifest.job}. Give this run a name "
-                "of its own."
+                f"checkpoints.hub_backup: {self.id} holds the backup of another run, {head.manifest.job}. Give a name "
+                "that is free."
             )
         if head.manifest and head.manifest.writer == self.writer:
             return head

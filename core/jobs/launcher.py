@@ -19,7 +19,7 @@ from core.jobs import process
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
 from core.jobs.listing import live_jobs
-from core.jobs.preflight import check, check_again, check_rows, located
+from core.jobs.preflight import check, check_again, check_backup, check_rows, located
 from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.models import compiler
@@ -48,7 +48,11 @@ def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = N
     # Two tabs, or a double click: the lock makes the look and the start one act.
     with FileLock(home.start_lock()):
         same = next((job for job in live_jobs(kind) if job.recipe == recipe and _has(job, beside or {})), None)
-        return same or _launch(_new_folder(recipe, kind, beside or {}), token)
+        if same:
+            return same
+        if kind == "train":
+            check_backup(recipe)
+        return _launch(_new_folder(recipe, kind, beside or {}), token)
 
 
 def resume(job: Job, step: int | None = None, token: str | None = None) -> Job:

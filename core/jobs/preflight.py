@@ -11,6 +11,8 @@ from core.errors import DataError, JobError, ModelError, StudioError
 from core.hardware import machine
 from core.jobs.folder import Job
 from core.jobs.kinds import HEAVY, WITHOUT_MODEL
+from core.jobs.listing import all_jobs
+from core.jobs.tail import latest_of
 from core.models.layer_range import layer_problems
 from core.models.templates import template_text
 from core.plan.plan import disk_bytes
@@ -48,6 +50,25 @@ def check_rows(recipe: Recipe) -> None:
     # Two tasks of one file have the same problem.
     found = dict.fromkeys(look.problem for look in looks if look and look.hopeless and look.problem)
     _raise([DataError(problem) for problem in found])
+
+
+def check_backup(recipe: Recipe) -> None:
+    """Raise a JobError where another run of this machine is backed up in the repository, or waits to be.
+
+    The Hub would refuse it when its turn came, in the queue at night.
+    """
+    wanted = recipe.checkpoints.hub_backup
+    if other := next((job for job in all_jobs("train") if wanted and _backed_up_in(job, wanted)), None):
+        raise JobError(
+            f"checkpoints.hub_backup: {wanted} is for the backup of {other.id}, and a repository holds that of one run. "
+            "Give another name under 'Back up to', or leave it empty."
+        )
+
+
+def _backed_up_in(job: Job, repository: str) -> bool:
+    if job.damage or job.recipe.checkpoints.hub_backup != repository:
+        return False
+    return job.status.live or latest_of(job.files.events, "backup_claimed") is not None
 
 
 def check_again(job: Job) -> None:
