@@ -1,8 +1,9 @@
-"""The trainings that wait for their turn: their order can be changed, and each can be taken out."""
+"""The jobs that wait for their turn: their order can be changed, and each can be taken out."""
 
 import streamlit as st
 
 from core.jobs import launcher, queue
+from core.jobs.errand import run_about
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio.layout import row, section, split
@@ -18,7 +19,7 @@ def queue_card(waiting: list[Job]) -> None:
     for place, job in enumerate(waiting, 1):
         with split():
             with st.container(gap=None, width="content"):
-                st.markdown(f"{place}. **{plain(job.name)}**", width="content")
+                st.markdown(f"{place}. **{plain(called(job))}**", width="content")
                 st.caption(plain(f"{model_name(job.recipe)} · {method(job.recipe)}"))
             with row(width="content", horizontal_alignment="right"):
                 _move(job, place - 1, "arrow_upward", "Earlier", disabled=place == 1)
@@ -37,6 +38,13 @@ def place_of(job: Job) -> int | None:
     """Its place in the queue, from 1; None if it does not wait."""
     ids = [other.id for other in queue.waiting()]
     return ids.index(job.id) + 1 if job.id in ids else None
+
+
+def called(job: Job) -> str:
+    """A training by its name; what else waits for the device by what it is, too."""
+    if job.kind == "evaluate":
+        return f"Evaluation of {(run_about(job) or job).name}"
+    return f"Measuring {job.name}" if job.kind == "probe" else job.name
 
 
 def _move(job: Job, place: int, icon: str, label: str, disabled: bool) -> None:

@@ -53,7 +53,7 @@ def _foot() -> None:
             st.progress(share_done(live))
             st.caption(brief(live))
             if waiting := queue.waiting():
-                st.caption(f"{words.count(len(waiting), 'run')} waiting")
+                st.caption(f"{words.count(len(waiting), 'job')} waiting")
     reading = machine(home.home())
     st.caption(f":material/memory: {plain(reading.device_name)} · {words.size(reading.memory_free_bytes)} free")
     if found := account_known():

@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.synthetic_jobs import make_job
+from core import home
 from core.jobs import launcher, process
 from core.jobs.about import About, about_in, write_about
 from core.jobs.folder import Job
@@ -19,6 +20,7 @@ from core.recipe import parse
 from studio import session
 from studio.compare_view import _measured_on
 from studio.job_table import PRESSED
+from studio.queue_card import called
 from tests.test_pages import NASTY, a_run_of_every_kind, click, opened, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
 
@@ -169,6 +171,18 @@ def test_a_run_that_waits_is_counted_as_waiting() -> None:
     worker = subprocess.Popen(["sleep", "600"], start_new_session=True)
     process.write(job.files.process, process.born(worker.pid))
     assert "1 run · 1 waiting" in text_of(opened("runs"))
+
+
+def test_an_evaluation_in_the_queue_is_not_taken_for_the_run_it_is_about() -> None:
+    run = tag(make_job(1, "first", steps=60), name="better name")
+    asked = Job(home.job_folder("20260101-000000-first"))
+    asked.folder.mkdir()
+    asked.files.recipe.write_text(run.files.recipe.read_text())
+    asked.files.events.write_text('{"time": 1.0, "event": "created", "kind": "evaluate"}\n')
+    (asked.folder / home.ASKED["evaluate"]).write_text(f"run: {run.id}\n")
+    assert (called(run), called(asked)) == ("better name", "Evaluation of better name")
+    shutil.rmtree(run.folder)
+    assert called(asked) == "Evaluation of first"
 
 
 def test_preparing_data_is_not_a_run() -> None:

@@ -45,6 +45,12 @@ def run_of(asked: Errand) -> Job:
     raise JobError(f"The run {asked.run} is not there.")
 
 
+def run_about(job: Job) -> Job | None:
+    """The run that a job is about, if it is about one that is there."""
+    found = _run_id(job) if job.kind in home.ASKED else None
+    return known_job(found) if isinstance(found, str) else None
+
+
 def errands_of(run: Job, kind: str) -> list[Job]:
     """The jobs of this kind about a run, newest first."""
     return [job for job in all_jobs(kind) if not job.damage and _run_id(job) == run.id]
