@@ -81,6 +81,7 @@ def _share_prepared(job: Job) -> float:
 
 
 def _preparing_text(job: Job) -> str:
-    what = plain(job.progress.get("what", STARTING))
+    live = job.status.live
+    what = plain(job.progress.get("what", STARTING if live else "Ended at the start"))
     share = f" · {words.percent(_share_prepared(job))}" if _share_prepared(job) else ""
-    return f"**{what}**{share} · {words.duration(job.duration_s)} elapsed"
+    return f"**{what}**{share} · {words.duration(job.duration_s)} {'elapsed' if live else 'in all'}"

@@ -185,6 +185,15 @@ def test_an_evaluation_in_the_queue_is_not_taken_for_the_run_it_is_about() -> No
     assert called(asked) == "Evaluation of first"
 
 
+def test_a_run_that_failed_at_the_start_is_not_said_to_be_starting() -> None:
+    job = make_job(1, "first", "failed", reported=0)
+    job.files.events.write_text('{"time": 1.0, "event": "created", "kind": "train"}\n')
+    app = opened()
+    app.switch_page("../pages/train.py").run()
+    assert not app.exception
+    assert "Ended at the start** · " in app.get("progress")[0].proto.text
+
+
 def test_preparing_data_is_not_a_run() -> None:
     job = make_job(1, "only", "finished", steps=60)
     job.files.events.write_text(job.files.events.read_text().replace('"train"', '"prepare"'))
