@@ -45,7 +45,7 @@ def packing_words(report: dict[str, Any], on: bool) -> str:
     made = f"{rows} out of {report['rows']:,}, {words.percent(packing['filled'])} filled"
     if on:
         return f":blue[:material/view_module:] Packing is on and makes {made}."
-    return f":gray[:material/view_module:] Packing would make {made}. :gray[It is switched on under LoRA.]"
+    return f":gray[:material/view_module:] Packing would make {made}. :gray[Switch it on under LoRA.]"
 
 
 def _cut_badge(report: dict[str, Any]) -> None:
