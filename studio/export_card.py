@@ -29,15 +29,15 @@ def export_card(run: Job) -> None:
     """A card's content; nothing for a run that has nothing to take along yet."""
     if not can_chat(run):
         return
+    exports = errands_of(run, "export")
     with st.container(border=True):
         with split():
             section("Take it elsewhere")
             with row(width="content", horizontal_alignment="right"):
-                _form(run)
+                _form(run, len(exports))
                 if st.button("Publish", icon=":material/cloud_upload:", key="publish"):
                     select_job(run.id)
                     go_to("hub")
-        exports = errands_of(run, "export")
         if not exports:
             st.caption(
                 "Export packs the adapter as a zip, or merges it into its base. Publish brings it to the Hub, with a model card."
@@ -46,8 +46,9 @@ def export_card(run: Job) -> None:
             _line(job)
 
 
-def _form(run: Job) -> None:
-    with st.popover("Export", icon=":material/download:", key="export", width="content"):
+def _form(run: Job, number: int) -> None:
+    """With another number of exports it is another popover: an open one would hide what has come of it."""
+    with st.popover("Export", icon=":material/download:", key=f"export:{number}", width="content"):
         step = step_choice(run, "export")
         what, precision = what_choice(run, "export")
         values = {"step": step, "what": what, "precision": precision}

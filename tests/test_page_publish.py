@@ -164,6 +164,9 @@ def test_an_export_is_started_and_shown_where_the_run_is(run):
     click(app, "export:start")
     (job,) = errands_of(run, "export")
     assert read(job, Export).what == "adapter"
+    assert [
+        found.proto.id.rpartition("-")[2] for found in app.get("popover") if found.proto.popover.label == "Export"
+    ] == ["export:1"]
     launcher.end(job, "Stopped.")
     app = runs(run)
     assert "Stopped." in text_of(app)
