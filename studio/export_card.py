@@ -86,7 +86,7 @@ def _made(job: Job) -> None:
             if made.archive:
                 archive = made.archive
                 st.download_button(
-                    "Download",
+                    "Download the adapter" if made.model else "Download",
                     data=lambda: archive.open("rb"),
                     file_name=archive.name,
                     mime="application/zip",

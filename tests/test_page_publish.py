@@ -184,6 +184,7 @@ def test_what_was_exported_can_be_downloaded_found_and_removed(run):
     assert "Adapter and merged model of step 60 in fp16" in text_of(app)
     paths = [found.value for found in app.code]
     assert str(job.files.made / "merged") in paths
+    assert [found.proto.label for found in app.get("download_button")][-1] == "Download the adapter"
     assert "1 export" in text_of(app)
     click(app, f"export:remove:{job.id}")
     assert not job.folder.exists()
