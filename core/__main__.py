@@ -29,6 +29,8 @@ recipe_app = typer.Typer(help="Look at a recipe without running it.", no_args_is
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(command_hub.app)
 
+ANY_WIDTH = 1000
+
 RecipeFile = Annotated[Path, typer.Argument(help="A recipe, as YAML.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="key.path=value on top of the recipe; repeatable.")]
 
@@ -100,7 +102,10 @@ def jobs(as_json: AsJson = False) -> None:
     table = Table("id", "kind", "status", "step", "loss", "held-out loss")
     for row in rows:
         table.add_row(*(escape(follow.cell(row[name])) for name in ("id", "kind", "status")), *follow.numbers(row))
-    Console().print(table if rows else "No jobs yet. `python -m core train RECIPE.yaml` starts one.")
+    # Outside a terminal nothing is as wide as a window: ids are cut for nobody who searches or copies them.
+    Console(width=None if sys.stdout.isatty() else ANY_WIDTH).print(
+        table if rows else "No jobs yet. `python -m core train RECIPE.yaml` starts one."
+    )
 
 
 @app.command()

@@ -57,6 +57,7 @@ def test_a_recipe_is_trained_to_its_end_and_can_be_looked_at(recipe_file):
     assert "\x1b[" not in done.stdout  # plain lines in a pipe
     (row,) = json.loads(studio("jobs", "--json").stdout)
     assert (row["name"], row["status"], row["step"], row["total_steps"]) == ("toy", "finished", 6, 6)
+    assert row["id"] in studio("jobs").stdout  # whole, though no window is as wide
     shown = json.loads(studio("show", "toy", "--json").stdout)
     assert [checkpoint["step"] for checkpoint in shown["checkpoints"]] == [4, 6]
     assert [step for step, _ in shown["losses"]] == [1, 2, 3, 4, 5, 6]
