@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.hub.backup_state import backup_of
 from core.jobs import launcher
 from core.jobs.errand import all_errands_of
 from core.jobs.folder import Job
@@ -22,7 +23,7 @@ def delete_button(job: Job) -> None:
     if job.status.live:
         return
     with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
-        st.markdown(_what_goes(job))
+        st.markdown(what_goes(job))
         if st.button(":red[Delete for good]", key="delete:yes", width="stretch"):
             name, chosen = job.name, [other.id for other in selected_jobs() if other != job]
             for other in all_errands_of(job):
@@ -34,7 +35,8 @@ def delete_button(job: Job) -> None:
             st.rerun()
 
 
-def _what_goes(job: Job) -> str:
+def what_goes(job: Job) -> str:
+    """What is deleted with a run, in words, and what stays of it on the Hub."""
     parts = [words.count(len(job.checkpoints), "checkpoint")] if job.checkpoints else []
     parts += [f"the final {final_word(job)}"] if job.final else []
     errands = all_errands_of(job)
@@ -44,7 +46,14 @@ def _what_goes(job: Job) -> str:
     parts += ["its recipe, curve and log"]
     size_bytes = sum(_size_bytes(each.folder) for each in (job, *errands))
     listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    return f"**{plain(job.name)}** goes with {listed}: {words.size(size_bytes)} on disk."
+    return f"**{plain(job.name)}** goes with {listed}: {words.size(size_bytes)} on disk.{_what_stays(job)}"
+
+
+def _what_stays(job: Job) -> str:
+    backup = backup_of(job)
+    if not backup or backup.safe_step is None:
+        return ""
+    return f" Its backup stays on the Hub: {plain(backup.repository)}, step {words.whole(backup.safe_step)}."
 
 
 def _size_bytes(folder: Path) -> int:

@@ -11,6 +11,7 @@ from core.files import append_line, write_whole
 from core.hub import restore_asked
 from core.jobs import launcher, process
 from core.jobs.folder import Job
+from studio.delete_button import what_goes
 from studio.event_words import lines_of
 from studio.markdown import plain
 from tests.test_page_runs import no_worker  # noqa: F401
@@ -42,9 +43,11 @@ def train_page(job: Job) -> str:
 def test_the_dashboard_shows_the_step_that_is_safe_and_what_keeps_the_next_from_it():
     job = running(hub_backup="ann/toy")
     assert "Nothing is on the Hub yet." in train_page(job)
+    assert what_goes(job).endswith("on disk.")
     say(job, "backed_up", step=250, has_result=False)
     assert "Step 250 is safe on the Hub." in train_page(job)
     assert lines_of(job.events)[0].text == "Safe on the Hub · step 250"
+    assert what_goes(job).endswith("on disk. Its backup stays on the Hub: ann/toy, step 250.")
     say(job, "backup_failed", text="The Hub is away.", refused=False, since=time.time())
     assert "The Hub is away. Step 250 is safe on the Hub." in train_page(job)
     say(job, "backing_up", step=300, done=0, total=10)
