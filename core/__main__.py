@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -205,7 +206,8 @@ def serve(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that 
     """Let other tools talk to the models here, by OpenAI's protocol, until Ctrl-C. Only this machine can reach it."""
     from core.inference.server import serve as run
 
-    run(port, _say_how_to_ask)
+    with suppress(KeyboardInterrupt):  # it ends as it should, so with 0
+        run(port, _say_how_to_ask)
 
 
 def _say_how_to_ask(url: str, key: str) -> None:
