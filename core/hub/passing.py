@@ -13,15 +13,9 @@ from core.hub.refusals import hub_errors_in_words
 
 # Beside these every error of the Hub's own. A conflict passes once it was looked at what the other one did.
 PASSING = (408, 409, 412, 425, 429)
-OF_THE_CLIENT = (
-    HfHubHTTPError,
-    httpx2.TransportError,
-    OfflineModeIsEnabled,
-    LocalEntryNotFoundError,
-    JSONDecodeError,
-    RuntimeError,
-    OSError,
-)
+# What tells that no Hub has answered, or something else in its place.
+AWAY = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, JSONDecodeError)
+OF_THE_CLIENT = (HfHubHTTPError, *AWAY, RuntimeError, OSError)
 
 Answer = TypeVar("Answer")
 
@@ -61,8 +55,7 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in PASSING or error.response.status_code >= 500
     cut = str(error).startswith("Consistency check failed")
-    away = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError, JSONDecodeError)
-    return cut or isinstance(error, away)
+    return cut or isinstance(error, AWAY)
 
 
 def _cause_of(error: BaseException) -> BaseException:
