@@ -59,16 +59,18 @@ def publish(
     checkpoint: OfCheckpoint = None,
     what: What = None,
     precision: Precision = None,
-    public: Annotated[bool, typer.Option("--public", help="Everybody can see it.")] = False,
+    public: Annotated[
+        bool | None,
+        typer.Option("--public/--private", help="Everybody can see it, or only you. Else as before; at first private."),
+    ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring what was trained to the Hub, with a model card. Private unless told otherwise."""
-    given = given_values(step=checkpoint, what=what, precision=precision) | {
-        "repository": repository,
-        "private": not public,
-    }
-    watch(publication.start(find_run(job).id, given), detach, as_json)
+    run = find_run(job)
+    private = publication.was_private(run, repository) is not False if public is None else not public
+    given = given_values(step=checkpoint, what=what, precision=precision)
+    watch(publication.start(run.id, given | {"repository": repository, "private": private}), detach, as_json)
 
 
 @app.command()

@@ -61,9 +61,7 @@ def _form(runs: list[Job]) -> _Wish:
     step = step_choice(run, "publish")
     repository = _repository(run)
     what, precision = what_choice(run, "publish", "merged" if _is_local(run) else None)
-    private = st.toggle(
-        "Private", value=True, key="publish:private", help=Publication.model_fields["private"].description
-    )
+    private = _private(run, repository)
     values = {"step": step, "repository": repository, "what": what, "precision": precision, "private": private}
     asked = _asked(run, values)
     _go(run, asked, values)
@@ -108,6 +106,17 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+|(?<=[-.])[-.]+", "-", name).strip("-.")[:90] or "my-model"
 
 
+def _private(run: Job, repository: str) -> bool:
+    """As it was published there before: a public model does not vanish because it is published again."""
+    before = publication.was_private(run, repository)
+    return st.toggle(
+        "Private",
+        value=before is not False,
+        key="publish:private" if before is None else f"publish:private:{repository}",
+        help=Publication.model_fields["private"].description,
+    )
+
+
 def _asked(run: Job, values: dict) -> Publication | None:
     """What is wished, if it can be; else says why not."""
     try:
@@ -140,7 +149,7 @@ def _may_go_there(run: Job, repository: str) -> bool:
         st.caption(":material/lock: Sign in above with a token that may write.")
         return False
     try:
-        known: Standing | None = "ours" if publication.was_published(run, repository) else None
+        known: Standing | None = "ours" if publication.was_private(run, repository) is not None else None
         found = known or wait_shortly(ask_once(f"standing {repository}", lambda: standing(repository, token)))
     except HubError as error:
         st.caption(f":orange[:material/warning: {plain(str(error))}]")

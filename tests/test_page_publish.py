@@ -109,6 +109,16 @@ def test_a_run_is_published_privately_from_the_checkpoint_that_is_chosen(run):
     assert [found.key for found in app.button if found.key == "publishing:stop"]
 
 
+def test_a_model_that_was_published_for_everybody_stays_so_when_it_is_published_again(run):
+    job = job_of(run, "publish", Publication(run=run.id, repository="ann/Taught-me-you", private=False))
+    Worker(job).finish("finished", "Published.")
+    app = hub_page()
+    assert "will be updated" in text_of(app)
+    assert app.toggle(key="publish:private:ann/Taught-me-you").value is False
+    app.text_input(key=f"publish:name:{run.id}").set_value("another").run()
+    assert app.toggle(key="publish:private").value is True
+
+
 def test_a_merged_model_has_a_precision_and_another_card(run):
     app = hub_page()
     app.segmented_control(key=f"publish:what:{run.id}").set_value("both").run()

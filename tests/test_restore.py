@@ -19,6 +19,7 @@ from core.hub.manifest import may_stand
 from core.hub.portable_recipe import portable
 from core.hub.restore_asked import Restore
 from core.jobs import launcher
+from core.jobs.asked import beside
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import check_backup
@@ -257,6 +258,37 @@ def test_a_backup_that_is_tidied_up_meanwhile_is_fetched_as_it_is_then(hub, back
     found = restore._fetched(worker, asked, tmp_path / "aside")
     assert found[0] == looked[1] != looked[0]
     assert (tmp_path / "aside" / "run" / "recipe.yaml").is_file()
+
+
+def test_a_restore_that_was_cut_off_goes_on_with_what_it_had(hub, backup, tmp_path, monkeypatch):
+    speak_to(hub, tmp_path / "hf", TOKEN, monkeypatch)
+    monkeypatch.setattr(restore, "PAUSES_S", ())
+    repository, largest = offered(backup, "cut"), "optimizer.pt"
+    first, second = (asked_to_restore(repository, moment) for moment in ("20260102-000000", "20260103-000000"))
+    with hub.failing(503, where=largest), pytest.raises(HubError, match="What was fetched is kept: restore it again"):
+        restore.run(Worker(first))
+    first.files.result.write_text('{"status": "failed"}')
+    for left, text in (("checkpoints/step-000002/old.json", "{}"), ("recipe.yaml", "name: [")):
+        write_whole(first.files.scratch / "backup" / "run" / left, text)
+    before = len(hub.requests)
+    restore.run(Worker(second))
+    run = Job(home.job_folder(JOB))
+    assert run.checkpoints[-1].damage(hashes=True) is None and run.broken_checkpoints == []
+    assert not (run.files.checkpoints / "step-000002").exists()
+    fetched = {path.rpartition("/")[2] for path in hub.requests[before:] if path.startswith("GET") and "/run/" in path}
+    assert {largest, "recipe.yaml"} <= fetched and not fetched & {"events.jsonl", "trainer_state.json"}
+    assert not first.files.scratch.exists() or not list(first.files.scratch.iterdir())
+
+
+def asked_to_restore(repository: str, moment: str) -> Job:
+    """A restore job whose process is this one."""
+    job = Job(home.job_folder(f"{moment}-restore"))
+    job.folder.mkdir(parents=True)
+    write_whole(job.files.recipe, "name: restore\n")
+    append_line(job.files.events, {"time": 1.0, "event": "created", "kind": "restore"})
+    for name, text in beside("restore", Restore(repository=repository, resume=False)).items():
+        write_whole(job.folder / name, text)
+    return job
 
 
 def test_another_run_from_the_same_recipe_does_not_write_its_backup():

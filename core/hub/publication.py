@@ -28,7 +28,8 @@ class Publication(Export):
     private: bool = Field(
         True,
         title="Private",
-        description="Only you, or your organisation, can see it. Off: everybody can.",
+        description="Only you, or your organisation, can see it. Off: everybody can. Publishing again changes it where it says "
+        "otherwise.",
     )
 
 
@@ -55,7 +56,7 @@ def publications_of(run: Job) -> list[Job]:
     return errands_of(run, "publish")
 
 
-def was_published(run: Job, repository: str) -> bool:
-    """Whether a publication of a run has come to its end there; without asking the Hub."""
-    finished = (job for job in publications_of(run) if job.status is Status.FINISHED)
-    return any(read(job, Publication).repository == repository for job in finished)
+def was_private(run: Job, repository: str) -> bool | None:
+    """As what the newest publication of a run there was made; None where none came to its end. The Hub is not asked."""
+    finished = (read(job, Publication) for job in publications_of(run) if job.status is Status.FINISHED)
+    return next((asked.private for asked in finished if asked.repository == repository), None)

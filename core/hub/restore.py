@@ -2,23 +2,26 @@
 
 The backup may be a stranger's. So nothing is written outside of a folder aside before its manifest was read and its files
 were verified; what a manifest may name stands in `core/hub/manifest.py`, and torch reads its pickles as weights only.
+
+Where the Hub is away for too long, or the process is killed, that folder stays: the next restore of this backup goes on with it.
 """
 
 import hashlib
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.utils import disable_progress_bars
 
 from core import home
-from core.errors import HubError, RecipeError, StudioError
+from core.errors import HubError, JobError, RecipeError, StudioError
 from core.files import append_line
 from core.hardware import machine
 from core.hub import account, manifest
 from core.hub.manifest import RUN, FileFacts, Manifest
-from core.hub.passing import patiently
+from core.hub.passing import PassingTrouble, patiently
 from core.hub.patience import bear_silence
 from core.hub.placed_data import place
 from core.hub.repository import fetch_manifest
@@ -27,11 +30,11 @@ from core.jobs import launcher
 from core.jobs.asked import read
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
-from core.jobs.listing import known_job
+from core.jobs.listing import all_jobs, known_job
 from core.jobs.worker import Worker
 
-# Seconds between tries where the Hub is in trouble.
-PAUSES_S = (1, 2, 4, 8, 15, 30)
+# Seconds between tries where the Hub is in trouble: five minutes, in which a router has begun anew.
+PAUSES_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)
 SILENCE_S = 60.0
 SPARE_BYTES = 200_000_000
 
@@ -42,19 +45,42 @@ def run(worker: Worker) -> None:
     bear_silence(SILENCE_S)
     disable_progress_bars()
     worker.progress(f"Looking for {wanted.repository}", 0, 1)
-    aside = worker.files.scratch / "backup"
-    try:
-        commit, found = _fetched(worker, wanted, aside)
+    aside = _aside(worker.job)
+    _take_over(wanted, aside)
+    with ExitStack() as over:
+        over.callback(shutil.rmtree, worker.files.scratch, ignore_errors=True)
+        try:
+            commit, found = _fetched(worker, wanted, aside)
+        except PassingTrouble as error:
+            over.pop_all()
+            raise HubError(f"{error} What was fetched is kept: restore it again, and it goes on from there.") from None
         job = _put_in_place(wanted, commit, found, aside)
-    finally:
-        shutil.rmtree(worker.files.scratch, ignore_errors=True)
     # Before it is resumed: with that a new life of the run begins, in which it was not restored.
     lost = _about_backup(job)
     worker.finish("finished", " ".join([_go_on(job, wanted, found), *lost]), run=job.id)
 
 
+def _aside(job: Job) -> Path:
+    return job.files.scratch / "backup"
+
+
+def _take_over(wanted: Restore, aside: Path) -> None:
+    """What an earlier restore of this backup has fetched before it was cut off."""
+    left = next((_aside(job) for job in all_jobs("restore") if _aside(job).is_dir() and _cut_off(job, wanted)), None)
+    if left:
+        aside.parent.mkdir(exist_ok=True)
+        left.rename(aside)
+
+
+def _cut_off(job: Job, wanted: Restore) -> bool:
+    try:
+        return not job.status.live and read(job, Restore).repository == wanted.repository
+    except JobError:  # its folder is damaged
+        return False
+
+
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
-    """All of a backup as it is now; begun anew where a run that still writes it has made the Hub forget that commit."""
+    """All of a backup as it is now; looked for again where a run that still writes it has made the Hub forget that commit."""
     commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)
     _refuse(found, wanted.repository)
     try:
@@ -62,7 +88,6 @@ def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifes
     except HubError:
         if patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)[0] == commit:
             raise
-        shutil.rmtree(aside, ignore_errors=True)
         return _fetched(worker, wanted, aside)
     return commit, found
 
@@ -90,7 +115,8 @@ def _refuse(found: Manifest, repository: str) -> None:
 
 
 def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside: Path) -> None:
-    """All files of a backup, at that commit, each as the manifest says."""
+    """All files of a backup, at that commit, each as the manifest says, and no others."""
+    _keep_only(found, aside)
     done = 0
     # Texts first: a recipe that cannot be used is known before gigabytes are fetched.
     for path, facts in sorted(found.files.items(), key=lambda item: item[1].size_bytes):
@@ -104,6 +130,20 @@ def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside:
             raise HubError(f"{path} in {wanted.repository} is not what was backed up there. Nothing was restored.")
         done += facts.size_bytes
     worker.progress(f"Restoring from {wanted.repository}", done, found.size_bytes)
+
+
+def _keep_only(found: Manifest, aside: Path) -> None:
+    """Of what is there already, only whole files of the backup; whoever fetches them finds them there."""
+    for one in sorted((aside / RUN).rglob("*"), reverse=True):  # what lies in a folder before the folder
+        if one.is_dir() and not one.is_symlink():
+            if not any(one.iterdir()):
+                one.rmdir()
+        elif not _listed(found, one.relative_to(aside).as_posix(), one):
+            one.unlink()
+
+
+def _listed(found: Manifest, path: str, file: Path) -> bool:
+    return path in found.files and _is(file, found.files[path])
 
 
 def _is(file: Path, facts: FileFacts) -> bool:
