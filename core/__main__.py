@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from core import command_hub, follow, home, recipe_yaml, said_plan
-from core.command_parts import AsJson, Detach, JobName, given_values, help_of, watch
+from core.command_parts import AsJson, Detach, JobName, given_values, help_of, watch, watch_all
 from core.errors import StudioError
 from core.evaluation import start as evaluation
 from core.evaluation.asked import Evaluation
 from core.hardware import machine
 from core.inference import example
-from core.jobs import launcher, queue
+from core.jobs import launcher, queue, tries
 from core.jobs.listing import all_jobs, find_job, find_run
 from core.jobs.preflight import check, check_rows
 from core.plan.forecast import expected_step_s, forecast
@@ -37,9 +37,24 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="key.path=value
 
 
 @app.command()
-def train(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, as_json: AsJson = False) -> None:
+def train(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    several: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--try", help="key.path=value,value: a run for each, one after the other; repeated, for each combination."
+        ),
+    ] = None,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
     """Train, and follow until it is over. Ctrl-C asks it to save and stop."""
-    _run(recipe, changes, "train", detach, as_json)
+    if several:
+        found = tries.start(recipe_yaml.load(recipe, changes), tries.asked(several))
+        watch_all(found, detach, as_json)
+    else:
+        _run(recipe, changes, "train", detach, as_json)
 
 
 @app.command()

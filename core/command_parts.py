@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -40,17 +41,38 @@ def watch(job: Job, detach: bool, as_json: bool) -> None:
         must_have_finished(job)
 
 
+def watch_all(jobs: list[Job], detach: bool, as_json: bool) -> None:
+    """Follow jobs that run one after the other; Ctrl-C stops the one at work and takes the others out of the queue."""
+    for place, job in enumerate([] if detach else jobs, 1):
+        follow_to_end(job, as_json, behind=jobs[place:])
+    if as_json:
+        print(json.dumps([follow.details(job) for job in jobs]))
+    else:
+        print("\n".join(_in_a_line(job) for job in jobs))
+    if not detach and (missing := [job.id for job in jobs if job.status is not Status.FINISHED]):
+        raise StudioError(f"Not finished: {', '.join(missing)}. `python -m core show JOB` says why.")
+
+
+def _in_a_line(job: Job) -> str:
+    """Its id, and what it reached once it is over."""
+    row = follow.summary(job)
+    named = {"loss": row["loss"], "held-out loss": row["held_out_loss"]}
+    return "  ".join([job.id, *(f"{name} {follow.cell(value)}" for name, value in named.items() if value is not None)])
+
+
 def must_have_finished(job: Job) -> None:
     if job.status is not Status.FINISHED:
         raise StudioError(ending.why(job) or f"{job.id} was {job.status}. `python -m core logs {job.id}` says more.")
 
 
-def follow_to_end(job: Job, quiet: bool) -> None:
-    """Watch until it is over; the first Ctrl-C asks it to stop, the second ends it."""
+def follow_to_end(job: Job, quiet: bool, behind: Sequence[Job] = ()) -> None:
+    """Watch until it is over; the first Ctrl-C asks it to stop, and those `behind` it in the queue, the second ends it."""
     while job.status.live:
         try:
             follow.follow(job, quiet)
         except KeyboardInterrupt:
-            if job.status.live:  # it may have ended just now
+            live = [one for one in (*behind, job) if one.status.live]
+            if job in live:  # it may have ended just now
                 print("Stopping after this step. Press Ctrl-C again to end it at once.", file=sys.stderr)
-                launcher.stop(job)
+            for one in live:
+                launcher.stop(one)

@@ -17,7 +17,8 @@ from core.recipe_training import TrainingSection
 from core.training.methods import METHODS
 from core.where import Place, is_commit, leaves_its_folder, place_of
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$"
+LONGEST_NAME = 60
+NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9 ._-]{{0,{LONGEST_NAME - 1}}}$"
 
 
 class Recipe(Section):

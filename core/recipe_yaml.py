@@ -15,7 +15,7 @@ MAX_RECIPE_BYTES = 1_000_000
 
 def from_yaml(text: str) -> Recipe:
     """A recipe from YAML text; raises RecipeError."""
-    return parse(_plain(text))
+    return parse(values_in(text))
 
 
 def to_yaml(recipe: Recipe) -> str:
@@ -28,7 +28,7 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
     try:
         if path.stat().st_size > MAX_RECIPE_BYTES:
             raise RecipeError([f"{path} is larger than 1 MB; this is not a recipe."])
-        values = _plain(path.read_text(encoding="utf-8"))
+        values = values_in(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError([f"The recipe {path} cannot be read: {_reason(error)}."]) from None
     for change in changes or []:
@@ -43,7 +43,12 @@ def changed(values: Any, change: str) -> dict[str, Any]:
         raise RecipeError(
             [f"{change!r} is not a change: write key.path=value, for example training.learning_rate=1e-4."]
         )
-    return _with(values, re.findall(r"[^.\[\]]+", path), _plain(value), path)
+    return with_value(values, path, values_in(value))
+
+
+def with_value(values: Any, path: str, value: Any) -> dict[str, Any]:
+    """Plain values with the one at a key path replaced, such as `lora.rank` or `data.sources[0].limit`; raises RecipeError."""
+    return _with(values, re.findall(r"[^.\[\]]+", path), value, path)
 
 
 def _with(values: Any, keys: list[str], value: Any, path: str) -> Any:
@@ -92,7 +97,8 @@ def _parsed(text: str) -> Any:
     return yaml.load(text, _Loader)  # both build plain values only
 
 
-def _plain(text: str) -> Any:
+def values_in(text: str) -> Any:
+    """Plain values from YAML text; raises RecipeError."""
     try:
         return _parsed(text)
     except RecursionError:

@@ -13,12 +13,14 @@ from studio.preset_row import preset_row
 from studio.recipe_file import recipe_file, reset_button
 from studio.session import draft
 from studio.start_bar import start_bar
+from studio.tries_popover import tries_popover
 
 recipe, here = draft(), machine(home.home())
 found = forecast(recipe, here)
 
 with page_header("LoRA", teaching(recipe, found)):
     reset_button()
+    tries_popover(recipe, here)
     recipe_file(recipe)
 
 preset_row(recipe)

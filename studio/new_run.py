@@ -3,12 +3,11 @@
 import re
 
 from core.jobs.folder import Job
-from core.recipe import Recipe
+from core.recipe import LONGEST_NAME, Recipe
 from core.training.methods import METHODS
 from studio.navigation import go_to
 from studio.session import notify, replace_draft
 
-LONGEST_NAME = 60
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9 ._-]+")
 CONTINUED = re.compile(r"(?P<name>.*) continued(?: (?P<times>\d+))?")
 

@@ -13,6 +13,7 @@ from core.hub.publication import Publication
 from core.hub.standing import Standing, standing
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
+from core.jobs.status import Status
 from core.training.methods import METHODS
 from core.where import Place, place_of
 from studio import words
@@ -77,7 +78,8 @@ def _run_choice(runs: list[Job]) -> Job:
 
 
 def _run_label(run: Job) -> str:
-    return f"{run.name} · {when(run.created)}"
+    unfinished = "" if run.status is Status.FINISHED else f" · {run.status}"
+    return f"{run.name} · {when(run.created)}{unfinished}"
 
 
 def _is_local(run: Job) -> bool:

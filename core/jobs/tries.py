@@ -1,0 +1,89 @@
+"""One recipe as several runs that differ in a setting, or in each combination of a few: to find out what helps. No torch."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from core.errors import RecipeError
+from core.jobs import launcher
+from core.jobs.folder import Job
+from core.jobs.preflight import check, check_rows
+from core.recipe import LONGEST_NAME, Recipe, parse
+from core.recipe_yaml import values_in, with_value
+
+# More were rather asked for by mistake.
+MOST = 16
+# Of a run's name, so that what it tries can be read in it.
+LONGEST_ENDING = 40
+
+Settings = Mapping[str, Sequence[Any]]
+
+
+def asked(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Key path -> values, from texts such as `lora.rank=8,16,32`; raises RecipeError."""
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        path, equals, values = text.partition("=")
+        if not path or not equals or not values.strip():
+            raise RecipeError(
+                [f"{text!r} names nothing to try: write key.path=value,value, for example lora.rank=8,16,32."]
+            )
+        found[path] = values_in(f"[{values}]")
+    return found
+
+
+def recipes(recipe: Recipe, settings: Settings) -> list[Recipe]:
+    """A recipe for each value of a setting, for several settings for each combination; raises RecipeError.
+
+    Each is named by what it tries, and backed up, where the recipe asks for it, in a repository of its own.
+    """
+    wanted = list(product(*(_once_each(values) for values in settings.values())))
+    if len(wanted) > MOST:
+        raise RecipeError([f"These would be {len(wanted)} runs, and {MOST} at once are the most. Try fewer values."])
+    return [_one(recipe, dict(zip(settings, values, strict=True)), place) for place, values in enumerate(wanted, 1)]
+
+
+def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[Job]:
+    """Start the first and queue the others behind it; none where one of them could not begin. Raises StudioError.
+
+    `token` as for `launcher.start`.
+    """
+    wanted = recipes(recipe, settings)
+    for one in wanted:
+        check(one)
+        check_rows(one)
+    return [launcher.start(one, token=token) for one in wanted]
+
+
+def _once_each(values: Sequence[Any]) -> Sequence[Any]:
+    return list({json.dumps(value): value for value in values}.values())
+
+
+def _one(recipe: Recipe, settings: dict[str, Any], place: int) -> Recipe:
+    values: Any = recipe.model_dump(mode="json")
+    for path, value in settings.items():
+        values = with_value(values, path, value)
+    values = with_value(values, "name", _called(recipe.name, settings))
+    if backup := recipe.checkpoints.hub_backup:
+        values = with_value(values, "checkpoints.hub_backup", f"{backup}-{place}")
+    return parse(values)
+
+
+def _called(name: str, settings: dict[str, Any]) -> str:
+    """my-run learning rate 2e-4"""
+    said = " ".join(
+        f"{path.rpartition('.')[2].replace('_', ' ')} {_written(value)}" for path, value in settings.items()
+    )
+    ending = re.sub(r"[^A-Za-z0-9 ._-]+", "-", said.replace("+", " plus"))[:LONGEST_ENDING].strip()
+    return f"{name[: LONGEST_NAME - 1 - len(ending)].rstrip()} {ending}"
+
+
+def _written(value: Any) -> str:
+    """2e-4, 16, q_proj v_proj, none"""
+    if isinstance(value, list):
+        return " ".join(map(_written, value))
+    if isinstance(value, float) and 0 < value < 0.01:
+        return re.sub(r"\.?0*e-0*", "e-", f"{value:e}")
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,124 @@
+"""Try several values of one setting: a run for each, one after the other, to be compared on Runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from core.errors import JobError, RecipeError
+from core.hardware import Machine
+from core.jobs import tries
+from core.jobs.listing import training_now
+from core.plan.forecast import forecast
+from core.recipe import Recipe, value_at
+from core.training.methods import METHODS
+from studio import session, words
+from studio.errors_shown import errors_shown
+from studio.layout import split
+from studio.lora_form import DROPOUTS, RANKS, RATES
+from studio.markdown import plain
+from studio.memory_card import fit_badge
+from studio.navigation import go_to
+from studio.plan_panel import time_words
+from studio.recipe_form import field, options
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Values that are worth a try, and how they are written; others can be typed where the setting has any number."""
+
+    values: list[Any]
+    write: Callable[[Any], str] = str
+    others: bool = True
+
+
+SETTINGS: dict[str, Choice] = {
+    "training.learning_rate": Choice(RATES, words.rate),
+    "lora.method": Choice(list(METHODS), lambda name: METHODS[name].title, others=False),
+    "lora.rank": Choice(RANKS),
+    "lora.alpha": Choice([8, 16, 32, 64, 128]),
+    "lora.dropout": Choice(DROPOUTS),
+    "training.epochs": Choice([1, 2, 3, 4, 5]),
+    "training.batch": Choice([1, 2, 4, 8, 16, 32]),
+    "training.accumulation": Choice([1, 2, 4, 8, 16]),
+    "training.schedule": Choice(options(field("training.schedule")), others=False),
+    "training.weight_decay": Choice([0.0, 0.01, 0.1]),
+    "training.label_smoothing": Choice([0.0, 0.05, 0.1]),
+    "data.max_length": Choice([256, 512, 1024, 2048, 4096]),
+    "training.seed": Choice([1, 2, 3, 4, 5]),
+}
+
+
+def tries_popover(recipe: Recipe, machine: Machine) -> None:
+    with st.popover("Try several", icon=":material/science:", key="tries"), st.container(width=420):
+        st.caption("One run for each value of a setting, one after the other. Runs shows them side by side.")
+        path = st.selectbox(
+            "Setting", _settings(recipe), format_func=lambda path: field(path).title, key="tries:setting"
+        )
+        values = _values(path, recipe)
+        wanted = _recipes(recipe, {path: values})
+        for one in wanted:
+            _in_a_line(one, machine)
+        if _start_button(len(wanted)):
+            with errors_shown():
+                _start(recipe, {path: values})
+
+
+def _settings(recipe: Recipe) -> list[str]:
+    """Without an adapter its settings say nothing."""
+    whole = METHODS[recipe.lora.method].whole
+    return [path for path in SETTINGS if not (whole and path.startswith("lora.")) or path == "lora.method"]
+
+
+def _values(path: str, recipe: Recipe) -> list[Any]:
+    """Those chosen; at first only the one that the draft has."""
+    choice, now = SETTINGS[path], value_at(recipe, path)
+    known = [*choice.values, *([] if now in choice.values else [now])]
+    return st.multiselect(
+        "Values",
+        known,
+        default=[now],
+        format_func=lambda value: choice.write(value) if value in known else str(value),
+        accept_new_options=choice.others,
+        max_selections=tries.MOST,
+        placeholder="Choose, or write another" if choice.others else "Choose",
+        help=field(path).description,
+        key=f"tries:values:{path}",
+    )
+
+
+def _recipes(recipe: Recipe, settings: tries.Settings) -> list[Recipe]:
+    """What would be started; none where a value is refused, which is said."""
+    try:
+        return tries.recipes(recipe, settings)
+    except RecipeError as error:
+        st.caption(f":orange[:material/warning: {plain(str(error))}]")
+        return []
+
+
+def _in_a_line(recipe: Recipe, machine: Machine) -> None:
+    found = forecast(recipe, machine)
+    with split():
+        st.markdown(plain(recipe.name), width="content")
+        st.markdown(f"{fit_badge(found)} {time_words(found)}", width="content")
+
+
+def _start_button(count: int) -> bool:
+    verb, icon = ("Queue", "playlist_add") if training_now() else ("Start", "play_arrow")
+    return st.button(
+        f"{verb} {words.count(count, 'run')}",
+        icon=f":material/{icon}:",
+        type="primary",
+        width="stretch",
+        disabled=count < 2,
+        help=None if count > 1 else "Choose two values or more.",
+        key="tries:start",
+    )
+
+
+def _start(recipe: Recipe, settings: tries.Settings) -> None:
+    if session.changed_elsewhere():
+        raise JobError("These settings were changed in another tab. They are shown now: look, then start.")
+    session.select_jobs([job.id for job in tries.start(recipe, settings, session.hub_token())])
+    go_to("runs")

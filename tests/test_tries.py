@@ -1,0 +1,168 @@
+"""Several values of a setting: a run for each, named by it; all of them, or none."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import command_parts, follow, home
+from core.errors import ModelError, RecipeError, StudioError
+from core.jobs import launcher, tries
+from core.jobs.listing import all_jobs
+from core.jobs.worker import Worker
+from core.recipe import NAME_PATTERN, Recipe, parse
+from studio.tries_popover import SETTINGS
+from tests.test_pages_prepare import click, edit, never_started, opened, studio_home, text_of
+
+__all__ = ["never_started", "studio_home"]  # fixtures
+
+RATE = "training.learning_rate"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def names(recipe: Recipe, settings: dict) -> list[str]:
+    return [one.name for one in tries.recipes(recipe, settings)]
+
+
+def test_each_value_is_a_run_that_differs_in_nothing_else():
+    found = tries.recipes(Recipe(), {RATE: [1e-4, 0.0005, 0.01]})
+    assert [one.training.learning_rate for one in found] == [1e-4, 5e-4, 0.01]
+    assert [one.name for one in found] == [f"my-run learning rate {said}" for said in ("1e-4", "5e-4", "0.01")]
+    for one in found:
+        assert one.model_copy(update={"name": "my-run", "training": Recipe().training}) == Recipe()
+
+
+def test_several_settings_are_tried_in_every_combination():
+    found = tries.recipes(Recipe(), tries.asked([f"{RATE}=1e-4,2e-4", "lora.rank=8, 16"]))
+    assert [(one.training.learning_rate, one.lora.rank) for one in found] == [
+        (1e-4, 8), (1e-4, 16), (2e-4, 8), (2e-4, 16),
+    ]  # fmt: skip
+    assert found[1].name == "my-run learning rate 1e-4 rank 16"
+
+
+def test_a_value_given_twice_is_tried_once_and_lists_and_none_are_values():
+    assert names(Recipe(), {"lora.rank": [8, 8, 16]}) == ["my-run rank 8", "my-run rank 16"]
+    assert names(Recipe(), tries.asked(["lora.targets=attention,[q_proj, v_proj]", "training.neftune=null"])) == [
+        "my-run targets attention neftune none",
+        "my-run targets q_proj v_proj neftune none",
+    ]
+    assert names(Recipe(), {"lora.method": ["lora", "lora+"]}) == ["my-run method lora", "my-run method lora plus"]
+    assert names(Recipe(), {"data.sources[0].limit": [10, 20]}) == ["my-run limit 10", "my-run limit 20"]
+
+
+def test_a_long_name_still_says_what_is_tried():
+    assert names(parse({"name": "a" * 60}), {RATE: [1e-4]}) == ["a" * 41 + " learning rate 1e-4"]
+
+
+def test_each_is_backed_up_in_a_repository_of_its_own():
+    recipe = parse({"checkpoints": {"hub_backup": "ann/backup"}})
+    backups = [one.checkpoints.hub_backup for one in tries.recipes(recipe, {"lora.rank": [8, 16]})]
+    assert backups == ["ann/backup-1", "ann/backup-2"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["lora.rank"], "names nothing to try: write key.path=value,value"),
+        (["lora.rank= "], "names nothing to try"),
+        (["lora.rank=8,0"], "lora.rank: "),
+        (["lora.colour=red,blue"], "lora.colour"),
+        (["name.first=a,b"], "there is nothing called 'first'"),
+        (["training.seed=" + ",".join(map(str, range(17)))], "These would be 17 runs, and 16 at once are the most"),
+        (["lora.rank=[8"], "not YAML"),
+    ],
+)
+def test_what_cannot_be_tried_is_said(texts, said):
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        tries.recipes(Recipe(), tries.asked(texts))
+
+
+@given(path=st.sampled_from([RATE, "lora.targets", "lora", "data.sources", "name"]) | st.text(), values=st.lists(JSON))
+def test_any_values_give_runs_with_good_names_or_a_sentence(path, values):
+    try:
+        found = tries.recipes(Recipe(), {path: values})
+    except RecipeError:
+        return
+    assert all(re.fullmatch(NAME_PATTERN, one.name) for one in found)
+
+
+def test_none_is_started_where_one_could_not_begin(never_started, tmp_path):
+    nowhere = str(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match="nowhere"):
+        tries.start(Recipe(), {"model.source": ["starter", nowhere]})
+    assert all_jobs() == []
+
+
+def test_the_command_line_follows_all_and_says_what_each_reached(never_started, monkeypatch, capsys):
+    jobs = tries.start(Recipe(), {"lora.rank": [8, 16]})
+
+    def done(job, quiet):
+        Worker(job).metric(step=1, loss=1.5, elapsed_s=1.0)
+        Worker(job).metric(step=1, held_out_loss=1.25)
+        Worker(job).finish("finished" if job is jobs[0] else "failed", "Over.")
+
+    monkeypatch.setattr(follow, "follow", done)
+    with pytest.raises(StudioError, match=f"Not finished: {jobs[1].id}"):
+        command_parts.watch_all(jobs, detach=False, as_json=False)
+    assert capsys.readouterr().out == "".join(f"{job.id}  loss 1.500  held-out loss 1.250\n" for job in jobs)
+    command_parts.watch_all(jobs, detach=True, as_json=True)
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)] == [job.id for job in jobs]
+
+
+def test_ctrl_c_stops_those_behind_as_well(never_started, monkeypatch):
+    jobs, stopped = tries.start(Recipe(), {"lora.rank": [8, 16, 32]}), []
+
+    def interrupted(job, quiet):
+        raise KeyboardInterrupt
+
+    def stop(job):
+        stopped.append(job.id)
+        Worker(job).finish("stopped", "Stopped.")
+
+    monkeypatch.setattr(follow, "follow", interrupted)
+    monkeypatch.setattr(launcher, "stop", stop)
+    with pytest.raises(StudioError, match="Not finished"):
+        command_parts.watch_all(jobs, detach=False, as_json=False)
+    assert stopped == [jobs[1].id, jobs[2].id, jobs[0].id]
+
+
+# On the page
+
+
+def test_every_setting_that_can_be_tried_has_good_values():
+    for path, choice in SETTINGS.items():
+        assert len(tries.recipes(parse({"data": {"max_length": 512}}), {path: choice.values})) == len(choice.values)
+
+
+def test_several_values_are_chosen_started_and_shown_side_by_side(never_started):
+    app = opened("lora")
+    assert app.button(key="tries:start").disabled
+    key = f"tries:values:{RATE}"
+    app.multiselect(key=key).set_value([1e-4, 2e-4, "3e-4"]).run()
+    assert "my-run learning rate 3e-4" in text_of(app).replace("\\", "")
+    assert app.button(key="tries:start").label == "Start 3 runs"
+    click(app, "tries:start")
+    jobs = all_jobs("train")
+    assert sorted(job.recipe.training.learning_rate for job in jobs) == [1e-4, 2e-4, 3e-4]
+    assert app.title[0].value == "Runs" and not app.exception
+    assert {job.id for job in jobs} == set(app.session_state["fact:jobs"])
+
+
+def test_a_value_that_is_refused_is_said_and_nothing_starts(never_started):
+    app = opened("lora")
+    app.selectbox(key="tries:setting").select("lora.rank").run()
+    app.multiselect(key="tries:values:lora.rank").set_value([8, "many"]).run()
+    assert "lora.rank: " in text_of(app).replace("\\", "") and not app.exception
+    assert app.button(key="tries:start").disabled and not home.jobs_folder().exists()
+
+
+def test_settings_of_an_adapter_are_not_tried_where_there_is_none(studio_home):
+    edit({"lora.method": "full"})
+    offered = opened("lora").selectbox(key="tries:setting").options
+    assert "Method" in offered and "Batch" in offered and not {"Rank", "Alpha", "Dropout"} & set(offered)
