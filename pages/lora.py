@@ -6,10 +6,10 @@ from core import home
 from core.hardware import machine
 from core.plan.forecast import forecast
 from studio import lora_form
-from studio.layout import page_header
+from studio.layout import page_header, split
 from studio.memory_card import memory_card
 from studio.plan_panel import plan_card, teaching
-from studio.preset_row import preset_row
+from studio.preset_row import preset_reason, preset_row
 from studio.recipe_file import recipe_file, reset_button
 from studio.session import draft
 from studio.start_bar import start_bar
@@ -20,10 +20,12 @@ found = forecast(recipe, here)
 
 with page_header("LoRA", teaching(recipe, found)):
     reset_button()
-    tries_popover(recipe, here)
     recipe_file(recipe)
 
-preset_row(recipe)
+with split():
+    preset_row(recipe)
+    tries_popover(recipe, here)
+preset_reason(recipe)
 
 grid = st.grid(3, min_column_width=280, gap="small", border=True)
 with grid.cell(column_span=2, row_span=2):

@@ -10,7 +10,7 @@ from studio.layout import row
 
 def preset_row(recipe: Recipe) -> None:
     now = chosen(recipe)
-    with row():
+    with row(width="content"):
         for preset in PRESETS:
             st.button(
                 preset.name,
@@ -20,7 +20,11 @@ def preset_row(recipe: Recipe) -> None:
                 args=(preset,),
                 key=f"preset:{preset.name}",
             )
-    if now:
+
+
+def preset_reason(recipe: Recipe) -> None:
+    """Why the preset is as it is, where the recipe is one."""
+    if now := chosen(recipe):
         st.caption(now.reason)
 
 

@@ -58,7 +58,7 @@ def tries_popover(recipe: Recipe, machine: Machine) -> None:
         )
         values = _values(path, recipe)
         wanted = _recipes(recipe, {path: values})
-        for one in wanted:
+        for one in wanted if len(wanted) > 1 else []:
             _in_a_line(one, machine)
         if _start_button(len(wanted)):
             with errors_shown():

@@ -76,6 +76,12 @@ def test_each_is_backed_up_in_a_repository_of_its_own():
         (["name.first=a,b"], "there is nothing called 'first'"),
         (["training.seed=" + ",".join(map(str, range(17)))], "These would be 17 runs, and 16 at once are the most"),
         (["lora.rank=[8"], "not YAML"),
+        (["lora.rank=2026-11-27"], "lora.rank: "),
+        ([f"{RATE}=.nan,.inf"], f"{RATE}: "),
+        (
+            [f"lora.{name}={','.join(map(str, range(1, 1000)))}" for name in ("rank", "alpha", "first_layer")],
+            "997,002,999",
+        ),
     ],
 )
 def test_what_cannot_be_tried_is_said(texts, said):
@@ -87,6 +93,15 @@ def test_what_cannot_be_tried_is_said(texts, said):
 def test_any_values_give_runs_with_good_names_or_a_sentence(path, values):
     try:
         found = tries.recipes(Recipe(), {path: values})
+    except RecipeError:
+        return
+    assert all(re.fullmatch(NAME_PATTERN, one.name) for one in found)
+
+
+@given(st.text())
+def test_any_text_gives_runs_with_good_names_or_a_sentence(values):
+    try:
+        found = tries.recipes(Recipe(), tries.asked([f"data.sources[0].split={values}"]))
     except RecipeError:
         return
     assert all(re.fullmatch(NAME_PATTERN, one.name) for one in found)
@@ -160,6 +175,15 @@ def test_a_value_that_is_refused_is_said_and_nothing_starts(never_started):
     app.multiselect(key="tries:values:lora.rank").set_value([8, "many"]).run()
     assert "lora.rank: " in text_of(app).replace("\\", "") and not app.exception
     assert app.button(key="tries:start").disabled and not home.jobs_folder().exists()
+
+
+def test_a_chosen_value_survives_another_draft(never_started):
+    edit({"lora.rank": 12})
+    app = opened("lora")
+    app.selectbox(key="tries:setting").select("lora.rank").run()
+    app.multiselect(key="tries:values:lora.rank").set_value([8, 12]).run()
+    app.select_slider(key="field:lora.rank").set_value(64).run()
+    assert not app.exception and app.button(key="tries:start").label == "Start 2 runs"
 
 
 def test_settings_of_an_adapter_are_not_tried_where_there_is_none(studio_home):

@@ -1,9 +1,9 @@
 """One recipe as several runs that differ in a setting, or in each combination of a few: to find out what helps. No torch."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 from core.errors import RecipeError
@@ -39,10 +39,10 @@ def recipes(recipe: Recipe, settings: Settings) -> list[Recipe]:
 
     Each is named by what it tries, and backed up, where the recipe asks for it, in a repository of its own.
     """
-    wanted = list(product(*(_once_each(values) for values in settings.values())))
-    if len(wanted) > MOST:
-        raise RecipeError([f"These would be {len(wanted)} runs, and {MOST} at once are the most. Try fewer values."])
-    return [_one(recipe, dict(zip(settings, values, strict=True)), place) for place, values in enumerate(wanted, 1)]
+    values = [_once_each(values) for values in settings.values()]
+    if (count := prod(map(len, values))) > MOST:
+        raise RecipeError([f"These would be {count:,} runs, and {MOST} at once are the most. Try fewer values."])
+    return [_one(recipe, dict(zip(settings, one, strict=True)), place) for place, one in enumerate(product(*values), 1)]
 
 
 def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[Job]:
@@ -57,8 +57,8 @@ def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[
     return [launcher.start(one, token=token) for one in wanted]
 
 
-def _once_each(values: Sequence[Any]) -> Sequence[Any]:
-    return list({json.dumps(value): value for value in values}.values())
+def _once_each(values: Sequence[Any]) -> list[Any]:
+    return list({repr(value): value for value in values}.values())
 
 
 def _one(recipe: Recipe, settings: dict[str, Any], place: int) -> Recipe:
