@@ -263,8 +263,12 @@ def test_a_backup_that_is_tidied_up_meanwhile_is_fetched_as_it_is_then(hub, back
 def test_a_restore_that_was_cut_off_goes_on_with_what_it_had(hub, backup, tmp_path, monkeypatch):
     speak_to(hub, tmp_path / "hf", TOKEN, monkeypatch)
     monkeypatch.setattr(restore, "PAUSES_S", ())
+    monkeypatch.setattr(restore, "FIRST_PAUSES_S", ())
     repository, largest = offered(backup, "cut"), "optimizer.pt"
     first, second = (asked_to_restore(repository, moment) for moment in ("20260102-000000", "20260103-000000"))
+    with hub.failing(503, where="/api/models/ann/cut"), pytest.raises(HubError) as away:
+        restore.run(Worker(first))
+    assert "kept" not in str(away.value)
     with hub.failing(503, where=largest), pytest.raises(HubError, match="What was fetched is kept: restore it again"):
         restore.run(Worker(first))
     first.files.result.write_text('{"status": "failed"}')

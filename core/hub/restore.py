@@ -33,8 +33,9 @@ from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
 from core.jobs.worker import Worker
 
-# Seconds between tries where the Hub is in trouble: five minutes, in which a router has begun anew.
-PAUSES_S = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)
+# Seconds between tries where the Hub is in trouble: a minute before anything is there, then five, in which a router begins anew.
+FIRST_PAUSES_S = (1, 2, 4, 8, 15, 30)
+PAUSES_S = (*FIRST_PAUSES_S, 60, 60, 60, 60)
 SILENCE_S = 60.0
 SPARE_BYTES = 200_000_000
 
@@ -53,7 +54,8 @@ def run(worker: Worker) -> None:
             commit, found = _fetched(worker, wanted, aside)
         except PassingTrouble as error:
             over.pop_all()
-            raise HubError(f"{error} What was fetched is kept: restore it again, and it goes on from there.") from None
+            kept = " What was fetched is kept: restore it again, and it goes on from there." if aside.is_dir() else ""
+            raise HubError(f"{error}{kept}") from None
         job = _put_in_place(wanted, commit, found, aside)
     # Before it is resumed: with that a new life of the run begins, in which it was not restored.
     lost = _about_backup(job)
@@ -81,12 +83,14 @@ def _cut_off(job: Job, wanted: Restore) -> bool:
 
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
     """All of a backup as it is now; looked for again where a run that still writes it has made the Hub forget that commit."""
-    commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)
-    _refuse(found, wanted.repository)
+    commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), FIRST_PAUSES_S)
+    _refuse(found, wanted.repository, aside)
     try:
         _fetch(worker, wanted, commit, found, aside)
+    except PassingTrouble:
+        raise
     except HubError:
-        if patiently(wanted.repository, lambda: _found(wanted.repository), PAUSES_S)[0] == commit:
+        if patiently(wanted.repository, lambda: _found(wanted.repository), FIRST_PAUSES_S)[0] == commit:
             raise
         return _fetched(worker, wanted, aside)
     return commit, found
@@ -100,13 +104,13 @@ def _found(repository: str) -> tuple[str, Manifest]:
     return info.sha, fetch_manifest(repository, info.sha)
 
 
-def _refuse(found: Manifest, repository: str) -> None:
+def _refuse(found: Manifest, repository: str, aside: Path) -> None:
     """Raise HubError where it is here already, or there is no room for it, or nothing to begin with."""
     if here := known_job(found.job):
         raise HubError(f"The run in {repository} is here already: {here.name}, {here.status}. Its id is {here.id}.")
     if f"{RUN}/recipe.yaml" not in found.files:
         raise HubError(f"{repository} cannot be trusted as a backup: it has no recipe. Nothing was restored.")
-    free = machine(home.home()).disk_free_bytes
+    free = machine(home.home()).disk_free_bytes + sum(file.lstat().st_size for file in aside.rglob("*"))
     if free < 2 * found.size_bytes + SPARE_BYTES:
         needed = (2 * found.size_bytes + SPARE_BYTES) / 1e9
         raise HubError(
