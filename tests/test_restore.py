@@ -1,6 +1,7 @@
 """Restoring: only what is whole and belongs to a run comes back, and nothing that is here is touched."""
 
 import json
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import check_backup
 from core.jobs.status import Status
-from core.jobs.worker import Worker
+from core.jobs.worker import StopRequested, Worker
 from core.recipe import parse
 from studio.new_run import continued
 from tests.local_hub import local_hub
@@ -269,11 +270,18 @@ def test_a_restore_that_was_cut_off_goes_on_with_what_it_had(hub, backup, tmp_pa
     with hub.failing(503, where="/api/models/ann/cut"), pytest.raises(HubError) as away:
         restore.run(Worker(first))
     assert "kept" not in str(away.value)
-    with hub.failing(503, where=largest), pytest.raises(HubError, match="What was fetched is kept: restore it again"):
+    # One that the client itself does not ask again after: that takes half a minute.
+    with hub.failing(409, where=largest), pytest.raises(HubError, match="What was fetched is kept: restore it again"):
         restore.run(Worker(first))
     first.files.result.write_text('{"status": "failed"}')
     for left, text in (("checkpoints/step-000002/old.json", "{}"), ("recipe.yaml", "name: [")):
         write_whole(first.files.scratch / "backup" / "run" / left, text)
+    hollow(first.files.scratch / "backup" / "data" / "0" / "faq.csv")
+    with hub.failing(401, where="/api/models/ann/cut"), pytest.raises(HubError, match="Sign in again"):
+        restore.run(Worker(second))
+    with monkeypatch.context() as full, pytest.raises(HubError, match="Make space first"):
+        full.setattr(restore, "SPARE_BYTES", 10**15)
+        restore.run(Worker(second))
     before = len(hub.requests)
     restore.run(Worker(second))
     run = Job(home.job_folder(JOB))
@@ -282,6 +290,28 @@ def test_a_restore_that_was_cut_off_goes_on_with_what_it_had(hub, backup, tmp_pa
     fetched = {path.rpartition("/")[2] for path in hub.requests[before:] if path.startswith("GET") and "/run/" in path}
     assert {largest, "recipe.yaml"} <= fetched and not fetched & {"events.jsonl", "trainer_state.json"}
     assert not first.files.scratch.exists() or not list(first.files.scratch.iterdir())
+
+
+def hollow(file: Path) -> None:
+    """As a power cut leaves a file: as large and as old as it was, and empty."""
+    was = file.stat()
+    file.write_bytes(b"\0" * was.st_size)
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_was_fetched_goes_when_a_person_stops_it_and_stays_when_the_machine_shuts_down(by_hand, monkeypatch):
+    def stopped(worker, wanted, aside):
+        write_whole(aside / "run" / "recipe.yaml", "name: toy")
+        if by_hand:
+            append_line(worker.files.events, {"time": 2.0, "event": "stop_requested"})
+        raise StopRequested
+
+    monkeypatch.setattr(restore, "_fetched", stopped)
+    job = asked_to_restore("ann/any", "20260102-000000")
+    with pytest.raises(StopRequested):
+        restore.run(Worker(job))
+    assert job.files.scratch.exists() is not by_hand
 
 
 def asked_to_restore(repository: str, moment: str) -> Job:

@@ -3,7 +3,8 @@
 The backup may be a stranger's. So nothing is written outside of a folder aside before its manifest was read and its files
 were verified; what a manifest may name stands in `core/hub/manifest.py`, and torch reads its pickles as weights only.
 
-Where the Hub is away for too long, or the process is killed, that folder stays: the next restore of this backup goes on with it.
+Where the Hub is away for too long, or the process is killed, or the machine shuts down, that folder stays: the next restore
+of this backup goes on with it.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from core.errors import HubError, JobError, RecipeError, StudioError
 from core.files import append_line
 from core.hardware import machine
 from core.hub import account, manifest
-from core.hub.manifest import RUN, FileFacts, Manifest
+from core.hub.manifest import DATA, RUN, FileFacts, Manifest
 from core.hub.passing import PassingTrouble, patiently
 from core.hub.patience import bear_silence
 from core.hub.placed_data import place
@@ -31,7 +32,7 @@ from core.jobs.asked import read
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
-from core.jobs.worker import Worker
+from core.jobs.worker import StopRequested, Worker
 
 # Seconds between tries where the Hub is in trouble: a minute before anything is there, then five, in which a router begins anew.
 FIRST_PAUSES_S = (1, 2, 4, 8, 15, 30)
@@ -47,7 +48,6 @@ def run(worker: Worker) -> None:
     disable_progress_bars()
     worker.progress(f"Looking for {wanted.repository}", 0, 1)
     aside = _aside(worker.job)
-    _take_over(wanted, aside)
     with ExitStack() as over:
         over.callback(shutil.rmtree, worker.files.scratch, ignore_errors=True)
         try:
@@ -56,6 +56,10 @@ def run(worker: Worker) -> None:
             over.pop_all()
             kept = " What was fetched is kept: restore it again, and it goes on from there." if aside.is_dir() else ""
             raise HubError(f"{error}{kept}") from None
+        except StopRequested:
+            if not worker.job.stop_asked:  # the machine shuts down
+                over.pop_all()
+            raise
         job = _put_in_place(wanted, commit, found, aside)
     # Before it is resumed: with that a new life of the run begins, in which it was not restored.
     lost = _about_backup(job)
@@ -66,12 +70,9 @@ def _aside(job: Job) -> Path:
     return job.files.scratch / "backup"
 
 
-def _take_over(wanted: Restore, aside: Path) -> None:
+def _left(wanted: Restore) -> Path | None:
     """What an earlier restore of this backup has fetched before it was cut off."""
-    left = next((_aside(job) for job in all_jobs("restore") if _aside(job).is_dir() and _cut_off(job, wanted)), None)
-    if left:
-        aside.parent.mkdir(exist_ok=True)
-        left.rename(aside)
+    return next((_aside(job) for job in all_jobs("restore") if _aside(job).is_dir() and _cut_off(job, wanted)), None)
 
 
 def _cut_off(job: Job, wanted: Restore) -> bool:
@@ -84,7 +85,11 @@ def _cut_off(job: Job, wanted: Restore) -> bool:
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
     """All of a backup as it is now; looked for again where a run that still writes it has made the Hub forget that commit."""
     commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), FIRST_PAUSES_S)
-    _refuse(found, wanted.repository, aside)
+    left = _left(wanted) or aside
+    _refuse(found, wanted.repository, left)
+    if left != aside:  # only now: whoever is not signed in, or has no room, does so and comes again
+        aside.parent.mkdir(exist_ok=True)
+        left.rename(aside)
     try:
         _fetch(worker, wanted, commit, found, aside)
     except PassingTrouble:
@@ -138,7 +143,8 @@ def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside:
 
 def _keep_only(found: Manifest, aside: Path) -> None:
     """Of what is there already, only whole files of the backup; whoever fetches them finds them there."""
-    for one in sorted((aside / RUN).rglob("*"), reverse=True):  # what lies in a folder before the folder
+    there = [one for top in (RUN, DATA) for one in (aside / top).rglob("*")]
+    for one in sorted(there, reverse=True):  # what lies in a folder before the folder
         if one.is_dir() and not one.is_symlink():
             if not any(one.iterdir()):
                 one.rmdir()
