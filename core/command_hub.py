@@ -61,16 +61,17 @@ def publish(
     precision: Precision = None,
     public: Annotated[
         bool | None,
-        typer.Option("--public/--private", help="Everybody can see it, or only you. Else as before; at first private."),
+        typer.Option(
+            "--public/--private", help="Everybody can see it, or only you. Else as it is there; at first private."
+        ),
     ] = None,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring what was trained to the Hub, with a model card. Private unless told otherwise."""
-    run = find_run(job)
-    private = publication.was_private(run, repository) is not False if public is None else not public
-    given = given_values(step=checkpoint, what=what, precision=precision)
-    watch(publication.start(run.id, given | {"repository": repository, "private": private}), detach, as_json)
+    """Bring what was trained to the Hub, with a model card."""
+    private = None if public is None else not public
+    given = given_values(step=checkpoint, what=what, precision=precision, private=private)
+    watch(publication.start(find_run(job).id, given | {"repository": repository}), detach, as_json)
 
 
 @app.command()

@@ -109,8 +109,9 @@ def test_a_run_is_published_privately_from_the_checkpoint_that_is_chosen(run):
     assert [found.key for found in app.button if found.key == "publishing:stop"]
 
 
-def test_a_model_that_was_published_for_everybody_stays_so_when_it_is_published_again(run):
-    job = job_of(run, "publish", Publication(run=run.id, repository="ann/Taught-me-you", private=False))
+@pytest.mark.parametrize("earlier", [None, "20260101-000000-earlier"])
+def test_a_model_that_was_published_for_everybody_stays_so_when_it_is_published_again(run, earlier):
+    job = job_of(run, "publish", Publication(run=earlier or run.id, repository="ann/Taught-me-you", private=False))
     Worker(job).finish("finished", "Published.")
     app = hub_page()
     assert "will be updated" in text_of(app)

@@ -151,6 +151,8 @@ def test_publishing_again_updates_and_leaves_nothing_behind_that_is_in_the_way(h
     published(taught, repository="team/second", private=False)
     assert {"adapter_config.json", "notes.txt"} <= files_in(hub, "team/second").keys()
     assert "config.json" not in files_in(hub, "team/second")
+    publish._open(Publication(run="another", repository="team/second"))
+    assert not HfApi().model_info("team/second").private  # nobody asked for that
 
 
 def test_a_transfer_that_breaks_off_goes_on_and_sends_nothing_twice(hub, taught, monkeypatch):

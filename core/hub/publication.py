@@ -1,5 +1,7 @@
 """What a publication is asked: which weights of which run, where to, and who may see them. No torch."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +13,7 @@ from core.jobs import launcher
 from core.jobs.asked import beside, read
 from core.jobs.errand import errand, errands_of, run_of
 from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
 from core.jobs.status import Status
 from core.recipe_sections import HubId
 
@@ -25,11 +28,11 @@ class Publication(Export):
         description="Where it goes, as `owner/name`: you, or an organisation you may write to. It is made if it is not "
         "there; publishing again updates it.",
     )
-    private: bool = Field(
-        True,
+    private: bool | None = Field(
+        None,
         title="Private",
         description="Only you, or your organisation, can see it. Off: everybody can. Publishing again changes it where it says "
-        "otherwise.",
+        "otherwise. Empty: it stays as it is on the Hub, and a new one is private.",
     )
 
 
@@ -56,7 +59,15 @@ def publications_of(run: Job) -> list[Job]:
     return errands_of(run, "publish")
 
 
-def was_private(run: Job, repository: str) -> bool | None:
-    """As what the newest publication of a run there was made; None where none came to its end. The Hub is not asked."""
-    finished = (read(job, Publication) for job in publications_of(run) if job.status is Status.FINISHED)
-    return next((asked.private for asked in finished if asked.repository == repository), None)
+def was_private(repository: str) -> bool | None:
+    """As what it was published last, of whichever run; None where nothing was published there. The Hub is not asked."""
+    wishes = [asked.private for asked in _finished() if asked.repository == repository]
+    return next((private for private in wishes if private is not None), True) if wishes else None
+
+
+def _finished() -> Iterator[Publication]:
+    """Newest first; damaged ones are left out."""
+    for job in all_jobs("publish"):
+        with suppress(JobError):
+            if job.status is Status.FINISHED:
+                yield read(job, Publication)

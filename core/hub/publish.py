@@ -48,7 +48,7 @@ def address(asked: Publication) -> str:
 
 
 def _open(asked: Publication) -> list[str]:
-    """Make the repository, or see that it is ours to change, and as private as asked; the files it has from us.
+    """Make the repository, or see that it is ours to change, and as private as asked for; the files it has from us.
 
     Raises HubError.
     """
@@ -70,10 +70,10 @@ def _opened(asked: Publication) -> list[str]:
     try:
         found = api.model_info(asked.repository)
     except RepositoryNotFoundError:
-        api.create_repo(asked.repository, private=asked.private)
+        api.create_repo(asked.repository, private=asked.private is not False)
         return []
     before = marker.files_of(asked.repository)
-    if found.private != asked.private:
+    if asked.private not in (None, found.private):
         api.update_repo_settings(asked.repository, private=asked.private)
     return before
 
