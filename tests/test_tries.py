@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import command_parts, follow, home
-from core.errors import ModelError, RecipeError, StudioError
+from core.errors import JobError, ModelError, RecipeError, StudioError
 from core.jobs import launcher, tries
 from core.jobs.listing import all_jobs
 from core.jobs.worker import Worker
@@ -54,6 +54,24 @@ def test_a_value_given_twice_is_tried_once_and_lists_and_none_are_values():
     ]
     assert names(Recipe(), {"lora.method": ["lora", "lora+"]}) == ["my-run method lora", "my-run method lora plus"]
     assert names(Recipe(), {"data.sources[0].limit": [10, 20]}) == ["my-run limit 10", "my-run limit 20"]
+
+
+def test_one_value_written_in_two_ways_is_tried_once():
+    assert names(Recipe(), tries.asked([f"{RATE}=1e-4,0.0001", "training.epochs=1,1.0"])) == [
+        "my-run learning rate 1e-4 epochs 1"
+    ]
+    assert names(Recipe(), {RATE: [3e-4, "0.0003"]}) == ["my-run learning rate 3e-4"]
+
+
+def test_a_setting_given_twice_has_the_values_of_both():
+    assert names(Recipe(), tries.asked(["lora.rank=8", "lora.rank=16"])) == ["my-run rank 8", "my-run rank 16"]
+
+
+def test_names_that_are_cut_off_where_they_differ_are_numbered():
+    asked = [f"{RATE}=1e-4", "training.weight_decay=0.01", "training.label_smoothing=0,0.1"]
+    assert names(Recipe(), tries.asked(asked)) == [
+        f"my-run learning rate 1e-4 weight decay 0.01 l {number}" for number in (1, 2)
+    ]
 
 
 def test_a_long_name_still_says_what_is_tried():
@@ -112,6 +130,16 @@ def test_none_is_started_where_one_could_not_begin(never_started, tmp_path):
     with pytest.raises(ModelError, match="nowhere"):
         tries.start(Recipe(), {"model.source": ["starter", nowhere]})
     assert all_jobs() == []
+
+
+def test_none_is_started_where_the_backup_of_one_is_another_run_s(never_started):
+    recipe = parse({"checkpoints": {"hub_backup": "ann/backup"}})
+    first, second = tries.start(recipe, {"lora.rank": [8, 16]})
+    assert {job.id for job in tries.start(recipe, {"lora.rank": [8, 16]})} == {first.id, second.id}
+    Worker(first).finish("failed", "Before it reached the Hub.")
+    with pytest.raises(JobError, match="ann/backup-2 is for the backup of"):
+        tries.start(recipe, {"lora.rank": [32, 64]})
+    assert len(all_jobs()) == 2
 
 
 def test_the_command_line_follows_all_and_says_what_each_reached(never_started, monkeypatch, capsys):

@@ -9,7 +9,8 @@ from typing import Any
 from core.errors import RecipeError
 from core.jobs import launcher
 from core.jobs.folder import Job
-from core.jobs.preflight import check, check_rows
+from core.jobs.listing import live_jobs
+from core.jobs.preflight import check, check_backup, check_rows, located
 from core.recipe import LONGEST_NAME, Recipe, parse
 from core.recipe_yaml import values_in, with_value
 
@@ -19,6 +20,8 @@ MOST = 16
 LONGEST_ENDING = 40
 
 Settings = Mapping[str, Sequence[Any]]
+# A recipe, and the values by which it differs.
+Tried = tuple[Recipe, dict[str, Any]]
 
 
 def asked(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -30,7 +33,7 @@ def asked(texts: Sequence[str]) -> dict[str, list[Any]]:
             raise RecipeError(
                 [f"{text!r} names nothing to try: write key.path=value,value, for example lora.rank=8,16,32."]
             )
-        found[path] = values_in(f"[{values}]")
+        found.setdefault(path, []).extend(values_in(f"[{values}]"))
     return found
 
 
@@ -42,7 +45,8 @@ def recipes(recipe: Recipe, settings: Settings) -> list[Recipe]:
     values = [_once_each(values) for values in settings.values()]
     if (count := prod(map(len, values))) > MOST:
         raise RecipeError([f"These would be {count:,} runs, and {MOST} at once are the most. Try fewer values."])
-    return [_one(recipe, dict(zip(settings, one, strict=True)), place) for place, one in enumerate(product(*values), 1)]
+    tried = [dict(zip(settings, one, strict=True)) for one in product(*values)]
+    return _told_apart(recipe, _different([(_changed(recipe, one), one) for one in tried]))
 
 
 def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[Job]:
@@ -51,9 +55,12 @@ def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[
     `token` as for `launcher.start`.
     """
     wanted = recipes(recipe, settings)
+    under_way = [job.recipe for job in live_jobs("train") if not job.damage]
     for one in wanted:
         check(one)
         check_rows(one)
+        if located(one) not in under_way:  # else it is not started again
+            check_backup(one)
     return [launcher.start(one, token=token) for one in wanted]
 
 
@@ -61,22 +68,41 @@ def _once_each(values: Sequence[Any]) -> list[Any]:
     return list({repr(value): value for value in values}.values())
 
 
-def _one(recipe: Recipe, settings: dict[str, Any], place: int) -> Recipe:
+def _changed(recipe: Recipe, tried: dict[str, Any]) -> Recipe:
     values: Any = recipe.model_dump(mode="json")
-    for path, value in settings.items():
+    for path, value in tried.items():
         values = with_value(values, path, value)
-    values = with_value(values, "name", _called(recipe.name, settings))
+    return parse(values)
+
+
+def _different(found: list[Tried]) -> list[Tried]:
+    """One value can be written in several ways, such as 1e-4 and 0.0001."""
+    return [one for place, one in enumerate(found) if one[0] not in [other for other, _ in found[:place]]]
+
+
+def _told_apart(recipe: Recipe, found: list[Tried]) -> list[Recipe]:
+    """Each with a name and a backup of its own."""
+    names = [_called(recipe.name, tried) for _, tried in found]
+    if len(set(names)) < len(names):  # what differs was cut off
+        names = [_called(recipe.name, tried, f" {place}") for place, (_, tried) in enumerate(found, 1)]
+    named = zip(found, names, strict=True)
+    return [_of_its_own(changed, name, place) for place, ((changed, _), name) in enumerate(named, 1)]
+
+
+def _of_its_own(recipe: Recipe, name: str, place: int) -> Recipe:
+    values: Any = with_value(recipe.model_dump(mode="json"), "name", name)
     if backup := recipe.checkpoints.hub_backup:
         values = with_value(values, "checkpoints.hub_backup", f"{backup}-{place}")
     return parse(values)
 
 
-def _called(name: str, settings: dict[str, Any]) -> str:
+def _called(name: str, settings: dict[str, Any], number: str = "") -> str:
     """my-run learning rate 2e-4"""
     said = " ".join(
         f"{path.rpartition('.')[2].replace('_', ' ')} {_written(value)}" for path, value in settings.items()
     )
-    ending = re.sub(r"[^A-Za-z0-9 ._-]+", "-", said.replace("+", " plus"))[:LONGEST_ENDING].strip()
+    ending = re.sub(r"[^A-Za-z0-9 ._-]+", "-", said.replace("+", " plus"))
+    ending = ending[: LONGEST_ENDING - len(number)].strip() + number
     return f"{name[: LONGEST_NAME - 1 - len(ending)].rstrip()} {ending}"
 
 
