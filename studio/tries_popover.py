@@ -10,10 +10,10 @@ from core.errors import JobError, RecipeError
 from core.hardware import Machine
 from core.jobs import tries
 from core.jobs.listing import training_now
-from core.plan.forecast import forecast
+from core.plan.forecast import Forecast, forecast
 from core.recipe import Recipe, value_at
 from core.training.methods import METHODS
-from studio import session, words
+from studio import compare_view, session, words
 from studio.errors_shown import errors_shown
 from studio.layout import split
 from studio.lora_form import DROPOUTS, RANKS, RATES
@@ -52,23 +52,29 @@ SETTINGS: dict[str, Choice] = {
 
 def tries_popover(recipe: Recipe, machine: Machine) -> None:
     with st.popover("Try several", icon=":material/science:", key="tries"), st.container(width=420):
-        st.caption("One run for each value of a setting, one after the other. Runs shows them side by side.")
+        st.caption(
+            "One run for each value of a setting, one after the other. Runs shows them side by side, "
+            f"{compare_view.MOST} at a time."
+        )
         path = st.selectbox(
             "Setting", _settings(recipe), format_func=lambda path: field(path).title, key="tries:setting"
         )
         values = _values(path, recipe)
         wanted = _recipes(recipe, {path: values})
-        for one in wanted if len(wanted) > 1 else []:
-            _in_a_line(one, machine)
-        if _start_button(len(wanted)):
+        plans = [forecast(one, machine) for one in wanted] if len(wanted) > 1 else []
+        for found in plans:
+            _in_a_line(found)
+        if _start_button(plans):
             with errors_shown():
                 _start(recipe, {path: values})
 
 
 def _settings(recipe: Recipe) -> list[str]:
-    """Without an adapter its settings say nothing."""
-    whole = METHODS[recipe.lora.method].whole
-    return [path for path in SETTINGS if not (whole and path.startswith("lora.")) or path == "lora.method"]
+    """Without an adapter its settings say nothing, nor do epochs where a number of steps is set."""
+    silent = {"training.epochs"} if recipe.training.max_steps else set()
+    if METHODS[recipe.lora.method].whole:
+        silent |= {path for path in SETTINGS if path.startswith("lora.") and path != "lora.method"}
+    return [path for path in SETTINGS if path not in silent]
 
 
 def _values(path: str, recipe: Recipe) -> list[Any]:
@@ -97,22 +103,23 @@ def _recipes(recipe: Recipe, settings: tries.Settings) -> list[Recipe]:
         return []
 
 
-def _in_a_line(recipe: Recipe, machine: Machine) -> None:
-    found = forecast(recipe, machine)
+def _in_a_line(found: Forecast) -> None:
     with split():
-        st.markdown(plain(recipe.name), width="content")
+        st.markdown(plain(found.recipe.name), width="content")
         st.markdown(f"{fit_badge(found)} {time_words(found)}", width="content")
 
 
-def _start_button(count: int) -> bool:
+def _start_button(plans: list[Forecast]) -> bool:
+    """As the one below the page, it starts nothing that is sure not to fit."""
+    hindrance = "One of them does not fit: take it out." if any(plan.hopeless for plan in plans) else None
     verb, icon = ("Queue", "playlist_add") if training_now() else ("Start", "play_arrow")
     return st.button(
-        f"{verb} {words.count(count, 'run')}",
+        f"{verb} {words.count(len(plans), 'run')}" if plans else verb,
         icon=f":material/{icon}:",
         type="primary",
         width="stretch",
-        disabled=count < 2,
-        help=None if count > 1 else "Choose two values or more.",
+        disabled=not plans or bool(hindrance),
+        help=hindrance if plans else "Choose two values or more.",
         key="tries:start",
     )
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from core import command_parts, follow, home
 from core.errors import JobError, ModelError, RecipeError, StudioError
+from core.hardware import Machine
 from core.jobs import launcher, tries
 from core.jobs.listing import all_jobs
 from core.jobs.worker import Worker
 from core.recipe import NAME_PATTERN, Recipe, parse
 from studio.tries_popover import SETTINGS
-from tests.test_pages_prepare import click, edit, never_started, opened, studio_home, text_of
+from tests.test_pages_prepare import GIB, click, edit, never_started, opened, studio_home, text_of
 
 __all__ = ["never_started", "studio_home"]  # fixtures
 
@@ -212,6 +213,21 @@ def test_a_chosen_value_survives_another_draft(never_started):
     app.multiselect(key="tries:values:lora.rank").set_value([8, 12]).run()
     app.select_slider(key="field:lora.rank").set_value(64).run()
     assert not app.exception and app.button(key="tries:start").label == "Start 2 runs"
+
+
+def test_what_is_sure_not_to_fit_is_not_started(never_started, monkeypatch):
+    edit({"lora.method": "full", "training.batch": 1})
+    small = Machine(2, 3 * GIB, 2 * GIB, 100 * GIB, 50 * GIB)
+    monkeypatch.setattr("core.hardware.machine", lambda folder: small)
+    app = opened("lora")
+    app.multiselect(key=f"tries:values:{RATE}").set_value([1e-4, 2e-4]).run()
+    start = app.button(key="tries:start")
+    assert (start.disabled, start.help) == (True, "One of them does not fit: take it out.")
+
+
+def test_epochs_are_not_tried_where_steps_decide(studio_home):
+    edit({"training.max_steps": 10})
+    assert "Epochs" not in opened("lora").selectbox(key="tries:setting").options
 
 
 def test_settings_of_an_adapter_are_not_tried_where_there_is_none(studio_home):
