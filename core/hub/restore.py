@@ -85,7 +85,7 @@ def _cut_off(job: Job, wanted: Restore) -> bool:
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
     """All of a backup as it is now; looked for again where a run that still writes it has made the Hub forget that commit."""
     commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), FIRST_PAUSES_S)
-    left = _left(wanted) or aside
+    left = aside if aside.is_dir() else _left(wanted) or aside
     _refuse(found, wanted.repository, left)
     if left != aside:  # only now: whoever is not signed in, or has no room, does so and comes again
         aside.parent.mkdir(exist_ok=True)
