@@ -245,6 +245,11 @@ class JobFiles:
         return self.folder / ".scratch"
 
     @cached_property
+    def fetched(self) -> Path:
+        """What a restore has of a backup while it is not whole."""
+        return self.scratch / "backup"
+
+    @cached_property
     def made(self) -> Path:
         """What an export or a publication has made of a run: an adapter, a merged model, or both."""
         return self.folder / "made"

@@ -114,6 +114,20 @@ def _restores() -> None:
     begun = known_job(session.recall(BEGUN))
     for job in jobs + ([begun] if begun and begun not in jobs else []):
         live_part(f"restore:{job.id}", _state, job)
+    for job, repository in restore_asked.cut_off():
+        _cut_off(job, repository)
+
+
+def _cut_off(job: Job, repository: str) -> None:
+    """What was fetched before the Hub or the machine was gone: go on with it, or make room."""
+    fetched = sum(file.lstat().st_size for file in job.files.fetched.rglob("*") if file.is_file())
+    with split():
+        st.markdown(f"**{plain(repository)}** :gray[· {words.size(fetched)} of it are here]", width="content")
+        with row(width="content", horizontal_alignment="right"):
+            discard = {"on_click": restore_asked.discard, "args": (job,), "key": f"restore:discard:{job.id}"}
+            st.button("Discard", icon=":material/delete:", type="tertiary", **discard)
+            if st.button("Go on", icon=":material/resume:", key=f"restore:again:{job.id}"):
+                _restore(repository)
 
 
 def _state(job: Job) -> None:

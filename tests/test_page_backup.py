@@ -11,11 +11,12 @@ from core.files import append_line, write_whole
 from core.hub import restore_asked
 from core.jobs import launcher, process
 from core.jobs.folder import Job
+from core.jobs.listing import live_jobs
 from studio.delete_button import what_goes
 from studio.event_words import lines_of
 from studio.markdown import plain
 from tests.test_page_runs import no_worker  # noqa: F401
-from tests.test_pages import opened, progress_of, text_of
+from tests.test_pages import click, opened, progress_of, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
 
 
@@ -80,3 +81,19 @@ def test_the_hub_page_says_how_a_restore_ended():
     app.run()
     assert "toy is back." in text_of(app)
     assert any(button.label == "Open the run" for button in app.button)
+
+
+@pytest.mark.usefixtures("no_worker")
+def test_what_a_cut_off_restore_has_fetched_can_be_used_or_discarded():
+    job = restore_asked.start("ann/toy")
+    write_whole(job.files.fetched / "run" / "recipe.yaml", "x" * 3_000_000)
+    assert "3 MB of it are here" not in text_of(opened("hub"))  # it is at work
+    launcher.end(job, "Cut off.")
+    write_whole(job.files.fetched / "run" / "recipe.yaml", "x" * 3_000_000)
+    app = opened("hub")
+    assert "3 MB of it are here" in text_of(app)
+    app = click(app, f"restore:again:{job.id}")
+    (again,) = live_jobs("restore")
+    assert again.id != job.id and not app.exception
+    app = click(app, f"restore:discard:{job.id}")
+    assert not job.files.fetched.exists() and "of it are here" not in text_of(app)

@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.utils import disable_progress_bars
 
 from core import home
-from core.errors import HubError, JobError, RecipeError, StudioError
+from core.errors import HubError, RecipeError, StudioError
 from core.files import append_line
 from core.hardware import machine
 from core.hub import account, manifest
@@ -26,12 +26,12 @@ from core.hub.passing import PassingTrouble, patiently
 from core.hub.patience import bear_silence
 from core.hub.placed_data import place
 from core.hub.repository import fetch_manifest
-from core.hub.restore_asked import Restore
+from core.hub.restore_asked import Restore, kept_of
 from core.jobs import launcher
 from core.jobs.asked import read
 from core.jobs.ending import can_resume
 from core.jobs.folder import Job
-from core.jobs.listing import all_jobs, known_job
+from core.jobs.listing import known_job
 from core.jobs.worker import StopRequested, Worker
 
 # Seconds between tries where the Hub is in trouble: a minute before anything is there, then five, in which a router begins anew.
@@ -47,7 +47,7 @@ def run(worker: Worker) -> None:
     bear_silence(SILENCE_S)
     disable_progress_bars()
     worker.progress(f"Looking for {wanted.repository}", 0, 1)
-    aside = _aside(worker.job)
+    aside = worker.files.fetched
     with ExitStack() as over:
         over.callback(shutil.rmtree, worker.files.scratch, ignore_errors=True)
         try:
@@ -66,26 +66,10 @@ def run(worker: Worker) -> None:
     worker.finish("finished", " ".join([_go_on(job, wanted, found), *lost]), run=job.id)
 
 
-def _aside(job: Job) -> Path:
-    return job.files.scratch / "backup"
-
-
-def _left(wanted: Restore) -> Path | None:
-    """What an earlier restore of this backup has fetched before it was cut off."""
-    return next((_aside(job) for job in all_jobs("restore") if _aside(job).is_dir() and _cut_off(job, wanted)), None)
-
-
-def _cut_off(job: Job, wanted: Restore) -> bool:
-    try:
-        return not job.status.live and read(job, Restore).repository == wanted.repository
-    except JobError:  # its folder is damaged
-        return False
-
-
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
     """All of a backup as it is now; looked for again where a run that still writes it has made the Hub forget that commit."""
     commit, found = patiently(wanted.repository, lambda: _found(wanted.repository), FIRST_PAUSES_S)
-    left = aside if aside.is_dir() else _left(wanted) or aside
+    left = aside if aside.is_dir() else kept_of(wanted.repository) or aside
     _refuse(found, wanted.repository, left)
     if left != aside:  # only now: whoever is not signed in, or has no room, does so and comes again
         aside.parent.mkdir(exist_ok=True)

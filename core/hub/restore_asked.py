@@ -1,13 +1,18 @@
 """What a restore is asked: which backup to bring back, and whether to go on with it. No network."""
 
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from pydantic import Field
 
-from core.errors import HubError
+from core.errors import HubError, JobError
 from core.jobs import launcher
-from core.jobs.asked import beside, filled
+from core.jobs.asked import beside, filled, read
 from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
 from core.recipe import Recipe
 from core.recipe_sections import HubId, Section
 
@@ -26,3 +31,21 @@ def start(repository: str, resume: bool = True, token: str | None = None) -> Job
     # What the run's own recipe is, the job learns from the Hub.
     recipe = Recipe(name=f"restore {named}"[:60])
     return launcher.start(recipe, "restore", beside("restore", asked), token)
+
+
+def cut_off() -> Iterator[tuple[Job, str]]:
+    """The restores that have ended early and kept what they had fetched, newest first; the backup of each."""
+    for job in all_jobs("restore"):
+        with suppress(JobError):  # its folder is damaged
+            if job.files.fetched.is_dir() and not job.status.live:
+                yield job, read(job, Restore).repository
+
+
+def kept_of(repository: str) -> Path | None:
+    """What an earlier restore of a backup has fetched before it was cut off."""
+    return next((job.files.fetched for job, of in cut_off() if of == repository), None)
+
+
+def discard(job: Job) -> None:
+    """Remove what a restore has kept."""
+    shutil.rmtree(job.files.scratch, ignore_errors=True)
