@@ -122,7 +122,10 @@ def _cut_off(job: Job, repository: str) -> None:
     """What was fetched before the Hub or the machine was gone: go on with it, or make room."""
     fetched = sum(file.lstat().st_size for file in job.files.fetched.rglob("*") if file.is_file())
     with split():
-        st.markdown(f"**{plain(repository)}** :gray[· {words.size(fetched)} of it are here]", width="content")
+        st.markdown(
+            f"**{plain(repository)}** :gray[· the restore was cut off, {words.size(fetched)} of it are here]",
+            width="content",
+        )
         with row(width="content", horizontal_alignment="right"):
             discard = {"on_click": restore_asked.discard, "args": (job,), "key": f"restore:discard:{job.id}"}
             st.button("Discard", icon=":material/delete:", type="tertiary", **discard)
