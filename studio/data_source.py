@@ -41,11 +41,7 @@ def data_source(index: int, recipe: Recipe, mix: list[Share]) -> None:
         with row(width="content", horizontal_alignment="right"):
             if is_mixed(recipe) and source.use == "train":
                 weight_input(index, source)
-            with (
-                st.popover("Settings", icon=":material/tune:", key=f"source settings:{index}"),
-                st.container(width=480, gap="small"),
-            ):
-                _settings(index, source)
+            _settings_popover(index, source)
             _remove(index, removable=len(recipe.data.sources) > 1)
     quick_mapping(index, source)
 
@@ -112,6 +108,14 @@ def _file_size(source: str) -> str | None:
     if not is_there(path):
         return "the file is not there"
     return "a folder" if path.is_dir() else words.size(path.stat().st_size)
+
+
+def _settings_popover(index: int, source: Source) -> None:
+    """Its widgets are drawn while it is open: of those in a closed one the browser hears no change, and says what it last knew."""
+    popover = st.popover("Settings", icon=":material/tune:", key=f"source settings:{index}", on_change="rerun")
+    if popover.open:
+        with popover, st.container(width=480, gap="small"):
+            _settings(index, source)
 
 
 def _settings(index: int, source: Source) -> None:

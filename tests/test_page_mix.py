@@ -11,7 +11,7 @@ from core.data.expected import known_rows
 from core.data.preview import prepared_for
 from core.files import append_line
 from core.recipe import Recipe
-from tests.test_pages_prepare import click, edit, on_disk, opened, studio_home, text_of
+from tests.test_pages_prepare import click, edit, on_disk, opened, settings_opened, studio_home, text_of
 from tests.toy_prepared import make_prepared
 
 __all__ = ["studio_home"]  # the fixture: pytest looks for it here
@@ -118,7 +118,7 @@ def test_what_a_run_that_was_brought_here_has_prepared_counts_though_its_files_c
 
 def test_a_data_set_is_held_out_as_a_whole_and_the_last_one_cannot_be():
     two()
-    app = opened("model_and_data")
+    app = settings_opened(settings_opened(opened("model_and_data"), 1))
     app.segmented_control(key="field:data.sources.1.use").set_value("held_out").run()
     assert on_disk().data.sources[1].use == "held_out" and "held out as a whole" in text_of(app)
     app.segmented_control(key="field:data.sources.0.use").set_value("held_out").run()
@@ -133,6 +133,7 @@ def test_a_file_with_columns_of_its_own_is_mapped_with_two_choices(tmp_path):
     app.selectbox(key="column:0:answer:Answer is in").set_value("Antwort").run()
     assert on_disk().data.sources[0].columns == {"question": "Frage", "answer": "Antwort"}
     assert ":blue-badge[question_answer]" in text_of(app) and "fit no layout" not in text_of(app)
+    settings_opened(app)
     assert app.selectbox(key="column:0:answer:Column: answer").value == "Antwort"
     assert app.dataframe[0].value.iloc[0].tolist() == ["Was ist 0?", "Es ist 0.", "n0"]
 
@@ -142,7 +143,7 @@ def test_a_file_is_read_like_the_known_data_set_that_has_its_columns(tmp_path):
     file = tmp_path / "pubmed.jsonl"
     file.write_text((json.dumps(row) + "\n") * 20)
     edit({"data.sources": [{"source": str(file)}]})
-    app = opened("model_and_data")
+    app = settings_opened(opened("model_and_data"))
     like = app.selectbox(key="read like:0")
     assert like.options == ["PubMedQA"] and like.value is None
     like.set_value("PubMedQA").run()
@@ -155,14 +156,14 @@ def test_a_file_is_read_like_the_known_data_set_that_has_its_columns(tmp_path):
 
 def test_a_file_like_no_known_data_set_offers_none(tmp_path):
     edit({"data.sources": [{"source": rows_file(tmp_path, "Frage,Antwort,Notiz")}]})
-    assert "read like:0" not in [box.key for box in opened("model_and_data").selectbox]
+    assert "read like:0" not in [box.key for box in settings_opened(opened("model_and_data")).selectbox]
 
 
 def test_rows_that_do_not_fit_are_said_beside_the_layout(tmp_path):
     path = rows_file(tmp_path, "question,answer,note")
     Path(path).write_text(Path(path).read_text() + "Only a question,,x\n" * 10)
     edit({"data.sources": [{"source": path}]})
-    shown = text_of(opened("model_and_data"))
+    shown = text_of(settings_opened(opened("model_and_data")))
     assert "question_answer · 80% fit" in shown and "line 42" in shown
 
 
@@ -170,7 +171,7 @@ def test_markup_in_a_file_is_shown_as_text(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(f"{NASTY},b\nx,{NASTY}\n")
     edit({"data.sources": [{"source": str(path)}]})
-    assert "<script>" not in text_of(opened("model_and_data"))
+    assert "<script>" not in text_of(settings_opened(opened("model_and_data")))
 
 
 def test_preference_data_says_what_is_done_with_it(tmp_path):
@@ -192,7 +193,7 @@ def test_tasks_of_legalbench_are_added_each_as_a_data_set_of_its_own():
 
 @pytest.mark.parametrize("mode", ["add", "replace"])
 def test_a_system_prompt_is_given_to_a_data_set(mode):
-    app = opened("model_and_data")
+    app = settings_opened(opened("model_and_data"))
     app.text_area(key="field:data.sources.0.system").set_value("Be brief.").run()
     app.segmented_control(key="field:data.sources.0.system_mode").set_value(mode).run()
     source = on_disk().data.sources[0]

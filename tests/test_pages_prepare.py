@@ -22,6 +22,7 @@ from core.jobs.listing import all_jobs
 from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.recipe import Recipe
+from core.recipe_data import Source
 from core.recipe_yaml import load, to_yaml
 from studio.draft import changed
 from studio.uploads import keep_upload, safe_stem
@@ -54,6 +55,12 @@ def opened(page: str) -> AppTest:
     """A new browser tab on this page."""
     app = AppTest.from_file(str(ROOT / "studio" / "app.py"), default_timeout=30).run()
     return app.switch_page(f"../pages/{page}.py").run()
+
+
+def settings_opened(app: AppTest, source: int = 0) -> AppTest:
+    """The popover of a data set is open, as after a click on its button."""
+    app.session_state[f"source settings:{source}"] = True
+    return app.run()
 
 
 def edit(values: dict) -> Recipe:
@@ -206,7 +213,7 @@ def test_a_typed_data_set_is_checked_before_it_is_added(tmp_path):
 
 def test_settings_of_a_data_set_are_edited_in_place():
     edit({"data.sources": [{"source": "someone/rows"}]})
-    app = opened("model_and_data")
+    app = settings_opened(opened("model_and_data"))
     app.selectbox(key="field:data.sources.0.layout").set_value("alpaca").run()
     app.number_input(key="field:data.sources.0.limit").set_value(500).run()
     app.text_input(key="column:0:instruction").set_value("question").run()
@@ -216,9 +223,18 @@ def test_settings_of_a_data_set_are_edited_in_place():
     assert on_disk().data.sources[0].columns == {}
 
 
+def test_the_settings_of_a_data_set_are_drawn_only_while_they_are_open():
+    """A browser says of widgets in a closed popover what it last knew, and the next data set in that place would take it."""
+    app = opened("model_and_data")
+    fields = [widget.key for widget in app.get("number_input") + app.get("select_slider") + app.get("button_group")]
+    assert not [key for key in fields if key.startswith("field:data.sources.")]
+    app.session_state["source settings:0"] = True
+    assert app.run().select_slider(key="field:data.sources.0.bad_rows").value == Source().bad_rows
+
+
 def test_every_layout_can_be_chosen_and_asks_for_its_own_columns():
     edit({"data.sources": [{"source": "someone/rows"}]})
-    app = opened("model_and_data")
+    app = settings_opened(opened("model_and_data"))
     for name, layout in FORMATS.items():
         app.selectbox(key="field:data.sources.0.layout").set_value(name).run()
         asked = {box.key: box.help for box in app.text_input if (box.key or "").startswith("column:")}
@@ -228,7 +244,7 @@ def test_every_layout_can_be_chosen_and_asks_for_its_own_columns():
 
 def test_a_template_is_written_in_the_settings_and_can_be_taken_back():
     edit({"data.sources": [{"source": "someone/rows"}]})
-    app = opened("model_and_data")
+    app = settings_opened(opened("model_and_data"))
     assert not [box for box in app.text_area if box.key.endswith(".template")]
     app.selectbox(key="field:data.sources.0.layout").set_value("template").run()
     app.text_area(key="field:data.sources.0.template").set_value("{title}\n\n{body}").run()
@@ -423,7 +439,7 @@ def test_no_field_has_the_same_key_on_two_pages():
 @pytest.mark.parametrize("page", ["model_and_data", "lora"])
 def test_every_recipe_field_that_is_shown_has_help(page):
     edit({"data.sources": [{"source": "someone/rows", "layout": "alpaca"}]})
-    app = opened(page)
+    app = settings_opened(opened(page)) if page == "model_and_data" else opened(page)
     kinds = ("number_input", "text_input", "selectbox", "select_slider", "button_group")
     widgets = [
         widget for kind in kinds for widget in app.get(kind) if (widget.key or "").startswith(("field:", "column:"))
