@@ -10,6 +10,7 @@ from core import catalog
 from core.data.expected import known_rows
 from core.data.preview import prepared_for
 from core.files import append_line
+from core.plan.forecast import rows_of
 from core.recipe import Recipe
 from tests.test_pages_prepare import click, edit, on_disk, opened, settings_opened, studio_home, text_of
 from tests.toy_prepared import make_prepared
@@ -157,6 +158,14 @@ def test_a_file_is_read_like_the_known_data_set_that_has_its_columns(tmp_path):
 def test_a_file_like_no_known_data_set_offers_none(tmp_path):
     edit({"data.sources": [{"source": rows_file(tmp_path, "Frage,Antwort,Notiz")}]})
     assert "read like:0" not in [box.key for box in settings_opened(opened("model_and_data")).selectbox]
+
+
+@pytest.mark.parametrize(("letters", "tokens"), [(0, 30), (300, 130), (50_000, 1024)])
+def test_a_file_is_planned_by_the_length_of_its_first_rows_and_not_as_if_all_were_full(tmp_path, letters, tokens):
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\n" + f"Why?,So.{'.' * letters}\n" * 40)
+    recipe = edit({"data.sources": [{"source": str(path)}], "data.max_length": 1024})
+    assert rows_of(recipe).tokens_per_row == pytest.approx(tokens, rel=0.2)
 
 
 def test_rows_that_do_not_fit_are_said_beside_the_layout(tmp_path):

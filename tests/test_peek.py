@@ -34,7 +34,7 @@ def look(path: Path, content: bytes | None = None, **source) -> Peek | None:
 
 def test_a_file_shows_its_columns_first_rows_and_how_it_is_read(tmp_path):
     seen = look(tmp_path / "a.jsonl", lined(*[ROW] * 500, {"note": "never seen"}))
-    assert seen == Peek(["question", "answer"], [ROW] * 5, "question_answer", 1.0, total=501)
+    assert seen == Peek(["question", "answer"], [ROW] * 5, "question_answer", 1.0, total=501, tokens_per_row=28.0)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ SEARCHED = 40
 
 @dataclass(frozen=True)
 class Known:
-    """Rows of a data set that can be used, and their mean tokens, where it was counted before; None where nobody knows."""
+    """Rows of a data set that can be used, and their mean tokens: counted before, told or guessed; None where nobody knows."""
 
     rows: int | None
     tokens_per_row: float | None = None
@@ -41,12 +41,17 @@ class Share:
 
 def expected_mix(recipe: Recipe) -> list[Share]:
     """The share of each data set; those held out as a whole have no rows in the mix. Raises DataError for bad weights."""
-    known = known_rows(recipe)
+    known, longest = known_rows(recipe), recipe.data.max_length
     available = _left(recipe, [found.rows for found in known])
     return [
-        Share(left, rows, round(rows * found.tokens_per_row) if rows is not None and found.tokens_per_row else None)
+        Share(left, rows, _tokens(rows, found.tokens_per_row, longest))
         for found, left, rows in zip(known, available, _mixed_rows(recipe, available), strict=True)
     ]
+
+
+def _tokens(rows: int | None, each: float | None, longest: int) -> int | None:
+    """What is longer than the recipe allows is cut, or left out."""
+    return round(rows * min(each, longest)) if rows is not None and each else None
 
 
 def _left(recipe: Recipe, rows: list[int | None]) -> list[int | None]:
@@ -105,8 +110,9 @@ def _counted(counts: dict[str, Any]) -> Known:
 
 
 def _told(source: Source) -> Known:
-    """As the catalog says, else as a quick look at the file tells."""
+    """As the catalog says, else as a quick look at the file tells: rows of any file are seldom as long as they may be."""
     known = catalog.dataset(source.source)
     if rows := known.rows_of(source.config, source.split) if known else None:
         return Known(min(rows, source.limit or rows), known.tokens_per_row)
-    return Known(found.total if (found := peek(source)) else None)
+    found = peek(source)
+    return Known(found.total, found.tokens_per_row) if found else Known(None)

@@ -5,13 +5,14 @@ It is looked at again only when the source's settings change, or its files' time
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.data.conversation import RowProblem
+from core.data.conversation import Conversation, PlainText, RowProblem
 from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
 from core.data.local_files import LocalFiles, local_files
@@ -28,6 +29,7 @@ READ = 2_000  # rows, where several make a conversation
 SHOWN = 5  # rows
 LONGEST_CELL = 300  # characters
 LONGEST_NAME = 100
+TOKEN_BYTES = 3  # more of English, less of German; of Chinese it is a character
 COUNTED_BYTES = 20_000_000  # the rows of what is smaller are counted: a moment
 WHOLE_BYTES = 50_000_000  # JSON can only be read whole; more would take the page's time and memory
 Stamp = tuple[tuple[str, int, int], ...]  # each file's name, time in ns and bytes
@@ -39,7 +41,8 @@ class Peek:
 
     `confidence` is the share of them that `layout` reads; `bad_row` says what is wrong with the first that it does not.
     `problem` is the sentence why the source cannot be read; what was found before it stays. It is `hopeless` where
-    preparing would end by it: bad rows alone are none, as more rows and good ones may follow.
+    preparing would end by it: bad rows alone are none, as more rows and good ones may follow. `tokens_per_row` is a guess by
+    the length of the first rows.
     """
 
     columns: list[str]
@@ -50,6 +53,7 @@ class Peek:
     bad_row: str | None = None
     hopeless: bool = False
     total: int | None = None
+    tokens_per_row: float | None = None
 
 
 def peek(source: Source) -> Peek | None:
@@ -140,7 +144,23 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     share = reading.confidence * len(good) / len(rows)
     # Several messages make a conversation: how many are not known before all are read.
     total = None if reading.layout is tree else seen.total
-    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
+    tokens = _tokens_per_row(reading, good)
+    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total, tokens_per_row=tokens)
+
+
+def _tokens_per_row(reading: Reading, rows: list[dict[str, Any]]) -> float | None:
+    """Their mean, by the length of what they say; None where none can be read."""
+    found = []
+    for row in rows:
+        with suppress(RowProblem):
+            found.append(_length(reading.conversation(row)) / TOKEN_BYTES)
+    return sum(found) / len(found) if found else None
+
+
+def _length(said: Conversation | PlainText) -> int:
+    """Bytes; of a conversation as JSON, whose braces and names are about as long as what a chat template writes."""
+    text = said.text if isinstance(said, PlainText) else _written([said.messages, said.tools or []])
+    return len(text.encode("utf-8", errors="replace"))
 
 
 def _bad(row: RawRow, reading: Reading | None) -> str | None:
