@@ -153,8 +153,8 @@ def _wanted(pane: int, known: dict[str, ChatModel], taken: list[str]) -> list[st
     """Ids in the order in which a pane would have them; the last is always there."""
     finished = [model.id for model in known.values() if model.tuned and model.step is None]
     if not pane:
-        opened = session.selected_job()
-        return [session.chosen_chat_model(), opened.id if opened else None, *finished, "starter"]
+        opened, shown = session.selected_job(), session.widget_value(key_of(pane))  # a run that ends meanwhile waits
+        return [session.chosen_chat_model(), shown, opened.id if opened else None, *finished, "starter"]
     bases = [known[name].base for name in taken]
     new = [name for name in [*bases, *finished, *known] if name not in taken]
     return [session.chosen_chat_model(pane), *new, "starter"]

@@ -20,6 +20,7 @@ from core.home import ROOT
 from core.inference import client, process, room
 from core.inference.client import Sampling
 from core.jobs import process as birth
+from core.jobs.folder import Job
 from tests.toy_run import make_toy_run
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
@@ -128,8 +129,7 @@ def errors(app: AppTest) -> str:
     return " ".join(error.value.replace("\\", "") for error in app.error)
 
 
-@pytest.fixture
-def run():
+def finished_run(name: str, time: str = "101502") -> Job:
     """A finished run on the starter, with a checkpoint."""
 
     def adapter(folder):
@@ -138,7 +138,12 @@ def run():
             (folder / name).write_text("{}")
         return folder
 
-    return make_toy_run("20261123-101502-tuned", "starter", adapter, steps=(5,), name="tuned")
+    return make_toy_run(f"20261123-{time}-{name}", "starter", adapter, steps=(5,), name=name)
+
+
+@pytest.fixture
+def run():
+    return finished_run("tuned")
 
 
 def test_a_question_is_answered_and_the_speed_is_told(toy):
@@ -241,6 +246,17 @@ def test_the_newest_finished_run_answers_first(toy, run):
     assert "Tuned" in "".join(element.value for element in app.markdown)
     app.button_group(key="chat:example").set_value("Why was my card refused?").run()
     assert toy.asked[0][0] == [run.id] and toy.asked[0][1][0][0]["content"] == "Why was my card refused?"
+
+
+def test_who_is_shown_answers_though_another_run_ends_meanwhile(toy, run):
+    app = opened()
+    newer = finished_run("newer", "101503")
+    assert (
+        app.selectbox(key="chat:model").value == run.id and ask(app, "Hi").selectbox(key="chat:model").value == run.id
+    )
+    assert toy.asked[0][0] == [run.id]
+    app.switch_page("../pages/lora.py").run()
+    assert app.switch_page("../pages/chat.py").run().selectbox(key="chat:model").value == newer.id
 
 
 def test_a_base_or_a_checkpoint_can_be_chosen_and_stays_chosen(toy, run):
