@@ -40,8 +40,7 @@ def train_loss(job: Job, border: bool = True) -> None:
 def held_out_loss(job: Job, border: bool = True) -> None:
     losses = [loss for loss in job.metrics.held_out_loss[-LOOK_BACK:] if words.known(loss)]
     if not losses:
-        why = "not measured yet" if job.recipe.data.eval_fraction else "nothing held out"
-        _neutral("Held-out loss", words.MISSING, why, border)
+        _neutral("Held-out loss", words.MISSING, _why_none(job), border)
         return
     fact = (
         "best so far"
@@ -49,6 +48,14 @@ def held_out_loss(job: Job, border: bool = True) -> None:
         else f"best {words.loss(job.metrics.best_held_out_loss)}"
     )
     _falling("Held-out loss", losses[-1], losses[-1] - losses[-2] if len(losses) > 1 else None, fact, border)
+
+
+def _why_none(job: Job) -> str:
+    """The recipe may ask for held-out rows and its data have none to spare: the preparation knows."""
+    prepared, asked = job.newest_event("prepared") or {}, job.recipe.data.eval_fraction
+    if not prepared.get("held_out_rows", asked):
+        return "nothing held out"
+    return "not measured yet" if job.status.live else "not measured"
 
 
 def _falling(label: str, number: float, change: float | None, fact: str, border: bool) -> None:

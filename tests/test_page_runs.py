@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from benchmarks.synthetic_jobs import make_job
 from core import home
+from core.files import append_line
 from core.jobs import launcher, process
 from core.jobs.about import About, about_in, write_about
 from core.jobs.folder import Job
@@ -529,3 +530,12 @@ def test_runs_of_one_name_are_told_apart() -> None:
     (headers,) = (list(element.value.columns) for element in app.table)
     assert len(set(headers)) == 3
     assert all("twin, " in header for header in headers[1:])
+
+
+@pytest.mark.parametrize(("held_out_rows", "why"), [(0, "nothing held out"), (3, "not measured")])
+def test_why_an_ended_run_has_no_held_out_loss_is_said(held_out_rows, why):
+    job = make_job(1, "short", "stopped", steps=60, reported=4)
+    assert not job.metrics.held_out_loss
+    append_line(job.files.events, {"time": 0, "event": "prepared", "rows": 60, "held_out_rows": held_out_rows})
+    shown = {metric.label: metric.delta for metric in opened("train", job).metric}
+    assert shown["Held-out loss"] == why
