@@ -10,7 +10,7 @@ from studio.chat_compare import compare_as_in
 from studio.layout import row
 from studio.local_time import when
 from studio.markdown import plain
-from studio.sampling_form import SYSTEM
+from studio.sampling_form import give_system_prompt
 
 SEARCH, MOST_SHOWN = "chat:search", 20
 ADDRESS = "chat"  # in the page's address, so that a reload shows the same conversation
@@ -102,7 +102,7 @@ def _open(chat: Chat) -> None:
     """Go on with it, with the models and under the system prompt that it had."""
     session.open_chat(chats.opened(chat))
     compare_as_in(chat)
-    session.show_in(SYSTEM, chat.turns[-1].system)
+    give_system_prompt(chat.turns[-1].system)
 
 
 def _delete(chat: Chat) -> None:

@@ -27,7 +27,20 @@ HELP = {
 
 def system_prompt() -> str:
     """What is said to the model before the conversation."""
-    return (session.widget_value(SYSTEM) or "").strip()
+    key, given = _system_field()
+    return (session.widget_value(key, given) or "").strip()
+
+
+def give_system_prompt(text: str | None) -> None:
+    """In a new field: of one in a closed popover the browser hears no change, and says what it last held."""
+    number, _ = session.recall(SYSTEM, (0, ""))
+    session.remember(SYSTEM, (number + 1, text or ""))
+
+
+def _system_field() -> tuple[str, str]:
+    """The key of the field, and what stands in it at first."""
+    number, given = session.recall(SYSTEM, (0, ""))
+    return f"{SYSTEM}:{number}" if number else SYSTEM, given
 
 
 def sampling_form(room: Room | None) -> Sampling:
@@ -43,12 +56,14 @@ def sampling_form(room: Room | None) -> Sampling:
         with two:
             seed = _whole("Seed", 0, 2**31, None, SEED, HELP["seed"])
         more = _more()
+        key, given = _system_field()
         st.text_area(
             "System prompt",
+            given,
             placeholder="None: the chat template's own",
             help="Said to the model before the conversation.",
             height=80,
-            key=SYSTEM,
+            key=key,
             persist_state="session",
         )
         memory_section(room)

@@ -431,7 +431,7 @@ def test_a_question_can_be_edited_and_what_came_after_it_goes(toy):
 
 
 def test_a_conversation_is_saved_found_opened_renamed_and_deleted(toy):
-    toy.answers = [["Blue whales sing."], ["Other."]]
+    toy.answers = [["Blue whales sing."], ["Other."], ["They bark."]]
     app = opened()
     app.text_area(key="chat:system").set_value("Be brief.").run()
     app = ask(app, "What of whales?")
@@ -444,7 +444,11 @@ def test_a_conversation_is_saved_found_opened_renamed_and_deleted(toy):
     app.text_input(key="chat:search").set_value("WHALES SING").run()
     app.button(key=f"chat:open:{first}").click().run()
     assert [text.strip() for text in said(app)] == ["What of whales?", "Blue whales sing."]
-    assert app.text_area(key="chat:system").value == "Be brief."
+    # In a new field: the browser would go on saying what the old one in its closed popover last held.
+    prompts = {box.key: box.value for box in app.text_area if box.label == "System prompt"}
+    assert list(prompts.values()) == ["Be brief."] and "chat:system" not in prompts
+    ask(app, "And of seals?")
+    assert toy.asked[-1][1][0][0] == {"role": "system", "content": "Be brief."}
     app.text_input(key=f"chat:name:{first}").set_value("Whales").run()
     assert {chat.title for chat in chats.saved_chats()} == {"Whales", "Something else?"}
     app.button(key="chat:delete yes").click().run()
