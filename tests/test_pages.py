@@ -153,6 +153,8 @@ def test_a_run_that_is_only_starting_does_not_take_the_place_of_the_one_that_tra
     app = opened("train")
     assert "**live\\-run**" in app.button(key="live run").label and app.title[0].value == "live\\-run"
     process.read(running.files.process).kill()
+    while running.status.live:
+        time.sleep(0.01)
     assert "**added**" in app.run().button(key="live run").label
 
 
