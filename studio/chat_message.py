@@ -61,7 +61,8 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
 
 def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
     """31 tokens · 28 tok/s · 0.4 s to first · context 73 of 8,192; and whatever is out of the ordinary."""
-    parts = []
+    # Another model's words in a pane would be taken for its own.
+    parts = [f":gray-badge[by {plain(reply.label)}]"] if not turn.hidden and reply.label != current else []
     if reply.tokens:
         parts.append(f"{reply.tokens:,} tokens")
         parts += [f"{reply.tokens_per_s:.0f} tok/s"] if reply.tokens_per_s else []
@@ -76,8 +77,6 @@ def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
         parts.append(f"in {reply.bits} bits")
     if reply.correction:
         parts.append("corrected")
-    if not turn.hidden and reply.label != current:
-        parts.append(plain(reply.label))
     return " · ".join(parts)
 
 
