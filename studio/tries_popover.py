@@ -51,22 +51,30 @@ SETTINGS: dict[str, Choice] = {
 
 
 def tries_popover(recipe: Recipe, machine: Machine) -> None:
-    with st.popover("Try several", icon=":material/science:", key="tries"), st.container(width=420):
-        st.caption(
-            "One run for each value of a setting, one after the other. Runs shows them side by side, "
-            f"{compare_view.MOST} at a time."
-        )
-        path = st.selectbox(
-            "Setting", _settings(recipe), format_func=lambda path: field(path).title, key="tries:setting"
-        )
-        values = _values(path, recipe)
-        wanted = _recipes(recipe, {path: values})
-        plans = [forecast(one, machine) for one in wanted] if len(wanted) > 1 else []
-        for found in plans:
-            _in_a_line(found)
-        if _start_button(plans):
-            with errors_shown():
-                _start(recipe, {path: values})
+    popover = st.popover("Try several", icon=":material/science:", key="tries", on_change="rerun")
+    if popover.open:
+        with popover, st.container(width=420):
+            _form(recipe, machine)
+
+
+def _form(recipe: Recipe, machine: Machine) -> None:
+    st.caption(
+        "One run for each value of a setting, one after the other. Runs shows them side by side, "
+        f"{compare_view.MOST} at a time."
+    )
+    path = st.selectbox("Setting", _settings(recipe), format_func=_title, key="tries:setting", persist_state="session")
+    values = _values(path, recipe)
+    wanted = _recipes(recipe, {path: values})
+    plans = [forecast(one, machine) for one in wanted] if len(wanted) > 1 else []
+    for found in plans:
+        _in_a_line(found)
+    if _start_button(plans):
+        with errors_shown():
+            _start(recipe, {path: values})
+
+
+def _title(path: str) -> str:
+    return field(path).title or path
 
 
 def _settings(recipe: Recipe) -> list[str]:
@@ -78,20 +86,23 @@ def _settings(recipe: Recipe) -> list[str]:
 
 
 def _values(path: str, recipe: Recipe) -> list[Any]:
-    """Those chosen; at first only the one that the draft has."""
-    choice, now = SETTINGS[path], value_at(recipe, path)
-    known = [*choice.values, *([] if now in choice.values else [now])]
-    return st.multiselect(
+    """Those chosen; as long as these are not several, the one that the draft has."""
+    choice, now, chosen = SETTINGS[path], value_at(recipe, path), f"tries {path}"
+    shown = session.recall(chosen) or [now]
+    known = [*choice.values, *(value for value in dict.fromkeys([now, *shown]) if value not in choice.values)]
+    values = st.multiselect(
         "Values",
         known,
-        default=[now],
-        format_func=lambda value: choice.write(value) if value in known else str(value),
+        default=shown,
+        format_func=lambda value: choice.write(value) if not isinstance(value, str) or not choice.others else value,
         accept_new_options=choice.others,
         max_selections=tries.MOST,
         placeholder="Choose, or write another" if choice.others else "Choose",
         help=field(path).description,
         key=f"tries:values:{path}",
     )
+    session.remember(chosen, values if len(values) > 1 else None)
+    return values
 
 
 def _recipes(recipe: Recipe, settings: tries.Settings) -> list[Recipe]:

@@ -6,6 +6,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
 from core import command_parts, follow, home
 from core.errors import JobError, ModelError, RecipeError, StudioError
@@ -179,13 +180,20 @@ def test_ctrl_c_stops_those_behind_as_well(never_started, monkeypatch):
 # On the page
 
 
+def tries_opened(app: AppTest | None = None, is_open: bool = True) -> AppTest:
+    """The page with its popover open, or closed, as after a click on its button."""
+    app = app or opened("lora")
+    app.session_state["tries"] = is_open
+    return app.run()
+
+
 def test_every_setting_that_can_be_tried_has_good_values():
     for path, choice in SETTINGS.items():
         assert len(tries.recipes(parse({"data": {"max_length": 512}}), {path: choice.values})) == len(choice.values)
 
 
 def test_several_values_are_chosen_started_and_shown_side_by_side(never_started):
-    app = opened("lora")
+    app = tries_opened()
     assert app.button(key="tries:start").disabled
     key = f"tries:values:{RATE}"
     app.multiselect(key=key).set_value([1e-4, 2e-4, "3e-4"]).run()
@@ -199,7 +207,7 @@ def test_several_values_are_chosen_started_and_shown_side_by_side(never_started)
 
 
 def test_a_value_that_is_refused_is_said_and_nothing_starts(never_started):
-    app = opened("lora")
+    app = tries_opened()
     app.selectbox(key="tries:setting").select("lora.rank").run()
     app.multiselect(key="tries:values:lora.rank").set_value([8, "many"]).run()
     assert "lora.rank: " in text_of(app).replace("\\", "") and not app.exception
@@ -208,7 +216,7 @@ def test_a_value_that_is_refused_is_said_and_nothing_starts(never_started):
 
 def test_a_chosen_value_survives_another_draft(never_started):
     edit({"lora.rank": 12})
-    app = opened("lora")
+    app = tries_opened()
     app.selectbox(key="tries:setting").select("lora.rank").run()
     app.multiselect(key="tries:values:lora.rank").set_value([8, 12]).run()
     app.select_slider(key="field:lora.rank").set_value(64).run()
@@ -219,7 +227,7 @@ def test_what_is_sure_not_to_fit_is_not_started(never_started, monkeypatch):
     edit({"lora.method": "full", "training.batch": 1})
     small = Machine(2, 3 * GIB, 2 * GIB, 100 * GIB, 50 * GIB)
     monkeypatch.setattr("core.hardware.machine", lambda folder: small)
-    app = opened("lora")
+    app = tries_opened()
     app.multiselect(key=f"tries:values:{RATE}").set_value([1e-4, 2e-4]).run()
     start = app.button(key="tries:start")
     assert (start.disabled, start.help) == (True, "One of them does not fit: take it out.")
@@ -227,10 +235,21 @@ def test_what_is_sure_not_to_fit_is_not_started(never_started, monkeypatch):
 
 def test_epochs_are_not_tried_where_steps_decide(studio_home):
     edit({"training.max_steps": 10})
-    assert "Epochs" not in opened("lora").selectbox(key="tries:setting").options
+    assert "Epochs" not in tries_opened().selectbox(key="tries:setting").options
+
+
+def test_what_is_not_chosen_follows_the_draft_and_what_is_stays(studio_home):
+    app = tries_opened(tries_opened(), is_open=False)
+    assert "tries:setting" not in [box.key for box in app.selectbox]
+    app.select_slider(key=f"field:{RATE}").set_value(5e-4).run()
+    chosen = tries_opened(app).multiselect(key=f"tries:values:{RATE}")
+    assert chosen.value == [5e-4]
+    chosen.set_value([5e-4, "7e-4"]).run()
+    tries_opened(app, is_open=False).select_slider(key=f"field:{RATE}").set_value(1e-3).run()
+    assert tries_opened(app).multiselect(key=f"tries:values:{RATE}").value == [5e-4, "7e-4"]
 
 
 def test_settings_of_an_adapter_are_not_tried_where_there_is_none(studio_home):
     edit({"lora.method": "full"})
-    offered = opened("lora").selectbox(key="tries:setting").options
+    offered = tries_opened().selectbox(key="tries:setting").options
     assert "Method" in offered and "Batch" in offered and not {"Rank", "Alpha", "Dropout"} & set(offered)
