@@ -32,6 +32,7 @@ from core.jobs.tail import lines_of
 from core.jobs.worker import Worker
 from core.training.checkpoints import remove
 from tests.local_hub import NO_HUB, client_environment, local_hub
+from tests.local_hub_repository import changing
 from tests.on_the_hub import speak_to
 from tests.toy_backup import SHORT, TOKEN, begin_backup, copied, events, recipe_of, upload, use, wait_for
 from tests.toy_training import adapter_bytes, curve, new_folder, train
@@ -65,8 +66,9 @@ def signed_in(hub, tmp_path, monkeypatch):
 def held_on(hub, repository: str) -> Manifest:
     """The manifest of a backup on the Hub; every file it lists is there, and no other."""
     folder = hub.root / "models" / repository
-    found = manifest.read((folder / manifest.NAME).read_bytes(), repository)
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    with changing:  # a commit is brought into the folder file by file
+        found = manifest.read((folder / manifest.NAME).read_bytes(), repository)
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {path for path in there if path.startswith(("run/", "data/"))} == set(found.files)
     for path, facts in found.files.items():
         assert (folder / path).stat().st_size == facts.size_bytes
