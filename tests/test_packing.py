@@ -308,6 +308,7 @@ def test_a_window_that_no_conversation_exceeds_changes_nothing():
 def test_rows_that_cannot_lie_side_by_side_are_padded_and_a_warning_says_so(toy, monkeypatch):
     monkeypatch.setattr(documents, "use_in", lambda base, longest: "it caps its attention scores")
     job = train(new_folder(toy_recipe(toy, training={"max_steps": 1})))
+    assert job.result["why"].startswith("Trained 1 step on ")
     assert job.result["status"] == "finished"
     assert job.resolved["speed"]["rows"]["choice"] == "padded"
     (warning,) = [event["text"] for event in job.events if event["event"] == "warning"]

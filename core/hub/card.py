@@ -100,7 +100,7 @@ def _summary(facts: Facts, contents: Contents) -> str:
     else:
         what = f"A{adapter[1:]} for {base}"
     precision = f", in {contents.precision}" if contents.precision else ""
-    steps = f", trained for {facts.steps:,} steps" if facts.steps else ", trained"
+    steps = f", trained for {facts.steps:,} {'step' if facts.steps == 1 else 'steps'}" if facts.steps else ", trained"
     return f"{what}{precision}{steps} with {PROJECT}."
 
 

@@ -168,7 +168,7 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
     rows, what = len(session.train), "packed rows" if job.recipe.data.packs else "rows"
     reached = job.recipe.reached(step, rows)
     of = f"{reached:,} of {rows:,}" if reached < rows else f"{rows:,}"
-    said = [f"Trained {step:,} steps on {of} {what}."]
+    said = [f"Trained {step:,} {'step' if step == 1 else 'steps'} on {of} {what}."]
     if early:
         measured = trainer.judge.without_progress
         said.append(f"Ended early: the held-out loss had found no new best for {measured:,} measurements.")
