@@ -62,10 +62,11 @@ def _form(runs: list[Job]) -> _Wish:
     step = step_choice(run, "publish")
     repository = _repository(run)
     what, precision = what_choice(run, "publish", "merged" if _is_local(run) else None)
-    private = _private(repository)
+    before = publication.was_private(repository)
+    private = _private(repository, before)
     values = {"step": step, "repository": repository, "what": what, "precision": precision, "private": private}
     asked = _asked(run, values)
-    _go(run, asked, values)
+    _go(run, asked, values, published=before is not None)
     publish_progress(run)
     return _Wish(run, asked)
 
@@ -108,9 +109,8 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+|(?<=[-.])[-.]+", "-", name).strip("-.")[:90] or "my-model"
 
 
-def _private(repository: str) -> bool:
+def _private(repository: str, before: bool | None) -> bool:
     """As it was published there before: a public model does not vanish because it is published again."""
-    before = publication.was_private(repository)
     return st.toggle(
         "Private",
         value=before is not False,
@@ -129,12 +129,12 @@ def _asked(run: Job, values: dict) -> Publication | None:
     return asked
 
 
-def _go(run: Job, asked: Publication | None, values: dict) -> None:
+def _go(run: Job, asked: Publication | None, values: dict, published: bool) -> None:
     size_bytes = expected_bytes(asked, run) if asked else None
     for part in parts(asked, run.recipe) if asked else ():
         one = expected_bytes(asked.model_copy(update={"what": part}), run)
         kv({"adapter": "Adapter", "merged": "Model"}[part], f"**{words.size(one)}**")
-    free = asked is not None and _may_go_there(asked.repository)
+    free = asked is not None and _may_go_there(asked.repository, published)
     label = f"Publish {words.size(size_bytes)}" if size_bytes else "Publish"
     if st.button(
         label, icon=":material/cloud_upload:", type="primary", width="stretch", disabled=not free, key="publish:go"
@@ -144,14 +144,14 @@ def _go(run: Job, asked: Publication | None, values: dict) -> None:
             st.rerun()
 
 
-def _may_go_there(repository: str) -> bool:
-    """Says whether the name is free; what the Hub does not tell now, the job will find out."""
+def _may_go_there(repository: str, published: bool) -> bool:
+    """Says whether the name is free, or it was published there from here; what the Hub does not tell now, the job will find out."""
     token = hub_token() or account.token()
     if account_known() is None:
         st.caption(":material/lock: Sign in above with a token that may write.")
         return False
     try:
-        known: Standing | None = "ours" if publication.was_private(repository) is not None else None
+        known: Standing | None = "ours" if published else None
         found = known or wait_shortly(ask_once(f"standing {repository}", lambda: standing(repository, token)))
     except HubError as error:
         st.caption(f":orange[:material/warning: {plain(str(error))}]")
