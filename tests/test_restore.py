@@ -266,7 +266,7 @@ def test_a_restore_that_was_cut_off_goes_on_with_what_it_had(hub, backup, tmp_pa
     monkeypatch.setattr(restore, "PAUSES_S", ())
     monkeypatch.setattr(restore, "FIRST_PAUSES_S", ())
     repository, largest = offered(backup, "cut"), "optimizer.pt"
-    first, second = (asked_to_restore(repository, moment) for moment in ("20260102-000000", "20260103-000000"))
+    first, second = (asked_to_restore(repository) for _ in range(2))
     with hub.failing(503, where="/api/models/ann/cut"), pytest.raises(HubError) as away:
         restore.run(Worker(first))
     assert "kept" not in str(away.value)
@@ -308,21 +308,17 @@ def test_what_was_fetched_goes_when_a_person_stops_it_and_stays_when_the_machine
         raise StopRequested
 
     monkeypatch.setattr(restore, "_fetched", stopped)
-    job = asked_to_restore("ann/any", "20260102-000000")
+    job = asked_to_restore("ann/any")
     with pytest.raises(StopRequested):
         restore.run(Worker(job))
     assert job.files.scratch.exists() is not by_hand
 
 
-def asked_to_restore(repository: str, moment: str) -> Job:
+def asked_to_restore(repository: str) -> Job:
     """A restore job whose process is this one."""
-    job = Job(home.job_folder(f"{moment}-restore"))
-    job.folder.mkdir(parents=True)
-    write_whole(job.files.recipe, "name: restore\n")
-    append_line(job.files.events, {"time": 1.0, "event": "created", "kind": "restore"})
-    for name, text in beside("restore", Restore(repository=repository, resume=False)).items():
-        write_whole(job.folder / name, text)
-    return job
+    asked = Restore(repository=repository, resume=False)
+    home.jobs_folder().mkdir(parents=True, exist_ok=True)
+    return launcher._new_folder(parse({"name": "restore"}), "restore", beside("restore", asked))
 
 
 def test_another_run_from_the_same_recipe_does_not_write_its_backup():
