@@ -1,6 +1,7 @@
 """Recipes as YAML files: read with every problem named, written without loss."""
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ def changed(values: Any, change: str) -> dict[str, Any]:
 def with_value(values: Any, path: str, value: Any) -> dict[str, Any]:
     """Plain values with the one at a key path replaced, such as `lora.rank` or `data.sources[0].limit`; raises RecipeError."""
     return _with(values, re.findall(r"[^.\[\]]+", path), value, path)
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with fields set by key path; raises RecipeError."""
+    plain: Any = recipe.model_dump(mode="json")
+    for path, value in values.items():
+        plain = with_value(plain, path, value)
+    return parse(plain)
 
 
 def _with(values: Any, keys: list[str], value: Any, path: str) -> Any:

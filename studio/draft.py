@@ -4,9 +4,10 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
-from core.errors import RecipeError
+from core.errors import JobError, RecipeError
 from core.models.layer_range import layer_problems
-from core.recipe import Recipe, parse
+from core.recipe import Recipe
+from core.recipe_yaml import with_values
 from studio import session
 
 # Streamlit starts the next run in a thread of its own while the last one still ends: without turns one would undo the other.
@@ -31,22 +32,16 @@ def change_to(values: Callable[[], dict[str, Any]]) -> bool:
 
 def _possible(values: dict[str, Any]) -> Recipe:
     """The draft with these values; raises RecipeError, also for a layer that the model has not, where it is set."""
-    recipe = changed(session.draft(), values)
+    recipe = with_values(session.draft(), values)
     if problems := [problem for path, problem in layer_problems(recipe).items() if path in values]:
         raise RecipeError(problems)
     return recipe
 
 
-def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
-    """The recipe with fields set by key path; raises RecipeError."""
-    plain = recipe.model_dump(mode="json")
-    for path, value in values.items():
-        *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
-        inner: Any = plain
-        for part in parents:
-            inner = inner[part]
-        inner[last] = value
-    return parse(plain)
+def must_be_seen(changed_elsewhere: bool) -> None:
+    """Raise JobError before a start where another tab has changed the draft since this one showed it."""
+    if changed_elsewhere:
+        raise JobError("These settings were changed in another tab. They are shown now: look, then start.")
 
 
 def add_source(source: dict[str, Any]) -> bool:

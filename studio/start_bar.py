@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.errors import JobError
 from core.hardware import Machine
 from core.jobs import launcher
 from core.jobs.listing import training_now
@@ -27,8 +26,7 @@ def start_bar(recipe: Recipe, found: Forecast, machine: Machine) -> None:
                 start = _buttons(recipe, found, machine)
         if start:
             with errors_shown():
-                if elsewhere:
-                    raise JobError("These settings were changed in another tab. They are shown now: look, then start.")
+                draft.must_be_seen(elsewhere)
                 _start(recipe)
 
 

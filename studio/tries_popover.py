@@ -6,14 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from core.errors import JobError, RecipeError
+from core.errors import RecipeError
 from core.hardware import Machine
 from core.jobs import tries
 from core.jobs.listing import training_now
 from core.plan.forecast import Forecast, forecast
 from core.recipe import Recipe, value_at
 from core.training.methods import METHODS
-from studio import compare_view, session, words
+from studio import compare_view, draft, session, words
 from studio.errors_shown import errors_shown
 from studio.layout import split
 from studio.lora_form import DROPOUTS, RANKS, RATES
@@ -136,7 +136,6 @@ def _start_button(plans: list[Forecast]) -> bool:
 
 
 def _start(recipe: Recipe, settings: tries.Settings) -> None:
-    if session.changed_elsewhere():
-        raise JobError("These settings were changed in another tab. They are shown now: look, then start.")
+    draft.must_be_seen(session.changed_elsewhere())
     session.select_jobs([job.id for job in tries.start(recipe, settings, session.hub_token())])
     go_to("runs")

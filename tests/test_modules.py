@@ -10,8 +10,8 @@ from core.home import ROOT
 from core.models.modules import linear_names
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
+from core.recipe_yaml import with_values as changed
 from core.training import targets
-from studio.draft import changed
 from tests.toy_model import make_toy_model
 from tests.toy_training import toy_recipe
 

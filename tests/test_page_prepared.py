@@ -13,7 +13,7 @@ from core.files import write_whole
 from core.home import ROOT
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
-from studio.draft import changed
+from core.recipe_yaml import with_values as changed
 from studio.length_card import cut_words, packing_words
 from studio.length_chart import length_figure
 from studio.rows_left_out import kept_from_held_out

@@ -15,7 +15,7 @@ from core.jobs.preflight import check
 from core.models.templates import has_own_template
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
-from studio.draft import changed
+from core.recipe_yaml import with_values as changed
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
 BASE, INSTRUCT, GATED = "HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-135M-Instruct", "google/gemma-3-270m"

@@ -24,7 +24,7 @@ from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.recipe_yaml import load, to_yaml
-from studio.draft import changed
+from core.recipe_yaml import with_values as changed
 from studio.uploads import keep_upload, safe_stem
 from tests.toy_prepared import make_prepared
 

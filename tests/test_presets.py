@@ -9,8 +9,8 @@ from core.files import write_whole
 from core.home import ROOT
 from core.recipe import Recipe
 from core.recipe_yaml import load, to_yaml
+from core.recipe_yaml import with_values as changed
 from core.training.presets import PRESETS, changes, chosen
-from studio.draft import changed
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

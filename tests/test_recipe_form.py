@@ -10,8 +10,8 @@ from core import home
 from core.files import write_whole
 from core.recipe import Recipe, value_at
 from core.recipe_yaml import load, to_yaml
+from core.recipe_yaml import with_values as changed
 from studio import draft, recipe_form
-from studio.draft import changed
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
 

@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 
 from core.recipe import Recipe
+from core.recipe_yaml import with_values as changed
 from core.training.schedules import SCHEDULES, rate_at, settings, warmup_steps
-from studio.draft import changed
 from studio.schedule_chart import schedule_figure
 
 

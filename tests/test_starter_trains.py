@@ -9,8 +9,8 @@ from core.errors import JobError
 from core.models import starter
 from core.models.progress import silent
 from core.recipe import Recipe, parse
+from core.recipe_yaml import with_values as changed
 from core.training.presets import PRESETS
-from studio.draft import changed
 from tests.toy_training import new_folder, train
 
 pytestmark = pytest.mark.model

@@ -40,19 +40,16 @@ def start(recipe: Recipe, kind: str = "train", beside: dict[str, str] | None = N
     another than this machine's: the worker has it in its environment, and nowhere else. The very same that is already
     under way is not started twice: its job is returned. Raises StudioError and leaves nothing if it cannot start.
     """
-    recipe = located(recipe)
-    check(recipe, kind)
-    if kind not in home.ASKED:  # about a run: its data is prepared already
-        check_rows(recipe)
+    recipe, beside = _checked(recipe, kind), beside or {}
     home.jobs_folder().mkdir(parents=True, exist_ok=True)
     # Two tabs, or a double click: the lock makes the look and the start one act.
     with FileLock(home.start_lock()):
-        same = next((job for job in live_jobs(kind) if job.recipe == recipe and _has(job, beside or {})), None)
-        if same:
-            return same
-        if kind == "train":
-            check_backup(recipe)
-        return _launch(_new_folder(recipe, kind, beside or {}), token)
+        return _under_way(recipe, kind, beside) or _launch(_new_folder(recipe, kind, beside), token)
+
+
+def check_start(recipe: Recipe) -> None:
+    """Raise the StudioError with which a training of it would not start."""
+    _under_way(_checked(recipe, "train"), "train", {})
 
 
 def resume(job: Job, step: int | None = None, token: str | None = None) -> Job:
@@ -153,6 +150,23 @@ def _wait_for_death(worker: process.Birth, longest_s: float = 10) -> None:
     until = time.monotonic() + longest_s
     while worker.alive and time.monotonic() < until:
         time.sleep(0.05)
+
+
+def _checked(recipe: Recipe, kind: str) -> Recipe:
+    """The recipe as a job has it; raises StudioError."""
+    recipe = located(recipe)
+    check(recipe, kind)
+    if kind not in home.ASKED:  # about a run: its data is prepared already
+        check_rows(recipe)
+    return recipe
+
+
+def _under_way(recipe: Recipe, kind: str, beside: dict[str, str]) -> Job | None:
+    """The job that is the very same; without one raises JobError where another has this one's backup."""
+    same = next((job for job in live_jobs(kind) if job.recipe == recipe and _has(job, beside)), None)
+    if same is None and kind == "train":
+        check_backup(recipe)
+    return same
 
 
 def _has(job: Job, beside: dict[str, str]) -> bool:

@@ -9,10 +9,8 @@ from typing import Any
 from core.errors import RecipeError
 from core.jobs import launcher
 from core.jobs.folder import Job
-from core.jobs.listing import live_jobs
-from core.jobs.preflight import check, check_backup, check_rows, located
-from core.recipe import LONGEST_NAME, Recipe, parse
-from core.recipe_yaml import values_in, with_value
+from core.recipe import LONGEST_NAME, Recipe
+from core.recipe_yaml import values_in, with_values
 
 # More were rather asked for by mistake.
 MOST = 16
@@ -46,7 +44,7 @@ def recipes(recipe: Recipe, settings: Settings) -> list[Recipe]:
     if (count := prod(map(len, values))) > MOST:
         raise RecipeError([f"These would be {count:,} runs, and {MOST} at once are the most. Try fewer values."])
     tried = [dict(zip(settings, one, strict=True)) for one in product(*values)]
-    return _told_apart(recipe, _different([(_changed(recipe, one), one) for one in tried]))
+    return _told_apart(recipe, _different([(with_values(recipe, one), one) for one in tried]))
 
 
 def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[Job]:
@@ -55,24 +53,13 @@ def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[
     `token` as for `launcher.start`.
     """
     wanted = recipes(recipe, settings)
-    under_way = [job.recipe for job in live_jobs("train") if not job.damage]
     for one in wanted:
-        check(one)
-        check_rows(one)
-        if located(one) not in under_way:  # else it is not started again
-            check_backup(one)
+        launcher.check_start(one)
     return [launcher.start(one, token=token) for one in wanted]
 
 
 def _once_each(values: Sequence[Any]) -> list[Any]:
     return list({repr(value): value for value in values}.values())
-
-
-def _changed(recipe: Recipe, tried: dict[str, Any]) -> Recipe:
-    values: Any = recipe.model_dump(mode="json")
-    for path, value in tried.items():
-        values = with_value(values, path, value)
-    return parse(values)
 
 
 def _different(found: list[Tried]) -> list[Tried]:
@@ -90,10 +77,8 @@ def _told_apart(recipe: Recipe, found: list[Tried]) -> list[Recipe]:
 
 
 def _of_its_own(recipe: Recipe, name: str, place: int) -> Recipe:
-    values: Any = with_value(recipe.model_dump(mode="json"), "name", name)
-    if backup := recipe.checkpoints.hub_backup:
-        values = with_value(values, "checkpoints.hub_backup", f"{backup}-{place}")
-    return parse(values)
+    backup = recipe.checkpoints.hub_backup
+    return with_values(recipe, {"name": name} | ({"checkpoints.hub_backup": f"{backup}-{place}"} if backup else {}))
 
 
 def _called(name: str, settings: dict[str, Any], number: str = "") -> str:
