@@ -83,7 +83,7 @@ def export(
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pack the adapter, or merge it into its base, for use elsewhere."""
+    """Pack the adapter, merge it into its base, or make a GGUF file of it, for use elsewhere."""
     given = given_values(step=checkpoint, what=what, precision=precision)
     watch(exporting.start(find_run(job).id, given), detach, as_json)
 

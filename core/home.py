@@ -251,7 +251,7 @@ class JobFiles:
 
     @cached_property
     def made(self) -> Path:
-        """What an export or a publication has made of a run: an adapter, a merged model, or both."""
+        """What an export or a publication has made of a run: an adapter, a merged model or both, or a GGUF file."""
         return self.folder / "made"
 
     def asked(self, kind: str) -> Path:

@@ -1,16 +1,19 @@
 """Take a run elsewhere: export the adapter or a merged model, what was exported, and the way to publishing."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.errors import JobError
 from core.export import start
-from core.export.asked import Export, parts
+from core.export.asked import Export, parts, precision_of_gguf
 from core.export.made import made_by
+from core.export.names import MODELFILE, file_name
 from core.export.size import expected_bytes, folder_bytes
 from core.jobs import launcher
 from core.jobs.asked import read
 from core.jobs.ending import can_resume, why
-from core.jobs.errand import errands_of
+from core.jobs.errand import errands_of, run_of
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio import words
@@ -23,6 +26,9 @@ from studio.navigation import go_to
 from studio.run_header import can_chat
 from studio.session import hub_token, select_job
 from studio.weights_choice import step_choice, what_choice
+
+# Streamlit holds what is downloaded in memory; what is larger is taken from its folder, or from the Hub.
+LARGEST_DOWNLOAD_BYTES = 1_000_000_000
 
 
 def export_card(run: Job) -> None:
@@ -40,7 +46,8 @@ def export_card(run: Job) -> None:
                     go_to("hub")
         if not exports:
             st.caption(
-                "Export packs the adapter as a zip, or merges it into its base. Publish brings it to the Hub, with a model card."
+                "Export packs the adapter as a zip, merges it into its base, or makes one GGUF file of both, for Ollama and LM "
+                "Studio. Publish brings it to the Hub, with a model card."
             )
         for job in exports:
             _line(job)
@@ -66,7 +73,7 @@ def _line(job: Job) -> None:
         live_part(f"exporting:{job.id}", lambda job: job_under_way(job, f"export:stop:{job.id}"), job)
         return
     made = made_by(job)
-    if job.status is Status.FINISHED and (made.archive or made.model):
+    if job.status is Status.FINISHED and made:
         _made(job)
         return
     st.warning(plain_lines(why(job)), icon=":material/error:")
@@ -84,20 +91,28 @@ def _made(job: Job) -> None:
         st.markdown(f"**{_named(job)}** :gray[· {words.size(folder_bytes(job.files.made))}]", width="content")
         with row(width="content", horizontal_alignment="right"):
             if made.archive:
-                archive = made.archive
-                st.download_button(
-                    "Download the adapter" if made.model else "Download",
-                    data=lambda: archive.open("rb"),
-                    file_name=archive.name,
-                    mime="application/zip",
-                    icon=":material/download:",
-                    on_click="ignore",
-                    key=f"export:download:{job.id}",
-                )
+                _download(job, made.archive, "Download the adapter" if made.model else "Download")
+            if made.gguf and made.gguf.stat().st_size <= LARGEST_DOWNLOAD_BYTES:
+                _download(job, made.gguf, "Download")
             _remove(job)
-    for path in (made.archive, made.model):
-        if path:
-            st.code(str(path), language=None)
+    for path in made.paths:
+        st.code(str(path), language=None)
+    if made.gguf:
+        name = file_name(run_of(read(job, Export))).lower()
+        st.caption("LM Studio and llama.cpp open it as it is; with Ollama:")
+        st.code(f'ollama create {name} -f "{made.gguf.with_name(MODELFILE)}" && ollama run {name}', language="bash")
+
+
+def _download(job: Job, file: Path, label: str) -> None:
+    st.download_button(
+        label,
+        data=lambda: file.open("rb"),
+        file_name=file.name,
+        mime="application/zip" if file.suffix == ".zip" else "application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"export:download:{job.id}",
+    )
 
 
 def _named(job: Job) -> str:
@@ -107,10 +122,11 @@ def _named(job: Job) -> str:
         wanted = parts(asked, job.recipe)
     except JobError:
         return "Export"
-    names = " and ".join({"adapter": "adapter", "merged": "merged model"}[part] for part in wanted)
-    precision = f" in {asked.precision}" if "merged" in wanted and asked.precision != "auto" else ""
+    names = " and ".join({"adapter": "adapter", "merged": "merged model", "gguf": "GGUF file"}[part] for part in wanted)
+    precision = precision_of_gguf(asked) if "gguf" in wanted else asked.precision
+    numbers = f" in {precision}" if wanted != ("adapter",) and precision != "auto" else ""
     of = f"step {words.whole(asked.step)}" if asked.step else "the result"
-    return f"{names[0].upper()}{names[1:]} of {of}{precision}"
+    return f"{names[0].upper()}{names[1:]} of {of}{numbers}"
 
 
 def _remove(job: Job) -> None:

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from core.export.asked import parts
+from core.export.asked import parts, precision_of_gguf
+from core.export.names import gguf_name
 from core.hub import card
 from core.hub.card import Contents
 from core.hub.facts import Facts
@@ -24,8 +25,7 @@ def publish_card(asked: Publication | None, run: Job) -> None:
     if asked is None:
         st.caption("It appears here once the form can be published.")
         return
-    wanted = parts(asked, run.recipe)
-    contents = Contents(asked.repository, "adapter" in wanted, _precision(asked) if "merged" in wanted else None)
+    contents = _contents(asked, parts(asked, run.recipe), run)
     facts = Facts.of(run, asked.step)
     text = card.text(facts, contents)
     with st.container(height=560, border=False):
@@ -37,8 +37,11 @@ def publish_card(asked: Publication | None, run: Job) -> None:
         _rendered(text.split("---\n", 2)[2], run)
 
 
-def _precision(asked: Publication) -> str:
-    return "the precision of its base" if asked.precision == "auto" else asked.precision
+def _contents(asked: Publication, wanted: tuple[str, ...], run: Job) -> Contents:
+    if "gguf" in wanted:
+        return Contents(asked.repository, False, precision_of_gguf(asked), gguf_name(run, asked))
+    precision = "the precision of its base" if asked.precision == "auto" else asked.precision
+    return Contents(asked.repository, "adapter" in wanted, precision if "merged" in wanted else None)
 
 
 def _rendered(body: str, run: Job) -> None:

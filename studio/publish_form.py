@@ -133,7 +133,7 @@ def _go(run: Job, asked: Publication | None, values: dict, published: bool) -> N
     size_bytes = expected_bytes(asked, run) if asked else None
     for part in parts(asked, run.recipe) if asked else ():
         one = expected_bytes(asked.model_copy(update={"what": part}), run)
-        kv({"adapter": "Adapter", "merged": "Model"}[part], f"**{words.size(one)}**")
+        kv({"adapter": "Adapter", "merged": "Model", "gguf": "GGUF file"}[part], f"**{words.size(one)}**")
     free = asked is not None and _may_go_there(asked.repository, published)
     label = f"Publish {words.size(size_bytes)}" if size_bytes else "Publish"
     if st.button(

@@ -1,6 +1,4 @@
-"""Which weights of a run, as an adapter or merged, in which precision: the same for an export and a publication."""
-
-from typing import Any
+"""Which weights of a run, as an adapter, merged or as GGUF, in which precision: the same for an export and a publication."""
 
 import streamlit as st
 
@@ -10,8 +8,10 @@ from core.training.methods import METHODS
 from studio import words
 
 RESULT = "result"
-NAMES = {"adapter": "Adapter", "merged": "Merged", "both": "Both"}
+NAMES = {"adapter": "Adapter", "merged": "Merged", "both": "Both", "gguf": "GGUF"}
+NAMES_OF_WHOLE = {"merged": "Model", "gguf": "GGUF"}
 PRECISIONS = {"auto": "As its base", "bf16": "bf16", "fp16": "fp16", "fp32": "fp32"}
+PRECISIONS_OF_GGUF = {"auto": "8 bits", "q4_1": "4 bits", "bf16": "bf16", "fp16": "fp16", "fp32": "fp32"}
 
 
 def step_choice(run: Job, key: str) -> int | None:
@@ -30,32 +30,27 @@ def step_choice(run: Job, key: str) -> int | None:
     return None if chosen == RESULT else chosen
 
 
-def what_choice(run: Job, key: str, first: str | None = None) -> tuple[str | None, str]:
+def what_choice(run: Job, key: str, first: str | None = None) -> tuple[str, str]:
     """What of it, and in which precision where a whole model is written."""
-    fields = Export.model_fields
-    whole = METHODS[run.recipe.lora.method].whole
-    what: Any = None
-    if not whole:
-        what = st.segmented_control(
-            fields["what"].title,
-            list(NAMES),
-            default=first or "adapter",
-            required=True,
-            format_func=NAMES.__getitem__,
-            width="stretch",
-            help=fields["what"].description,
-            key=f"{key}:what:{run.id}",
-        )
-    if not whole and what == "adapter":
+    names = NAMES_OF_WHOLE if METHODS[run.recipe.lora.method].whole else NAMES
+    what = _choice("what", names, first or next(iter(names)), f"{key}:what:{run.id}")
+    if what == "adapter":
         return what, "auto"
-    precision = st.segmented_control(
-        fields["precision"].title,
-        list(PRECISIONS),
-        default="auto",
+    if what == "gguf":
+        return what, _choice("precision", PRECISIONS_OF_GGUF, "auto", f"{key}:gguf:{run.id}")
+    return what, _choice("precision", PRECISIONS, "auto", f"{key}:precision:{run.id}")
+
+
+def _choice(field: str, names: dict[str, str], first: str, key: str) -> str:
+    """One of some values of a field, by the names that people know."""
+    described = Export.model_fields[field]
+    return st.segmented_control(
+        described.title,
+        list(names),
+        default=first,
         required=True,
-        format_func=PRECISIONS.__getitem__,
+        format_func=names.__getitem__,
         width="stretch",
-        help=fields["precision"].description,
-        key=f"{key}:precision:{run.id}",
+        help=described.description,
+        key=key,
     )
-    return what, precision

@@ -143,6 +143,20 @@ def test_a_merged_and_a_whole_model_say_so():
     assert "with every weight of it trained" in whole.text
 
 
+def test_a_gguf_file_is_started_by_the_card_s_commands():
+    run = make_job(1, "Bot 7", lora={"method": "qlora"})
+    there = read(run, adapter=False, precision="q8_0", gguf="Bot-7-Q8_0.gguf")
+    assert (there.data.base_model_relation, there.data.library_name) == ("finetune", "gguf")
+    assert "merged into it, as a GGUF file, in q8_0" in there.text
+    assert "ollama run hf.co/ann/x\nllama-server -hf ann/x" in there.text
+    assert "saved in the file" in there.text
+    assert "Its numbers are rounded" in there.text
+    here = card.text(Facts.of(run), Contents(adapter=False, precision="fp16", gguf="Bot-7-F16.gguf"))
+    assert "ollama create bot-7 -f Modelfile && ollama run bot-7" in here
+    assert "llama-server -m Bot-7-F16.gguf" in here
+    assert "rounded" not in here
+
+
 def test_a_licence_the_catalog_does_not_know_is_the_base_s_own():
     run = make_job(1, "licence", model={"source": "somebody/model"})
     assert read(run).data.license is None

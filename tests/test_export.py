@@ -29,6 +29,7 @@ from core.jobs.listing import find_job
 from core.jobs.worker import Worker
 from core.models.load import Found
 from core.recipe_yaml import to_yaml
+from tests.llama_cpp import llama_cpp
 from tests.test_inference_parts import answer
 from tests.toy_model import make_toy_model
 from tests.toy_taught import WORDS, make_taught
@@ -187,5 +188,20 @@ def test_without_room_nothing_is_begun(toy, taught, monkeypatch):
 def test_wrong_wishes_are_said_at_once(taught):
     with pytest.raises(JobError, match="precision"):
         start.start(taught.id, {"precision": "int3"})
+    with pytest.raises(JobError, match="Only a GGUF file has numbers in q4_1"):
+        start.start(taught.id, {"what": "merged", "precision": "q4_1"})
     with pytest.raises(JobError, match="no usable checkpoint of step 3"):
         start.start(taught.id, {"step": 3})
+
+
+@pytest.mark.usefixtures("in_its_home")
+@pytest.mark.parametrize("precision", ["auto", "q4_1"])
+def test_llama_cpp_answers_from_a_gguf_file_as_it_was_taught(taught, precision):
+    job = exported(taught, what="gguf", precision=precision)
+    file = made_by(job).gguf
+    with llama_cpp(file) as read:
+        assert read.answer("Hi") == WORDS
+    assert file.name == f"taught-{'Q8_0' if precision == 'auto' else 'Q4_1'}.gguf"
+    assert str(file) in job.result["why"]
+    assert {path.name for path in job.files.made.iterdir()} == {"gguf"}
+    assert f"FROM ./{file.name}\n" in (file.parent / "Modelfile").read_text()

@@ -22,6 +22,7 @@ from core.jobs.errand import Errand, errands_of
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml
+from studio import export_card
 from tests.test_page_runs import runs
 from tests.test_pages import click, opened, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
@@ -128,6 +129,15 @@ def test_a_merged_model_has_a_precision_and_another_card(run):
     assert "AutoModelForCausalLM" in text_of(app)
 
 
+def test_a_gguf_file_has_numbers_of_its_own(run):
+    app = hub_page()
+    app.segmented_control(key=f"publish:what:{run.id}").set_value("gguf").run()
+    assert button(app, "publish:go").label == "Publish 143 MB"
+    app.segmented_control(key=f"publish:gguf:{run.id}").set_value("q4_1").run()
+    assert button(app, "publish:go").label == "Publish 94 MB"
+    assert "llama-server -hf ann/Taught-me-you" in text_of(app)
+
+
 @pytest.mark.parametrize(
     ("standing", "said", "can_go"),
     [
@@ -200,6 +210,20 @@ def test_what_was_exported_can_be_downloaded_found_and_removed(run):
     click(app, f"export:remove:{job.id}")
     assert not job.folder.exists()
     assert run.folder.exists()
+
+
+def test_a_gguf_file_is_shown_with_the_command_that_starts_it_in_ollama(run, monkeypatch):
+    job = job_of(run, "export", Export(run=run.id, what="gguf"))
+    file = job.files.made / "gguf" / "Taught-me-you-Q8_0.gguf"
+    write_whole(file, "GGUF")
+    Worker(job).finish("finished", "done")
+    app = runs(run)
+    assert "GGUF file of the result in q8_0" in text_of(app)
+    assert str(file) in [found.value for found in app.code]
+    assert app.code[-1].value.endswith(f'-f "{file.parent / "Modelfile"}" && ollama run taught-me-you')
+    assert app.get("download_button")[-1].proto.label == "Download"
+    monkeypatch.setattr(export_card, "LARGEST_DOWNLOAD_BYTES", 3)
+    assert not [found for found in runs(run).get("download_button") if job.id in found.proto.id]
 
 
 def test_a_damaged_errand_does_not_hide_the_run(run):

@@ -18,6 +18,7 @@ from core.errors import HubError, JobError
 from core.files import append_line, write_whole
 from core.hub import patience, publication, publish, upload
 from core.hub.publication import Publication
+from core.hub.published import look
 from core.inference.engine import Engine
 from core.jobs import launcher
 from core.jobs.asked import beside
@@ -28,6 +29,7 @@ from core.jobs.status import Status
 from core.jobs.worker import Worker
 from core.models import starter
 from core.recipe_yaml import from_yaml, to_yaml
+from tests.llama_cpp import llama_cpp
 from tests.local_hub import Hub, local_hub
 from tests.local_hub_repository import Snapshot
 from tests.on_the_hub import speak_to
@@ -153,6 +155,20 @@ def test_publishing_again_updates_and_leaves_nothing_behind_that_is_in_the_way(h
     assert "config.json" not in files_in(hub, "team/second")
     publish._open(Publication(run="another", repository="team/second"))
     assert not HfApi().model_info("team/second").private  # nobody asked for that
+
+
+def test_a_gguf_file_is_published_with_its_card_and_is_no_model_for_a_space(hub, taught):
+    published(taught, repository="ann/small", what="gguf", precision="q4_1")
+    files = files_in(hub, "ann/small")
+    assert {"README.md", "recipe.yaml", "Modelfile", "taught-Q4_1.gguf"} <= files.keys()
+    assert not {"config.json", "model.safetensors", "adapter_config.json"} & files.keys()
+    card = ModelCard.load("ann/small")
+    card.validate()
+    assert "llama-server -hf ann/small" in card.text
+    with llama_cpp(files["taught-Q4_1.gguf"]) as read:
+        assert read.answer("Hi") == WORDS
+    with pytest.raises(HubError, match="is a GGUF file, which a Space"):
+        look("ann/small")
 
 
 def test_a_transfer_that_breaks_off_goes_on_and_sends_nothing_twice(hub, taught, monkeypatch):

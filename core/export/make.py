@@ -1,5 +1,6 @@
 """Make what an export or a publication is asked for, each part whole or not there at all, so that an interrupted one goes on."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,13 @@ from core.data.prepare import find_model
 from core.errors import ModelError
 from core.export import size
 from core.export.adapter import write_adapter
-from core.export.asked import NOTHING, Export, parts
+from core.export.asked import NOTHING, Export, parts, precision_of_gguf, precision_of_merged
+from core.export.gguf.check import compare
+from core.export.gguf.tensors import Model
+from core.export.gguf.write import check_known, write_gguf
 from core.export.merge import Ingredients, precision_to_write, write_merged
+from core.export.names import MODELFILE, gguf_name
+from core.export.ollama import modelfile
 from core.files import whole_folder
 from core.hub import base_card
 from core.hub.facts import Facts
@@ -54,7 +60,7 @@ class Maker:
     @cached_property
     def base(self) -> Found:
         """The base at the revision it was trained at; its weights only where they are needed."""
-        weights = "merged" in self.parts and not self.whole
+        weights = self.parts != ("adapter",) and not self.whole
         return find_model(self.worker, model_revision(self.run), weights)
 
     @cached_property
@@ -68,12 +74,19 @@ class Maker:
     @cached_property
     def precision(self) -> str:
         """Of the merged model; raises ModelError for a quantised base."""
-        return precision_to_write(self.base, self.asked.precision)
+        return precision_to_write(self.base, precision_of_merged(self.asked))
 
     @property
     def precision_written(self) -> str | None:
-        """That of the merged model, if there is one."""
+        """That of the whole model, if there is one."""
+        if "gguf" in self.parts:
+            return precision_of_gguf(self.asked)
         return self.precision if "merged" in self.parts else None
+
+    @property
+    def gguf(self) -> str | None:
+        """The name of the GGUF file, if there is one."""
+        return gguf_name(self.run, self.asked) if "gguf" in self.parts else None
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -91,13 +104,20 @@ class Maker:
 
     def make(self) -> None:
         """Make every part that is not there yet; raises StudioError."""
-        makers: dict[str, Callable[[Path], None]] = {"adapter": self._adapter, "merged": self._merged}
         for part in self.parts:
-            folder = self.folder(part)
-            if not folder.exists():
-                folder.parent.mkdir(exist_ok=True)
-                with whole_folder(self.worker.files.scratch / part, folder, folder):
-                    makers[part](self.worker.files.scratch / part)
+            self._make(part)
+
+    def _make(self, part: str) -> None:
+        makers: dict[str, Callable[[Path], None]] = {
+            "adapter": self._adapter,
+            "merged": self._merged,
+            "gguf": self._gguf,
+        }
+        folder, aside = self.folder(part), self.worker.files.scratch / part
+        if not folder.exists():
+            folder.parent.mkdir(exist_ok=True)
+            with whole_folder(aside, folder, folder):
+                makers[part](aside)
 
     def _adapter(self, folder: Path) -> None:
         size.check_disk(size.folder_bytes(self.source), "the adapter")
@@ -114,3 +134,18 @@ class Maker:
         except MemoryError:
             raise ModelError("The memory is too small to merge this model. Take the adapter alone.") from None
         self.worker.event("merged", precision=self.precision, apart=found.apart, same_answer=found.same_answer)
+
+    def _gguf(self, folder: Path) -> None:
+        """Of the merged model, which is not kept."""
+        check_known(self.base)  # nobody wants to hear after an hour of merging
+        self._make("merged")
+        merged, precision = Found(self.folder("merged"), None, code=self.base.code), precision_of_gguf(self.asked)
+        size.check_disk(size.merged_bytes(merged.folder, precision), "the GGUF file")
+        file = folder / gguf_name(self.run, self.asked)
+        write_gguf(Model(merged, precision), self.run.name, file, self.worker.progress)
+        self.worker.progress("Checking the GGUF file", 0, 1)
+        found = compare(merged, file, precision)
+        self.worker.event("gguf", precision=precision, apart=found.apart, same_answer=found.same_answer)
+        text = modelfile(file.name, self.tokenizer, self.facts.system_prompt)
+        (folder / MODELFILE).write_text(text, encoding="utf-8")
+        shutil.rmtree(merged.folder)

@@ -1,6 +1,5 @@
-"""The export job: the adapter as a zip, the merged model as a folder, both with card and recipe, in the job's own folder."""
+"""The export job: the adapter as a zip, the merged model or a GGUF file in a folder, each with card and recipe."""
 
-import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from core.export.asked import Export
 from core.export.made import made_by
 from core.export.make import Maker
+from core.export.names import file_name
 from core.export.size import check_disk, folder_bytes
 from core.hub.about import about_files
 from core.hub.card import HERE
@@ -34,8 +34,7 @@ def _pack(maker: Maker) -> None:
     """One archive of one folder, written aside and renamed; weights do not get smaller by compressing them."""
     folder, scratch = maker.folder("adapter"), maker.worker.files.scratch
     check_disk(folder_bytes(folder), "the archive")
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", maker.run.name).strip("-.") or maker.run.id
-    top = f"{name}-step-{maker.facts.steps}"
+    top = f"{file_name(maker.run)}-step-{maker.facts.steps}"
     scratch.mkdir(exist_ok=True)
     aside = scratch / f"{top}.zip"
     with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core import catalog, home
 from core.errors import JobError
-from core.export.asked import NOTHING, Export, parts
+from core.export.asked import NOTHING, Export, parts, precision_of_gguf
 from core.hardware import machine
 from core.inference.choices import ADAPTER_FILES
 from core.jobs.folder import Job
@@ -16,7 +16,8 @@ from core.plan.plan import model_bytes
 from core.training.methods import METHODS
 
 BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
-PRECISION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+# Of a number. The last two share scales in blocks of 32, and q4_1 keeps the first and last layer in q8_0.
+PRECISION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "q8_0": 34 / 32, "q4_1": 0.7}
 # What torch and the one layer that is being merged take beside the weights.
 WORKING_BYTES = 1_000_000_000
 SPARE_BYTES = 200_000_000
@@ -33,17 +34,18 @@ def parameters_in(folder: Path) -> tuple[int, int]:
 def merged_bytes(folder: Path, precision: str) -> int:
     """The size of a base model's folder once merged and written in a precision; `auto` is its own."""
     count, own = parameters_in(folder)
-    return count * PRECISION_BYTES[precision] if precision in PRECISION_BYTES else own
+    return int(count * PRECISION_BYTES[precision]) if precision in PRECISION_BYTES else own
 
 
 def expected_bytes(asked: Export, run: Job) -> int | None:
     """About what an export or a publication will take; None for a base of unknown size."""
     source, wanted = folder_of(run, asked.step, NOTHING), parts(asked, run.recipe)
     adapter = sum((source / name).stat().st_size for name in ADAPTER_FILES if (source / name).exists())
-    if "merged" not in wanted:
+    if wanted == ("adapter",):
         return adapter
     count = _parameters(run, source)
-    known = count and count * PRECISION_BYTES.get(asked.precision, 2)
+    precision = precision_of_gguf(asked) if "gguf" in wanted else asked.precision
+    known = count and int(count * PRECISION_BYTES.get(precision, 2))
     return known and known + (adapter if "adapter" in wanted else 0)
 
 

@@ -11,11 +11,12 @@ def about_files(maker: Maker, place: str, parts: tuple[str, ...]) -> dict[str, b
 
     Made anew each time, for an evaluation may have come since.
     """
-    picture, whole = loss_png(maker.run), "merged" in parts
+    picture, whole = loss_png(maker.run), parts != ("adapter",)
     contents = card.Contents(
         place,
         adapter="adapter" in parts,
-        precision=maker.precision if whole else None,
+        precision=maker.precision_written if whole else None,
+        gguf=maker.gguf,
         ends=() if whole else maker.ends,
         picture=picture is not None,
     )

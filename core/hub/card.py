@@ -13,6 +13,8 @@ from huggingface_hub import ModelCardData
 
 from core.evaluation.compare import Compared
 from core.evaluation.report import Findings
+from core.export.asked import ROUNDED
+from core.export.names import MODELFILE, file_name
 from core.hub.facts import Data, Facts
 from core.hub.markdown import fenced, plain, table
 from core.training.held_out_events import ALL
@@ -31,15 +33,16 @@ HERE = "path/to/this/folder"
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder or a repository holds: an adapter, a whole model, or both; and what it is loaded by.
+    """What a folder or a repository holds: an adapter, a whole model, or both, or a GGUF file; and what it is loaded by.
 
-    `precision` is the whole model's number format; `ends` are the tokens that end an answer where the base's own
-    settings do not say so.
+    `precision` is the whole model's number format; `gguf` is the file's name; `ends` are the tokens that end an answer where
+    the base's own settings do not say so.
     """
 
     place: str = HERE
     adapter: bool = True
     precision: str | None = None
+    gguf: str | None = None
     ends: tuple[int, ...] = ()
     picture: bool = False
 
@@ -57,7 +60,7 @@ def text(facts: Facts, contents: Contents) -> str:
         *_training(facts, contents),
         *_results(facts),
         *_use(facts, contents),
-        *_template(facts),
+        *_template(facts, contents),
         *_limits(facts, contents),
     )
     return "\n\n".join(parts) + "\n"
@@ -76,7 +79,7 @@ def metadata(facts: Facts, contents: Contents) -> ModelCardData:
         license=licence.id if licence else None,
         license_name=licence.name if licence else None,
         license_link=licence.link if licence else None,
-        library_name="transformers" if contents.whole else "peft",
+        library_name="gguf" if contents.gguf else "transformers" if contents.whole else "peft",
         pipeline_tag="text-generation",
         tags=[*_method_tags(facts), "sft", "fine-tuning-studio"],
     )
@@ -99,7 +102,8 @@ def _summary(facts: Facts, contents: Contents) -> str:
         what = f"{base} with {adapter} merged into it"
     else:
         what = f"A{adapter[1:]} for {base}"
-    precision = f", in {contents.precision}" if contents.precision else ""
+    file = ", as a GGUF file" if contents.gguf else ""
+    precision = f"{file}, in {contents.precision}" if contents.precision else ""
     steps = f", trained for {facts.steps:,} {'step' if facts.steps == 1 else 'steps'}" if facts.steps else ", trained"
     return f"{what}{precision}{steps} with {PROJECT}."
 
@@ -218,12 +222,23 @@ def _score(score: float | None) -> str:
 
 def _use(facts: Facts, contents: Contents) -> Iterator[str]:
     yield "## Use"
-    yield fenced(code(facts, contents), "python")
+    yield fenced(_commands(facts, contents), "bash") if contents.gguf else fenced(code(facts, contents), "python")
     if contents.whole and contents.adapter:
         yield "Or its adapter on the base model:"
         yield fenced(_beside(facts, contents), "python")
     if (prompt := facts.system_prompt) and len(prompt) > LONGEST_SYSTEM:
         yield f"It was trained with a system prompt, which stands in `{RECIPE}`: begin conversations with it."
+
+
+def _commands(facts: Facts, contents: Contents) -> str:
+    """That start it in Ollama and in llama.cpp: https://huggingface.co/docs/hub/gguf-llamacpp"""
+    if contents.place != HERE:
+        return f"ollama run hf.co/{contents.place}\nllama-server -hf {contents.place}    # or in llama.cpp"
+    name = file_name(facts.run).lower()
+    return (
+        f"ollama create {name} -f {MODELFILE} && ollama run {name}    # in this folder\n"
+        f"llama-server -m {contents.gguf}    # or in llama.cpp"
+    )
 
 
 def code(facts: Facts, contents: Contents) -> str:
@@ -263,16 +278,16 @@ def _question(facts: Facts) -> str:
     return json.dumps([*begin, {"role": "user", "content": "Hello, who are you?"}], ensure_ascii=False)
 
 
-def _template(facts: Facts) -> Iterator[str]:
+def _template(facts: Facts, contents: Contents) -> Iterator[str]:
     yield "## Chat template"
-    template = facts.recipe.model.chat_template
+    template, where = facts.recipe.model.chat_template, "in the file" if contents.gguf else "with the tokenizer"
     if template is None:
-        yield "Its base model's own; it is saved with the tokenizer."
+        yield f"Its base model's own; it is saved {where}."
     elif "{" in template:
-        yield "It was trained with this one instead of its base model's; it is saved with the tokenizer."
+        yield f"It was trained with this one instead of its base model's; it is saved {where}."
         yield fenced(template, "jinja")
     else:
-        yield f"It was trained with the template `{template}` of {PROJECT}; it is saved with the tokenizer."
+        yield f"It was trained with the template `{template}` of {PROJECT}; it is saved {where}."
 
 
 def _limits(facts: Facts, contents: Contents) -> Iterator[str]:
@@ -287,6 +302,8 @@ def _limits(facts: Facts, contents: Contents) -> Iterator[str]:
             f"It was trained on a base held in {facts.method.bits} bits and merged into the base's full weights, so its "
             "answers may differ a little from those in training."
         )
+    if contents.gguf and contents.precision in ROUNDED:
+        said.append("Its numbers are rounded, so its answers may differ a little from those in training.")
     if facts.base_is_requantised and not contents.whole:
         said.append(
             "It was trained on a copy of its base whose weights had been rounded to four bits, so on the original its "

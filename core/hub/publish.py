@@ -94,5 +94,7 @@ def _files(maker: Maker, asked: Publication) -> dict[str, Path | bytes]:
 
 
 def _message(maker: Maker) -> str:
-    what = " and ".join({"adapter": "adapter", "merged": "whole model"}[part] for part in maker.parts)
+    what = " and ".join(
+        {"adapter": "adapter", "merged": "whole model", "gguf": "GGUF file"}[part] for part in maker.parts
+    )
     return f"Publish the {what} of step {maker.facts.steps:,}"

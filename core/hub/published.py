@@ -50,6 +50,10 @@ def published_here() -> list[str]:
 
 
 def _check_weights(info: ModelInfo, names: Collection[str]) -> None:
+    if any(name.endswith(".gguf") for name in names):
+        raise HubError(
+            f"{info.id} is a GGUF file, which a Space of this kind does not run. Publish the merged model for it."
+        )
     if not {CONFIG, ADAPTER_CONFIG} & set(names):
         raise HubError(f"{info.id} has neither a {CONFIG} nor an {ADAPTER_CONFIG}, so it is no model to chat with.")
     if not any(name.endswith(".safetensors") for name in names):
