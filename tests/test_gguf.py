@@ -10,6 +10,8 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    Gemma3TextConfig,
+    GemmaTokenizer,
     LlamaConfig,
     MistralConfig,
     OlmoConfig,
@@ -26,7 +28,7 @@ from core.export.gguf.write import check_known, write_gguf
 from core.models.load import Found
 from core.models.progress import silent
 from tests.llama_cpp import llama_cpp
-from tests.toy_model import toy_tokenizer
+from tests.toy_model import CHATML, toy_tokenizer
 
 pytestmark = pytest.mark.process
 
@@ -47,6 +49,17 @@ STRETCHED = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+# Every sixth layer sees everything, the others sixteen tokens back.
+GEMMA = {
+    "head_dim": 32,
+    "query_pre_attn_scalar": 32,
+    "sliding_window": 16,
+    "num_hidden_layers": 7,
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 300.0},
+        "full_attention": {"rope_type": "default", "rope_theta": 5000.0},
+    },
+}
 TEXTS = (
     "Hello world",
     "It's 12345 o'clock,  isn't it?\n\n  Yes\t!",
@@ -66,19 +79,35 @@ def words(pattern: str) -> PreTokenizer:
     return Sequence([Split(Regex(pattern), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
+def pieces() -> GemmaTokenizer:
+    """SentencePiece's way: spaces are letters, bytes are tokens of their own, tokens stand in the order of their merges."""
+    words = ["▁the", "▁answer", "▁question", "▁and", "is", "it", "▁▁", "▁▁▁", "user", "Hel", "Hello"]
+    letters = sorted({letter for word in words for letter in word})
+    vocabulary = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256)), *letters]
+    for word in words:
+        vocabulary += [word[:end] for end in range(2, len(word) + 1) if word[:end] not in vocabulary]
+    ids = {text: index for index, text in enumerate(vocabulary)}
+    merges = [(text[:cut], text[cut:]) for text in vocabulary[5 + 256 + len(letters) :] for cut in range(1, len(text))]
+    found = GemmaTokenizer(vocab=ids, merges=[pair for pair in merges if set(pair) <= ids.keys()])
+    found.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    found.chat_template = CHATML
+    return found
+
+
 @dataclass(frozen=True)
 class Family:
     """A configuration of a family, and how its tokenizers cut words."""
 
     config: type[PreTrainedConfig]
-    cut: PreTokenizer = field(default_factory=lambda: ByteLevel(add_prefix_space=False))
+    cut: PreTokenizer | None = field(default_factory=lambda: ByteLevel(add_prefix_space=False))
     shape: dict = field(default_factory=dict)
     begins: bool = False
     spare: int = 0
 
     def made(self, folder: Path) -> Found:
-        tokenizer = toy_tokenizer()
-        tokenizer.backend_tokenizer.pre_tokenizer = self.cut
+        tokenizer = toy_tokenizer() if self.cut else pieces()
+        if self.cut:
+            tokenizer.backend_tokenizer.pre_tokenizer = self.cut
         if self.begins:
             tokenizer.bos_token = "<|im_start|>"
             begin = ("<|im_start|>", tokenizer.bos_token_id)
@@ -100,6 +129,7 @@ FAMILIES = {
     "mistral": Family(MistralConfig, shape={"head_dim": 32, "sliding_window": None}),
     "qwen2": Family(Qwen2Config, words(WORDS_OF_QWEN), {"tie_word_embeddings": True}),
     "qwen3": Family(Qwen3Config, words(WORDS_OF_QWEN), {"head_dim": 32}),
+    "gemma3": Family(Gemma3TextConfig, None, GEMMA),
 }  # fmt: skip
 
 

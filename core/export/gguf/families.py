@@ -9,10 +9,14 @@ from core.errors import ModelError
 
 @dataclass(frozen=True)
 class Family:
-    """`neighbours`: its positions turn numbers that are neighbours, where transformers turns those half a head apart."""
+    """`neighbours`: its positions turn numbers that are neighbours, where transformers turns those half a head apart.
+
+    `less_one`: transformers adds one to the factors of its norms.
+    """
 
     arch: MODEL_ARCH
     neighbours: bool = False
+    less_one: bool = False
 
 
 LLAMA = Family(MODEL_ARCH.LLAMA, neighbours=True)
@@ -22,6 +26,7 @@ FAMILIES = {
     "mistral": LLAMA,
     "qwen2": Family(MODEL_ARCH.QWEN2),
     "qwen3": Family(MODEL_ARCH.QWEN3),
+    "gemma3_text": Family(MODEL_ARCH.GEMMA3, less_one=True),
 }
 
 

@@ -92,6 +92,8 @@ class Model:
         """A tensor as it is written: bytes, (rows, bytes a row), or fp32 and fp16 of its own shape."""
         with safe_open(tensor.file, "pt") as opened:
             found = opened.get_tensor(tensor.own).to(torch.float32)
+        if self.family.less_one and tensor.name.endswith("norm.weight"):
+            found += 1
         return quants.quantize(self._turned(tensor, found).numpy(), tensor.kind)
 
     def _turned(self, tensor: Tensor, found: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """A tokenizer as llama.cpp reads it: its tokens and merges, how it cuts a text into words, and its chat template."""
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
 from gguf import GGUFWriter, TokenType
 from transformers import PreTrainedTokenizerBase
@@ -9,66 +11,105 @@ from core.errors import ModelError
 from core.inference.prompt import ends_of
 from core.models.load import begins_with_bos
 
-# How a text is cut into words before merging -> llama.cpp's name for it. It knows the rules by name alone, so a rule that is
-# not here cannot be told to it. The patterns are those of the models' own tokenizer.json.
+
+@dataclass(frozen=True)
+class Rule:
+    """llama.cpp's name for a kind of tokenizer, and for how it cuts a text into words before merging."""
+
+    model: str
+    words: str
+
+
+# What is done before merging -> llama.cpp's name. It knows the rules by name alone, so one that is not here cannot be told to
+# it. The patterns are those of the models' own tokenizer.json.
 DIGITS = "one digit at a time"
 PLAIN = "as GPT-2 does"
 WORDS_OF_LLAMA = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 WORDS_OF_QWEN = WORDS_OF_LLAMA.replace(r"\p{N}{1,3}", r"\p{N}")
+SPACES_SHOWN = "spaces as ▁"
 RULES = {
-    (PLAIN,): "gpt-2",
-    (DIGITS, PLAIN): "smollm",
-    (WORDS_OF_LLAMA,): "llama-bpe",
-    (WORDS_OF_QWEN,): "qwen2",
+    (PLAIN,): Rule("gpt2", "gpt-2"),
+    (DIGITS, PLAIN): Rule("gpt2", "smollm"),
+    (WORDS_OF_LLAMA,): Rule("gpt2", "llama-bpe"),
+    (WORDS_OF_QWEN,): Rule("gpt2", "qwen2"),
+    (SPACES_SHOWN,): Rule("llama", "default"),  # SentencePiece: single bytes are tokens of their own, <0x0A>
 }
 
 
 def write_vocabulary(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
     """Add the tokens of ids 0 to `size`, and all that belongs to them; raises ModelError for a tokenizer of another kind."""
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(rule_of(tokenizer))
-    tokens, kinds = _tokens(tokenizer, size)
+    rule, (tokens, kinds) = rule_of(tokenizer), _tokens(tokenizer, size)
+    writer.add_tokenizer_model(rule.model)
+    writer.add_tokenizer_pre(rule.words)
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
-    writer.add_token_merges([" ".join(pair) for pair in merges])
+    if rule.model == "gpt2":
+        writer.add_token_merges([" ".join(pair) for pair in _inner(tokenizer)["model"]["merges"]])
+    else:
+        # The pair that makes the token with the highest score is merged first: such a vocabulary is in that order.
+        writer.add_token_scores([-float(index) for index in range(size)])
+        writer.add_add_space_prefix(False)
     _write_special(writer, tokenizer)
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
 
 
-def rule_of(tokenizer: PreTrainedTokenizerBase) -> str:
-    """llama.cpp's name for the way a tokenizer cuts words; raises ModelError where it has none."""
-    inner = json.loads(tokenizer.backend_tokenizer.to_str())
-    steps = inner["pre_tokenizer"] or {}
-    parts = tuple(filter(None, map(_step, steps.get("pretokenizers", [steps]))))
-    if inner["model"]["type"] == "BPE" and (name := RULES.get(parts)):
-        return name
+def rule_of(tokenizer: PreTrainedTokenizerBase) -> Rule:
+    """How a tokenizer cuts words; raises ModelError where llama.cpp has no name for it."""
+    inner = _inner(tokenizer)
+    if inner["model"]["type"] == "BPE" and (rule := RULES.get(_steps(inner))):
+        return rule
     raise ModelError(
         "The tokenizer of this model cuts words in a way that llama.cpp has no name for here, so its GGUF would read other "
         "tokens. Export it merged, and convert that folder with llama.cpp's own convert_hf_to_gguf.py."
     )
 
 
-def _step(step: dict) -> str | None:
-    """One step of the cutting; None for turning bytes into letters, which all of them do."""
-    if step.get("type") == "ByteLevel" and not step["add_prefix_space"]:
-        return PLAIN if step["use_regex"] else None
-    if step.get("type") == "Digits" and step["individual_digits"]:
-        return DIGITS
-    if step.get("type") == "Split" and step["behavior"] == "Isolated" and not step["invert"]:
-        return step["pattern"].get("Regex", "")
+def _inner(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Its tokenizer.json."""
+    return json.loads(tokenizer.backend_tokenizer.to_str())
+
+
+def _steps(inner: dict[str, Any]) -> tuple[str, ...]:
+    """What is done with a text before tokens are merged."""
+    first, then = inner["normalizer"] or {}, inner["pre_tokenizer"] or {}
+    steps = [*first.get("normalizers", [first]), *then.get("pretokenizers", [then])]
+    return tuple(filter(None, map(_step, steps)))
+
+
+def _step(step: dict[str, Any]) -> str | None:
+    """One step; None for what changes no tokens, or what all of them do: bytes as letters, accents in one piece."""
+    match step:
+        case {} if not step:
+            return None
+        case {"type": "NFC"}:
+            return None
+        case {"type": "ByteLevel", "add_prefix_space": False}:
+            return PLAIN if step["use_regex"] else None
+        case {"type": "Digits", "individual_digits": True}:
+            return DIGITS
+        case {"type": "Split", "behavior": "Isolated", "invert": False, "pattern": {"Regex": pattern}}:
+            return pattern
+        case {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}:
+            return SPACES_SHOWN
+        case {"type": "Split", "behavior": "MergedWithPrevious", "pattern": {"String": " "}}:
+            return None  # no space is left
     return json.dumps(step)
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[list[str], list[int]]:
     """Text and kind of every id; a model may have more rows than its tokenizer has tokens."""
     texts = {index: text for text, index in tokenizer.get_vocab().items()}
-    added = tokenizer.added_tokens_decoder
-    kinds = [TokenType.NORMAL if index in texts else TokenType.UNUSED for index in range(size)]
-    for index, token in added.items():
+    kinds = [_kind(texts.get(index)) for index in range(size)]
+    for index, token in tokenizer.added_tokens_decoder.items():
         kinds[index] = TokenType.CONTROL if token.special else TokenType.USER_DEFINED
     return [texts.get(index, f"[PAD{index}]") for index in range(size)], kinds
+
+
+def _kind(text: str | None) -> TokenType:
+    if text is None:
+        return TokenType.UNUSED
+    return TokenType.BYTE if len(text) == 6 and text.startswith("<0x") else TokenType.NORMAL
 
 
 def _write_special(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase) -> None:
