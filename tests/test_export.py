@@ -27,6 +27,7 @@ from core.jobs.asked import beside
 from core.jobs.folder import Job
 from core.jobs.listing import find_job
 from core.jobs.worker import Worker
+from core.models import crowd
 from core.models.load import Found
 from core.recipe_yaml import to_yaml
 from tests.llama_cpp import llama_cpp
@@ -205,3 +206,11 @@ def test_llama_cpp_answers_from_a_gguf_file_as_it_was_taught(taught, precision):
     assert str(file) in job.result["why"]
     assert {path.name for path in job.files.made.iterdir()} == {"gguf"}
     assert f"FROM ./{file.name}\n" in (file.parent / "Modelfile").read_text()
+
+
+@pytest.mark.usefixtures("in_its_home")
+def test_an_export_makes_room_for_a_training_beside_it(taught, monkeypatch):
+    watched = []
+    monkeypatch.setattr(crowd, "watch", lambda: watched.append(True))
+    exported(taught)
+    assert watched

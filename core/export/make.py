@@ -27,6 +27,7 @@ from core.jobs.errand import run_of
 from core.jobs.folder import Job
 from core.jobs.outcome import folder_of
 from core.jobs.worker import Worker
+from core.models import crowd
 from core.models.load import Found, load_tokenizer
 from core.training.methods import METHODS
 from core.training.resume import model_revision
@@ -104,6 +105,7 @@ class Maker:
 
     def make(self) -> None:
         """Make every part that is not there yet; raises StudioError."""
+        crowd.watch()  # a training may go on beside
         for part in self.parts:
             self._make(part)
 
