@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.errors import HubError, JobError
+from core.errors import JobError
 from core.export.asked import parts
 from core.export.size import expected_bytes
-from core.hub import account, publication
+from core.hub import publication
 from core.hub.publication import Publication
-from core.hub.standing import Standing, standing
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
@@ -19,12 +18,11 @@ from core.where import Place, place_of
 from studio import words
 from studio.errors_shown import errors_shown
 from studio.hub_account import account_known
-from studio.hub_question import asked as ask_once
-from studio.hub_question import wait_shortly
 from studio.layout import kv, section
 from studio.local_time import when
 from studio.markdown import plain
 from studio.publish_card import publish_card
+from studio.publish_name import Name, looked_up
 from studio.publish_progress import publish_progress
 from studio.run_header import can_chat
 from studio.session import hub_token, selected_job
@@ -62,11 +60,10 @@ def _form(runs: list[Job]) -> _Wish:
     step = step_choice(run, "publish")
     repository = _repository(run)
     what, precision = what_choice(run, "publish", "merged" if _is_local(run) else None)
-    before = publication.was_private(repository)
-    private = _private(repository, before)
-    values = {"step": step, "repository": repository, "what": what, "precision": precision, "private": private}
+    values = {"step": step, "repository": repository, "what": what, "precision": precision}
     asked = _asked(run, values)
-    _go(run, asked, values, published=before is not None)
+    name = looked_up(repository) if asked else Name(repository)
+    _go(run, asked, values | {"private": _private(name)}, name)
     publish_progress(run)
     return _Wish(run, asked)
 
@@ -109,12 +106,12 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+|(?<=[-.])[-.]+", "-", name).strip("-.")[:90] or "my-model"
 
 
-def _private(repository: str, before: bool | None) -> bool:
-    """As it was published there before: a public model does not vanish because it is published again."""
+def _private(name: Name) -> bool:
+    """As it is there: a public model does not vanish because it is published again."""
     return st.toggle(
         "Private",
-        value=before is not False,
-        key="publish:private" if before is None else f"publish:private:{repository}",
+        value=name.private is not False,
+        key="publish:private" if name.private is None else f"publish:private:{name.repository}:{name.private}",
         help=Publication.model_fields["private"].description,
     )
 
@@ -129,37 +126,22 @@ def _asked(run: Job, values: dict) -> Publication | None:
     return asked
 
 
-def _go(run: Job, asked: Publication | None, values: dict, published: bool) -> None:
+def _go(run: Job, asked: Publication | None, values: dict, name: Name) -> None:
     size_bytes = expected_bytes(asked, run) if asked else None
     for part in parts(asked, run.recipe) if asked else ():
         one = expected_bytes(asked.model_copy(update={"what": part}), run)
         kv({"adapter": "Adapter", "merged": "Model", "gguf": "GGUF file"}[part], f"**{words.size(one)}**")
-    free = asked is not None and _may_go_there(asked.repository, published)
+    if name.said:
+        st.caption(name.said)
     label = f"Publish {words.size(size_bytes)}" if size_bytes else "Publish"
     if st.button(
-        label, icon=":material/cloud_upload:", type="primary", width="stretch", disabled=not free, key="publish:go"
+        label,
+        icon=":material/cloud_upload:",
+        type="primary",
+        width="stretch",
+        disabled=not name.usable,
+        key="publish:go",
     ):
         with errors_shown():
             publication.start(run.id, values, hub_token())
             st.rerun()
-
-
-def _may_go_there(repository: str, published: bool) -> bool:
-    """Says whether the name is free, or it was published there from here; what the Hub does not tell now, the job will find out."""
-    token = hub_token() or account.token()
-    if account_known() is None:
-        st.caption(":material/lock: Sign in above with a token that may write.")
-        return False
-    try:
-        known: Standing | None = "ours" if published else None
-        found = known or wait_shortly(ask_once(f"standing {repository}", lambda: standing(repository, token)))
-    except HubError as error:
-        st.caption(f":orange[:material/warning: {plain(str(error))}]")
-        return False
-    said = {
-        "free": f":green[:material/check:] {plain(repository)} is free",
-        "ours": f":material/update: {plain(repository)} was published from here; it will be updated",
-        None: f":shimmer[Looking for {plain(repository)}…]",
-    }
-    st.caption(said[found])
-    return True

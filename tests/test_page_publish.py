@@ -60,11 +60,12 @@ def answered(value: object) -> Future:
     return future
 
 
-def hub_page(standing: object = "free", name: str = "Taught-me-you") -> AppTest:
+def hub_page(standing: object = "free", name: str = "Taught-me-you", times: int = 0) -> AppTest:
     app = opened()
     app.session_state["fact:hub token"] = "hf_ann"
     app.session_state["fact:hub question account"] = answered(Account("ann", ("team",), "write", ("ann", "team")))
-    app.session_state[f"fact:hub question standing ann/{name}"] = answered(standing)
+    question = f"standing ann/{name}{f' {times}' if times else ''}"
+    app.session_state[f"fact:hub question {question}"] = answered(standing)
     app.switch_page("../pages/hub.py").run()
     assert not app.exception
     return app
@@ -114,9 +115,10 @@ def test_a_run_is_published_privately_from_the_checkpoint_that_is_chosen(run):
 def test_a_model_that_was_published_for_everybody_stays_so_when_it_is_published_again(run, earlier):
     job = job_of(run, "publish", Publication(run=earlier or run.id, repository="ann/Taught-me-you", private=False))
     Worker(job).finish("finished", "Published.")
-    app = hub_page()
+    app = hub_page(HubError("The Hub cannot be reached."), times=1)
     assert "will be updated" in text_of(app)
-    assert app.toggle(key="publish:private:ann/Taught-me-you").value is False
+    assert app.toggle(key="publish:private:ann/Taught-me-you:False").value is False
+    assert not button(app, "publish:go").disabled
     app.text_input(key=f"publish:name:{run.id}").set_value("another").run()
     assert app.toggle(key="publish:private").value is True
 
@@ -141,7 +143,7 @@ def test_a_gguf_file_has_numbers_of_its_own(run):
 @pytest.mark.parametrize(
     ("standing", "said", "can_go"),
     [
-        ("ours", "was published from here", True),
+        ("private", "was published from here", True),
         (HubError("ann/x holds something that was not published from here."), "holds something", False),
         (HubError("The Hub cannot be reached, so it was not asked."), "cannot be reached", False),
     ],
@@ -150,6 +152,14 @@ def test_the_name_is_looked_up(run, standing, said, can_go):
     app = hub_page(standing)
     assert said in text_of(app)
     assert button(app, "publish:go").disabled is not can_go
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_who_can_see_a_model_is_what_the_hub_says_whatever_was_published_from_here(run, private):
+    job = job_of(run, "publish", Publication(run=run.id, repository="ann/Taught-me-you", private=not private))
+    Worker(job).finish("finished", "Published.")
+    app = hub_page("private" if private else "public", times=1)
+    assert app.toggle(key=f"publish:private:ann/Taught-me-you:{private}").value is private
 
 
 def test_an_adapter_on_a_folder_of_this_machine_is_offered_merged(run):
@@ -234,3 +244,11 @@ def test_a_damaged_errand_does_not_hide_the_run(run):
     app = runs(run)
     click(app, "delete:yes")
     assert not job.folder.exists()
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a..b"])
+def test_a_name_that_cannot_be_is_not_looked_up(run, name):
+    app = hub_page()
+    app.text_input(key=f"publish:name:{run.id}").set_value(name).run()
+    assert not app.exception
+    assert button(app, "publish:go").disabled

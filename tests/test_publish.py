@@ -19,6 +19,7 @@ from core.files import append_line, write_whole
 from core.hub import patience, publication, publish, upload
 from core.hub.publication import Publication
 from core.hub.published import look
+from core.hub.standing import standing
 from core.inference.engine import Engine
 from core.jobs import launcher
 from core.jobs.asked import beside
@@ -135,11 +136,14 @@ def test_what_the_command_line_publishes_loads_with_the_card_s_five_lines_and_an
 
 
 def test_publishing_again_updates_and_leaves_nothing_behind_that_is_in_the_way(hub, taught, tmp_path):
+    assert standing("team/second") == "free"
     published(taught, repository="team/second", step=20)
+    assert standing("team/second") == "private"
     assert "step 20" in hub.commits("models/team/second")[0].title
     (hub.repository("models/team/second") / "notes.txt").write_text("mine")
     published(taught, repository="team/second", what="both", precision="fp32", private=False)
     assert not HfApi().model_info("team/second").private
+    assert standing("team/second") == "public"
     files = files_in(hub, "team/second")
     assert "adapter_config.json" not in files
     assert {"model.safetensors", "config.json", "adapter/adapter_config.json", "notes.txt"} <= files.keys()

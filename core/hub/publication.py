@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -59,10 +60,19 @@ def publications_of(run: Job) -> list[Job]:
     return errands_of(run, "publish")
 
 
-def was_private(repository: str) -> bool | None:
-    """As what it was published last, of whichever run; None where nothing was published there. The Hub is not asked."""
+@dataclass(frozen=True)
+class Earlier:
+    """How often something was published to one repository, of whichever run, and whether it was private at last."""
+
+    times: int
+    private: bool
+
+
+def earlier(repository: str) -> Earlier | None:
+    """What is known of it without asking the Hub; None where nothing was published there from here."""
     wishes = [asked.private for asked in _finished() if asked.repository == repository]
-    return next((private for private in wishes if private is not None), True) if wishes else None
+    private = next((private for private in wishes if private is not None), True)
+    return Earlier(len(wishes), private) if wishes else None
 
 
 def _finished() -> Iterator[Publication]:
