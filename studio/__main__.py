@@ -1,4 +1,4 @@
-"""Open the studio: `python -m studio [PORT]`. It serves this machine only."""
+"""Open the studio: `python -m studio [PORT]`. It serves this machine only, unless `STUDIO_PASSWORD` is set."""
 
 import os
 import socket
@@ -6,12 +6,13 @@ import sys
 from contextlib import suppress
 
 from core import home
+from studio.password import password_problem
 
 
 def main(arguments: list[str]) -> int:
     """Serve until Ctrl-C; exit status 1 with a sentence if the port cannot be had."""
     port = arguments[0] if arguments else "8501"
-    if problem := _problem(port):
+    if problem := _problem(port) or password_problem(os.environ.get("STUDIO_PASSWORD")):
         print(problem, file=sys.stderr)
         return 1
     print(f"Fine-Tuning Studio: http://127.0.0.1:{port}   (Ctrl-C ends it; trainings go on)", flush=True)
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
     from studio.server import app
 
     with suppress(KeyboardInterrupt):
-        app.run(config={"server.port": int(port)})
+        app.run(config={"server.port": int(port), "server.address": "127.0.0.1"})
     return 0
 
 

@@ -26,6 +26,7 @@ SWITCHES = [
     "--disable-sync",
     "--no-first-run",
     "--disable-quic",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",  # names of other machines, which are this one
 ]
 
 

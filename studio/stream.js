@@ -1,0 +1,108 @@
+// The page's side of stream_by_http.py: a WebSocket for Streamlit that goes by plain requests where no websocket gets through.
+(() => {
+  if (location.hash === "#let-in") history.replaceState(null, "", location.pathname + location.search)
+  const Socket = window.WebSocket
+  let noSockets = false
+  const OPENS_WITHIN_MS = 5000
+  const TRIES = 5
+  const CONNECTING = 0, OPEN = 1, CLOSED = 3
+  const wait = ms => new Promise(done => setTimeout(done, ms))
+
+  class Stream extends EventTarget {
+    constructor(url, protocols) {
+      super()
+      if (!new URL(url).pathname.endsWith("/_stcore/stream")) return new Socket(url, protocols)
+      this.readyState = CONNECTING
+      this.http = url.replace(/^ws/, "http") + "-by-http"
+      this.protocols = protocols.join(", ")
+      this.saying = Promise.resolve()
+      this.said = this.heard = 0
+      noSockets ? this.openByHttp() : this.openSocket(url, protocols)
+    }
+
+    openSocket(url, protocols) {
+      const socket = this.socket = new Socket(url, protocols)
+      socket.binaryType = "arraybuffer"
+      const instead = () => {
+        if (this.readyState !== CONNECTING || this.socket !== socket) return
+        this.socket = null
+        socket.close()
+        this.openByHttp()
+      }
+      setTimeout(instead, OPENS_WITHIN_MS)
+      socket.onopen = () => this.socket === socket && this.opened()
+      socket.onmessage = ({data}) => this.dispatchEvent(new MessageEvent("message", {data}))
+      socket.onerror = () => this.readyState === OPEN ? this.dispatchEvent(new Event("error")) : instead()
+      socket.onclose = ({code}) => this.readyState === OPEN ? this.closed(code) : instead()
+    }
+
+    async openByHttp() {
+      const answer = await this.ask("", {method: "POST", headers: {"X-Stream-Protocols": this.protocols}}, 1)
+      if (this.readyState !== CONNECTING) return
+      if (answer?.status === 401) return location.reload()
+      if (!answer?.ok) return this.dispatchEvent(new Event("error"))
+      noSockets = true
+      this.key = "/" + await answer.text()
+      this.opened()
+      this.listen()
+    }
+
+    async listen() {
+      while (this.readyState === OPEN) {
+        const answer = await this.ask(`${this.key}?from=${this.heard}`)
+        const all = await answer?.arrayBuffer().catch(() => new ArrayBuffer(0)) // cut off: it is asked for again
+        if (!answer?.ok) return this.closed(1006)
+        for (let at = 0; at < all.byteLength && this.readyState === OPEN;) {
+          const end = at + 4 + new DataView(all).getUint32(at)
+          this.heard += 1
+          this.dispatchEvent(new MessageEvent("message", {data: all.slice(at + 4, end)}))
+          at = end
+        }
+      }
+    }
+
+    send(data) {
+      if (this.socket) return this.socket.send(data)
+      const place = `${this.key}?number=${this.said++}`
+      this.saying = this.saying.then(async () => {
+        const answer = this.readyState === OPEN && await this.ask(place, {method: "POST", body: data})
+        if (!answer?.ok) this.closed(1006)
+      })
+    }
+
+    close() {
+      if (this.socket) this.socket.close()
+      else if (this.key) this.ask(`${this.key}?close`, {method: "POST", keepalive: true}, 1)
+      this.readyState = CLOSED
+    }
+
+    // The answer, or undefined where none came however often it was tried.
+    async ask(place, how = {}, tries = TRIES) {
+      for (let left = tries; left > 0; left--) {
+        const answer = await fetch(this.http + place, {cache: "no-store", ...how}).catch(() => undefined)
+        if (answer && answer.status < 500) return answer
+        if (left > 1) await wait(1000)
+      }
+    }
+
+    opened() {
+      this.readyState = OPEN
+      this.dispatchEvent(new Event("open"))
+    }
+
+    closed(code) {
+      if (this.readyState === CLOSED) return
+      this.readyState = CLOSED
+      this.dispatchEvent(new CloseEvent("close", {code}))
+      this.askPassword()
+    }
+
+    // A studio that was started again asks for its password; Streamlit alone would only try and try.
+    async askPassword() {
+      const answer = await fetch(this.http, {cache: "no-store"}).catch(() => undefined)
+      if (answer?.status === 401) return location.reload()
+      if (!answer || answer.status >= 500) setTimeout(() => this.askPassword(), 2000)
+    }
+  }
+  window.WebSocket = Stream
+})()
