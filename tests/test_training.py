@@ -8,8 +8,9 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM
 
-from core import home
+from core import hardware, home
 from core.errors import ModelError
+from core.hardware import Gpu
 from core.inference.choices import choices
 from core.jobs.worker import Worker
 from core.plan.plan import plan
@@ -157,6 +158,12 @@ def test_a_t4_trains_in_fp16_and_an_a100_in_bf16(monkeypatch):
     assert "has no bf16" in chosen.reason
     cuda(monkeypatch, "A100", (8, 0))
     assert device.choose_device(TrainingSection()).precision == "bf16"
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_no_silent_training_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(hardware, "_gpus", lambda: (Gpu("Tesla T4", 15 << 30, 14 << 30, 0.0, (7, 5)),))
+    with pytest.raises(ModelError, match=r"has a Tesla T4, but PyTorch 2\..* cannot use it: the driver is older"):
+        device.choose_device(TrainingSection())
 
 
 def test_a_precision_the_device_does_not_have_is_refused(monkeypatch):

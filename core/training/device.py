@@ -54,12 +54,26 @@ def choose_device(training: TrainingSection) -> Device:
     kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     name = torch.cuda.get_device_name() if kind == "cuda" else {"mps": "Apple GPU", "cpu": "CPU"}[kind]
     capability = torch.cuda.get_device_capability() if kind == "cuda" else None
+    if kind == "cpu":
+        _refuse_beside_a_gpu()
     _refuse_the_optimizer(training.optimizer, kind, name)
     if training.precision == "auto":
         chosen = precision_of(kind, capability, name, cpu_has_bf16())
         return Device(kind, name, chosen.name, chosen.reason)
     _refuse_the_impossible(training.precision, kind, capability, name)
     return Device(kind, name, training.precision, f"The recipe asks for {training.precision}")
+
+
+def _refuse_beside_a_gpu() -> None:
+    # Everything is planned for the GPU; PyTorch would train on the CPU in silence, for days.
+    if gpus := machine(home.home()).gpus:
+        version = torch.__version__.partition("+")[0]
+        raise ModelError(
+            f"This machine has a {gpus[0].name}, but PyTorch {torch.__version__} cannot use it: the driver is older than it needs, "
+            "or it was built without CUDA. Install a newer driver, or the build that fits this one: pip install uv && "
+            f"uv pip install --python .venv/bin/python --torch-backend=auto --reinstall-package torch torch=={version} . "
+            "To train on the CPU instead, start the studio with CUDA_VISIBLE_DEVICES=''."
+        )
 
 
 def _refuse_the_impossible(precision: str, kind: str, capability: tuple[int, int] | None, name: str) -> None:
