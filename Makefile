@@ -40,7 +40,9 @@ screenshots: .venv/ready-dev
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Fine-Tuning Studio needs Python 3.11 or newer. Name one: make run PYTHON=python3.11" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null && $(PYTHON) -m venv .venv; then :; \
+	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null && $(PYTHON) -m virtualenv --quiet --clear .venv; then :; \
+	else rm -rf .venv; echo "This Python makes no environment. Install Debian's package python3-venv, or: $(PYTHON) -m pip install virtualenv" >&2; exit 1; fi
 
 .venv/ready: requirements.txt | .venv/bin/python
 	@echo "Installing the studio into .venv (about two minutes, once)"
