@@ -110,6 +110,31 @@ def starter_folder() -> Path:
     return models_folder() / "starter"
 
 
+def pruned_folder(model: str, first: int, count: int) -> Path:
+    """A model without so many of its layers from the first of them on; `model` names it and its very weights."""
+    return inside(models_folder(), f"{model}-without-{first}-to-{first + count - 1}")
+
+
+def pruned_aside(name: str) -> Path:
+    """Where such a model is written before it is renamed; each process has its own place."""
+    return inside(models_folder(), f".{name}-{os.getpid()}")
+
+
+def left_out_file(pruned: Path) -> Path:
+    """Which layers it is without; written last, so its presence means the model is whole."""
+    return pruned / "left_out.json"
+
+
+def distances_file(model: str) -> Path:
+    """How much each block of a model's layers changes what goes through it."""
+    return inside(models_folder(), f"{model}-distances.json")
+
+
+def pruning_lock() -> Path:
+    """Held while a model is compared layer by layer, or written without some."""
+    return models_folder() / ".pruning.lock"
+
+
 def draft_file(name: str = "draft") -> Path:
     """The recipe being edited in the browser; on disk, so that it survives a reload."""
     return inside(home() / "drafts", f"{name}.yaml")

@@ -87,6 +87,11 @@ class Recipe(Section):
                 "files you have read as model.revision, all 40 digits of it."
             )
 
+    def _unprunable(self) -> Iterator[str]:
+        """Layers that cannot be left out whatever the model; how many it has is looked at where it is known."""
+        if self.model.drop_layers and self.model.trust_remote_code:
+            yield "model.drop_layers: a model with code of its own stays whole, for nobody here knows its layers; set it to 0."
+
     def _unbuildable(self) -> Iterator[str]:
         """What is wrong between the settings of the adapter."""
         lora, method = self.lora, METHODS[self.lora.method]
@@ -108,7 +113,7 @@ class Recipe(Section):
 
     def contradictions(self) -> list[str]:
         """Settings that are fine alone and wrong together, a sentence each."""
-        problems = [*self._astray(), *self._unmixable(), *self._untrusted(), *self._unbuildable()]
+        problems = [*self._astray(), *self._unmixable(), *self._untrusted(), *self._unprunable(), *self._unbuildable()]
         if self.training.eval_every and not self.measures_held_out():
             problems.append(
                 f"training.eval_every: {self.training.eval_every} asks for a loss on held-out rows, but "

@@ -71,6 +71,16 @@ class ModelSection(Section):
         description="An adapter to go on from instead of a fresh one: a run's id, `id@step` for one of its checkpoints, or "
         "a folder. Optimiser and schedule begin anew.",
     )
+    drop_layers: int = Field(
+        0,
+        ge=0,
+        le=200,
+        title="Leave out layers",
+        description="So many of the model's layers, a block of those that change least, are left out before it learns; the "
+        "training heals what is missing. It gets smaller and faster, in training and after, and knows less. Raise it, to a "
+        "quarter of the layers at first, for one clear task, a small machine or quick answers; lower it where the answers "
+        "do not come back. 0 keeps all.",
+    )
 
 
 class CheckpointSection(Section):

@@ -25,7 +25,8 @@ def chosen_bits() -> Bits:
 def room_of(models: list[ChatModel]) -> Room | None:
     """For whoever answers now: the base that needs most, as one is in memory at a time. None where no size is known."""
     held = _held_bytes()
-    rooms = (room_for_source(base, chosen_bits(), held) for base in dict.fromkeys(model.base for model in models))
+    bases = dict.fromkeys((model.base, model.drop_layers) for model in models)
+    rooms = (room_for_source(base, chosen_bits(), held, dropped) for base, dropped in bases)
     return max(filter(None, rooms), key=lambda room: room.needed, default=None)
 
 

@@ -32,7 +32,8 @@ def _begin(job: Job, recipe: Recipe) -> None:
 def continued(job: Job, step: int | None = None) -> Recipe:
     """The recipe of a run that goes on from this one."""
     if METHODS[job.recipe.lora.method].whole:
-        begin = {"source": str(job.files.model if step is None else job.files.checkpoint(step)), "revision": None}
+        folder = job.files.model if step is None else job.files.checkpoint(step)
+        begin = {"source": str(folder), "revision": None, "drop_layers": 0}
     else:
         begin = {"start_from": job.id if step is None else f"{job.id}@{step}"}
     model = job.recipe.model.model_copy(update=begin)

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from core.export.asked import Export
+from core.export.asked import Export, only_merged
 from core.jobs.folder import Job
-from core.training.methods import METHODS
 from studio import words
 
 RESULT = "result"
@@ -32,7 +31,7 @@ def step_choice(run: Job, key: str) -> int | None:
 
 def what_choice(run: Job, key: str, first: str | None = None) -> tuple[str, str]:
     """What of it, and in which precision where a whole model is written."""
-    names = NAMES_OF_WHOLE if METHODS[run.recipe.lora.method].whole else NAMES
+    names = NAMES_OF_WHOLE if only_merged(run.recipe) else NAMES
     what = _choice("what", names, first or next(iter(names)), f"{key}:what:{run.id}")
     if what == "adapter":
         return what, "auto"

@@ -6,6 +6,7 @@ data sets are encoded each on its own, so another weight or one more data set co
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ from core.errors import DataError
 from core.files import read_json, whole_folder, write_whole
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
-from core.models.load import Found, fetch, load_tokenizer
+from core.models.begun import left_out_of, revision_of
+from core.models.left_out import LeftOut
+from core.models.load import Found, load_tokenizer
+from core.models.pruning import fetch_base
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.where import Place, is_commit, place_of
@@ -40,15 +44,30 @@ def run(worker: Worker) -> None:
     )
 
 
-def find_model(worker: Worker, revision: str | None = None, weights: bool = True) -> Found:
-    """Fetch the recipe's model, or only what its tokenizer needs, and write down what it is."""
+def find_model(worker: Worker, run: Job | None = None, weights: bool = True) -> Found:
+    """Fetch the recipe's model, or only what its tokenizer needs, and write down what it is.
+
+    It is the very one that `run` has begun with, which is the worker's own job where no other is given.
+    """
+    begun = run or worker.job
     model = worker.job.recipe.model
     worker.progress(f"Looking for {model.source}", 0, 1)
     if model.trust_remote_code:
         worker.warning(f"{model.source} runs code of its own here: the recipe trusts its files at {model.revision}.")
-    fetched = fetch(model.source, revision or model.revision, worker.progress, weights, model.trust_remote_code)
-    worker.resolve(model={"source": model.source, "revision": fetched.revision})
-    return fetched
+    found = fetch_base(
+        model.source, revision_of(begun), left_out_of(begun), worker.progress, weights, model.trust_remote_code
+    )
+    worker.resolve(model={"source": model.source, "revision": found.revision})
+    if found.left_out:
+        _tell_left_out(worker, found.left_out)
+    return found
+
+
+def _tell_left_out(worker: Worker, left_out: LeftOut) -> None:
+    facts = asdict(left_out)
+    if worker.job.resolved.get("left_out") != facts:
+        worker.event("left_out", layers=left_out.words)
+        worker.resolve(left_out=facts)
 
 
 def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.PreparedFiles]:

@@ -214,5 +214,5 @@ def _with_same_data(recipe: Recipe, kind: str | None = None) -> Iterator[Job]:
 
 
 def _data_of(recipe: Recipe) -> tuple:
-    model = recipe.model.model_copy(update={"start_from": None})
+    model = recipe.model.model_copy(update={"start_from": None, "drop_layers": 0})
     return model, recipe.data.model_copy(update={"packing": "auto"}), recipe.training.seed

@@ -23,24 +23,28 @@ T = TypeVar("T")
 def each(recipe: Recipe, found: Found, tuned: Path, device: Device, look: Callable[[str, Model], T]) -> list[T]:
     """What `look` makes of the base, and then of the tuned model; raises ModelError.
 
-    An adapter sits on the base and is switched off first; of whole models only one is in memory at a time. The base is
-    held as it was in the training.
+    An adapter sits on the base and is switched off first; of two models only one is in memory at a time. The base is
+    held as it was in the training, and has the layers that were left out for it: what they were worth is part of the answer.
     """
-    if METHODS[recipe.lora.method].whole:
-        return [
-            _whole(name, folder, device, look)
-            for name, folder in (("base", found), ("tuned", Found(tuned, None, code=found.code)))
-        ]
-    base = load_base(found, device.weights_dtype, device.kind, METHODS[recipe.lora.method].bits)
-    model = _with_adapter(base, tuned).eval()
+    method = METHODS[recipe.lora.method]
+
+    def load(model: Found) -> PreTrainedModel:
+        return load_base(model, device.weights_dtype, device.kind, method.bits)
+
+    def load_tuned() -> Model:
+        return load(Found(tuned, None, code=found.code)) if method.whole else _with_adapter(load(found), tuned)
+
+    if method.whole or found.left_out:
+        return [_alone("base", lambda: load(found.original), look), _alone("tuned", load_tuned, look)]
+    model = load_tuned().eval()
     with model.disable_adapter():
         of_base = look("base", model)
     return [of_base, look("tuned", model)]
 
 
-def _whole(name: str, found: Found, device: Device, look: Callable[[str, Model], T]) -> T:
+def _alone(name: str, load: Callable[[], Model], look: Callable[[str, Model], T]) -> T:
     try:
-        return look(name, load_base(found, device.weights_dtype, device.kind).eval())
+        return look(name, load().eval())
     finally:
         gc.collect()
         if torch.cuda.is_available():

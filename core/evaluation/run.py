@@ -27,7 +27,6 @@ from core.jobs.worker import Worker
 from core.models import crowd
 from core.models.load import Found, load_tokenizer
 from core.models.too_small import is_too_small
-from core.training import resume
 from core.training.device import choose_device, set_up
 from core.training.model import base_of
 
@@ -42,7 +41,7 @@ def run(worker: Worker) -> None:
     set_up(device, recipe.training)
     if device.kind == "cpu":
         crowd.watch()
-    found = find_model(worker, resume.model_revision(tried))
+    found = find_model(worker, tried)
     tokenizer = load_tokenizer(found, recipe.model.chat_template)
     trial = _trial(worker, asked, tokenizer, _prepared(worker, found, tried), context_of(found))
     try:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from core.errors import JobError
 from core.jobs.errand import Errand
+from core.models.left_out import LeftOut
 from core.recipe import Recipe
 from core.training.methods import METHODS
 
@@ -22,7 +23,8 @@ class Export(Errand):
         None,
         title="What",
         description="`adapter` is small and needs its base model beside it. `merged` is a whole model that runs by itself. "
-        "`gguf` is that in one file, for Ollama, LM Studio and llama.cpp. Empty: the adapter, or the model where all of it was trained.",
+        "`gguf` is that in one file, for Ollama, LM Studio and llama.cpp. Empty: the adapter, or the model where all of it was "
+        "trained, or layers of it were left out.",
     )
     precision: Literal["auto", "bf16", "fp16", "fp32", "q8_0", "q4_1"] = Field(
         "auto",
@@ -34,14 +36,24 @@ class Export(Errand):
 
 
 def parts(asked: Export, recipe: Recipe) -> tuple[str, ...]:
-    """`adapter`, `merged`, both or `gguf`; raises JobError where the training made no adapter, or nothing has such numbers."""
-    whole = METHODS[recipe.lora.method].whole
-    if whole and asked.what in ("adapter", "both"):
-        raise JobError("Full fine-tuning trains the model itself, so there is no adapter. Choose `merged`.")
+    """`adapter`, `merged`, both or `gguf`; raises JobError where no adapter is of use to others, or nothing has such numbers."""
+    reason = only_merged(recipe)
+    if reason and asked.what in ("adapter", "both"):
+        raise JobError(f"{reason} Choose `merged`.")
     if asked.what != "gguf" and asked.precision in ROUNDED:
         raise JobError(f"Only a GGUF file has numbers in {asked.precision}. Choose `gguf`, or another precision.")
-    what = asked.what or ("merged" if whole else "adapter")
+    what = asked.what or ("merged" if reason else "adapter")
     return ("adapter", "merged") if what == "both" else (what,)
+
+
+def only_merged(recipe: Recipe) -> str | None:
+    """Why there is nothing to take elsewhere but a whole model, in a sentence; None where there is an adapter too."""
+    if METHODS[recipe.lora.method].whole:
+        return "Full fine-tuning trains the model itself, so there is no adapter."
+    if left_out := recipe.model.drop_layers:
+        count = LeftOut(left_out).words
+        return f"The adapter fits {recipe.model.source} without {count} alone, and such a model others do not have."
+    return None
 
 
 def precision_of_gguf(asked: Export) -> str:

@@ -30,7 +30,6 @@ from core.jobs.worker import Worker
 from core.models import crowd
 from core.models.load import Found, load_tokenizer
 from core.training.methods import METHODS
-from core.training.resume import model_revision
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Maker:
     def base(self) -> Found:
         """The base at the revision it was trained at; its weights only where they are needed."""
         weights = self.parts != ("adapter",) and not self.whole
-        return find_model(self.worker, model_revision(self.run), weights)
+        return find_model(self.worker, self.run, weights)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

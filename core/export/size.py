@@ -5,13 +5,14 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from core import catalog, home
+from core import home
 from core.errors import JobError
 from core.export.asked import NOTHING, Export, parts, precision_of_gguf
 from core.hardware import machine
 from core.inference.choices import ADAPTER_FILES
 from core.jobs.folder import Job
 from core.jobs.outcome import folder_of
+from core.models.known_shape import trained_shape
 from core.plan.plan import model_bytes
 from core.training.methods import METHODS
 
@@ -54,7 +55,7 @@ def _parameters(run: Job, source: Path) -> int | None:
     base = run.recipe.model.source
     if METHODS[run.recipe.lora.method].whole:
         return parameters_in(source)[0]
-    if known := catalog.model(base):
+    if known := trained_shape(run.recipe.model):
         return known.parameters
     size = model_bytes(base)
     return size // 2 if size else None

@@ -92,6 +92,7 @@ def _method_tags(facts: Facts) -> list[str]:
 
 def _summary(facts: Facts, contents: Contents) -> str:
     base = f"[{facts.base}](https://huggingface.co/{facts.base})" if facts.base else plain(facts.base_name)
+    base += f" without {facts.left_out.words}" if facts.left_out else ""
     title = facts.method.title
     adapter = f"{'an' if title.startswith(('E', 'r')) else 'a'} {title} adapter"
     if facts.method.whole:
@@ -134,6 +135,8 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Method", f"{facts.method.title}, rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}{bits}"
         targets = lora.targets if isinstance(lora.targets, str) else ", ".join(lora.targets)
         yield "Targets", plain(targets)
+    if facts.left_out:
+        yield "Left out", f"{facts.left_out.words}, those that change what goes through them least (arXiv:2403.17887)"
     if recipe.model.start_from:
         yield "Began with", "the adapter of an earlier run"
     if isinstance(rows.get("rows"), int) and isinstance(rows.get("tokens"), int):
@@ -174,8 +177,15 @@ def _results(facts: Facts) -> Iterator[str]:
     elif measured:
         yield "## Results"
         rows = [(_name(facts, name), *_four(before, after)) for name, (before, after) in measured.items()]
-        yield table(("Held-out rows", "Base: loss", "Tuned: loss", "Base: perplexity", "Tuned: perplexity"), rows)
+        before = "Before" if facts.left_out else "Base"
+        yield table(("Held-out rows", *_headings(before)), rows)
         yield "Measured while it was trained, on rows that it was not trained on."
+        if facts.left_out:
+            yield "Before is its base without those layers and with nothing learned; the base as it is was not measured."
+
+
+def _headings(before: str) -> tuple[str, ...]:
+    return f"{before}: loss", "Tuned: loss", f"{before}: perplexity", "Tuned: perplexity"
 
 
 def _four(before: float, after: float) -> tuple[str, ...]:
@@ -192,6 +202,8 @@ def _found(facts: Facts, findings: Findings) -> Iterator[str]:
         ("Rows", "Number", "Base: loss", "Tuned: loss", "Difference (95 %)"),
         [_row(facts, found) for found in findings.sets],
     )
+    if facts.left_out:
+        yield "The base is the whole one, with all its layers."
     if findings.tasks:
         rows = [(plain(t.name), plain(t.measure), _score(t.base), _score(t.tuned)) for t in findings.tasks]
         yield table(("Known test", "Measure", "Base", "Tuned"), rows)
@@ -222,6 +234,9 @@ def _score(score: float | None) -> str:
 
 def _use(facts: Facts, contents: Contents) -> Iterator[str]:
     yield "## Use"
+    if facts.left_out and not contents.whole:
+        yield f"It fits {plain(facts.base_name)} without {facts.left_out.words} alone. Export it merged to load it elsewhere."
+        return
     yield fenced(_commands(facts, contents), "bash") if contents.gguf else fenced(code(facts, contents), "python")
     if contents.whole and contents.adapter:
         yield "Or its adapter on the base model:"
@@ -292,7 +307,8 @@ def _template(facts: Facts, contents: Contents) -> Iterator[str]:
 
 def _limits(facts: Facts, contents: Contents) -> Iterator[str]:
     yield "## Limits"
-    said = ["It knows what its base model knows and what its data teaches; what it says may be wrong."]
+    knows = "what is left of its base model without those layers" if facts.left_out else "what its base model knows"
+    said = [f"It knows {knows} and what its data teaches; what it says may be wrong."]
     if not facts.findings:
         said.append("Nothing but the loss was measured." if facts.held_out else "Nothing was measured.")
     if facts.language is None:

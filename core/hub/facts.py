@@ -17,6 +17,8 @@ from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.outcome import step_of
 from core.jobs.status import Status
+from core.models.begun import left_out_of
+from core.models.left_out import LeftOut
 from core.recipe import Recipe
 from core.training.held_out_events import before_and_after
 from core.training.methods import METHODS, Method
@@ -86,6 +88,11 @@ class Facts:
         model = self.run.resolved.get("model")
         revision = str(model.get("revision")) if isinstance(model, dict) else ""
         return self.recipe.model.source == "starter" and PACKAGE.fullmatch(revision) is not None
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """The layers that it is without."""
+        return left_out_of(self.run)
 
     @property
     def optimizer(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from core import catalog
 from core.files import read_json
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
+from core.models.begun import left_out_of, revision_of
+from core.models.left_out import LeftOut
 from core.models.starter import HUB_ID
 from core.where import Place, local_path, place_of
 
@@ -26,6 +28,7 @@ class ChatModel:
     base: str
     job_id: str | None = None
     step: int | None = None
+    drop_layers: int = 0  # that its base is without
     unseen: bool = False  # on the Hub, named by a person: whether it is a base or an adapter, only the engine finds out
 
 
@@ -39,6 +42,7 @@ class Target:
     spare_template: str | None = None  # for a base without a template of its own
     adapter: Path | None = None
     code: bool = False  # whether the base's own Python files may run, as the run's recipe says
+    left_out: LeftOut | None = None  # layers of the base that an adapter knows nothing of
 
 
 def choices() -> list[ChatModel]:
@@ -89,12 +93,12 @@ def _readable_runs() -> list[Job]:
 def _models_of(job: Job, ambiguous: bool) -> Iterator[ChatModel]:
     """The final adapter or model, then the checkpoints, newest first."""
     name = f"{job.name} ({datetime.fromtimestamp(job.created):%d %b %H:%M})" if ambiguous else job.name
-    base = job.recipe.model.source
+    base, dropped = job.recipe.model.source, job.recipe.model.drop_layers
     if job.final and (_is_adapter(job.final) or _is_model(job.final)):
-        yield ChatModel(job.id, name, tuned=True, base=base, job_id=job.id)
+        yield ChatModel(job.id, name, True, base, job.id, drop_layers=dropped)
     for checkpoint in reversed(job.checkpoints):
         label = f"{name} · step {checkpoint.step:,}"
-        yield ChatModel(f"{job.id}@{checkpoint.step}", label, True, base, job.id, checkpoint.step)
+        yield ChatModel(f"{job.id}@{checkpoint.step}", label, True, base, job.id, checkpoint.step, dropped)
 
 
 def _tuned_target(job: Job, folder: Path) -> Target | None:
@@ -103,8 +107,8 @@ def _tuned_target(job: Job, folder: Path) -> Target | None:
         return None
     model = job.recipe.model
     if _is_adapter(folder):
-        base, revision = model.source, _revision(job)
-        return Target(base, revision, model.chat_template, adapter=folder, code=model.trust_remote_code)
+        base = Target(model.source, revision_of(job), model.chat_template, code=model.trust_remote_code)
+        return replace(base, adapter=folder, left_out=left_out_of(job))
     if _is_model(folder):
         return Target(str(folder), _written(folder), model.chat_template, code=model.trust_remote_code)
     return None
@@ -118,11 +122,7 @@ def _base_target(source: str) -> Target | None:
     if job is None:
         return Target(source)
     model = job.recipe.model
-    return Target(source, _revision(job), spare_template=model.chat_template, code=model.trust_remote_code)
-
-
-def _revision(job: Job) -> str | None:
-    return (job.resolved.get("model") or {}).get("revision") or job.recipe.model.revision
+    return Target(source, revision_of(job), spare_template=model.chat_template, code=model.trust_remote_code)
 
 
 def _is_base(source: str) -> bool:

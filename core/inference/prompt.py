@@ -10,7 +10,9 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 from core.errors import ModelError
 from core.inference.choices import Target, base_label
 from core.inference.protocol import Message, RequestError
-from core.models.load import Found, fetch, load_tokenizer, why_not
+from core.models.left_out import LeftOut
+from core.models.load import Found, load_tokenizer, why_not
+from core.models.pruning import fetch_base
 
 # A fast tokenizer is not safe to use from two threads at once.
 _reading = Lock()
@@ -89,7 +91,7 @@ def forget() -> None:
 @lru_cache(maxsize=8)
 def _reader(target: Target) -> Reader:
     source = target.source
-    found = _found(source, target.revision, target.code)
+    found = _found(source, target.revision, target.left_out, target.code)
     tokenizer = load_tokenizer(found, target.chat_template, target.spare_template)
     if not tokenizer.is_fast:
         raise ModelError(f"{source} has a tokenizer that cannot stream text. Choose a model with a tokenizer.json.")
@@ -98,9 +100,9 @@ def _reader(target: Target) -> Reader:
 
 
 @lru_cache(maxsize=32)
-def _found(source: str, revision: str | None, code: bool) -> Found:
+def _found(source: str, revision: str | None, left_out: LeftOut | None, code: bool) -> Found:
     """Looked up once: while the engine lives, a base stays the one it was."""
-    return fetch(source, revision, code=code)
+    return fetch_base(source, revision, left_out, code=code)
 
 
 def context_of(found: Found) -> int:

@@ -8,11 +8,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import catalog, home
+from core import home
 from core.errors import EngineError
 from core.hardware import Machine, machine, memory_use_of
 from core.jobs.folder import Job
 from core.jobs.listing import training_now
+from core.models.known_shape import shape_of
 from core.plan.fits import WORKING_BYTES
 from core.plan.forecast import forecast
 from core.plan.plan import model_bytes
@@ -57,13 +58,13 @@ def room_for(folder: Path, bits: int) -> Room:
     return _room(weights_bytes(folder, bits))
 
 
-def room_for_source(source: str, bits: int = 16, given_back: int = 0) -> Room | None:
-    """As `room_for`, for any base before it is downloaded; None for a model of unknown size.
+def room_for_source(source: str, bits: int = 16, given_back: int = 0, drop_layers: int = 0) -> Room | None:
+    """As `room_for`, for any base before it is downloaded, or without some layers; None for a model of unknown size.
 
     `given_back` are bytes that are not free yet, and will be before it is loaded.
     """
-    known = catalog.model(source)
-    size = known.weights_bytes(bits) if known else model_bytes(source, bits)
+    known = shape_of(source)
+    size = known.without(drop_layers).weights_bytes(bits) if known else model_bytes(source, bits)
     return _room(size, given_back) if size else None
 
 

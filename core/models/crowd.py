@@ -13,6 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -31,9 +32,25 @@ SHARED = 200_000
 
 def watch(told: Callable[[str], None] | None = None) -> None:
     """From now on look whether others need the cores, in a thread that ends with the process; `told` hears it once."""
-    if platform.system() == "Linux" and torch.get_num_threads() > 1 and not CHOSEN & set(os.environ):
+    if _spins():
         crowd = Crowd(torch.get_num_threads(), len(os.sched_getaffinity(0)), told)
         threading.Thread(target=crowd.watch, name="crowd", daemon=True).start()
+
+
+@contextmanager
+def asleep() -> Iterator[None]:
+    """Inside, threads wait asleep whoever else is there: for what is over before `watch` has looked."""
+    idlers = Idlers(torch.get_num_threads(), len(os.sched_getaffinity(0))) if _spins() else None
+    try:
+        yield
+    finally:
+        if idlers:
+            idlers.end()
+
+
+def _spins() -> bool:
+    """Whether threads of this process spin for each other, and it may change that."""
+    return platform.system() == "Linux" and torch.get_num_threads() > 1 and not CHOSEN & set(os.environ)
 
 
 class Crowd:

@@ -1,6 +1,6 @@
 """Find a model, fetch it if need be, and load it. For jobs and the chat engine only: this imports torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from transformers import (
 from core.errors import ModelError
 from core.models import hub, own_code, starter
 from core.models.bits import quantization
+from core.models.left_out import LeftOut
 from core.models.progress import Progress, silent
 from core.models.templates import template_text
 from core.where import Place, local_path, place_of
@@ -28,13 +29,20 @@ class Found:
     """A model's files on this machine, and the commit or package they came from (None for a person's own folder).
 
     `changed` is when such a folder's weights were written last, in nanoseconds: other weights are another model. `code` is
-    whether the Python files in it may run.
+    whether the Python files in it may run. Where layers are `left_out`, `whole` is the folder with all of them.
     """
 
     folder: Path
     revision: str | None
     changed: int = 0
     code: bool = False
+    whole: Path | None = None
+    left_out: LeftOut | None = None
+
+    @property
+    def original(self) -> "Found":
+        """The model with all its layers."""
+        return replace(self, folder=self.whole, whole=None, left_out=None) if self.whole else self
 
 
 def fetch(

@@ -81,6 +81,14 @@ class Shape(BaseModel):
         """Weights inside the projections of all layers; the rest are embeddings, output layer and norms."""
         return self.layers * sum(inputs * outputs for inputs, outputs in self.projections.values())
 
+    def without(self, layers: int) -> "Shape":
+        """The same with so many layers less; one stays, whatever was asked."""
+        left_out = min(layers, self.layers - 1)
+        of_layer = self.linear_parameters // self.layers + 2 * self.hidden_size
+        return self.model_copy(
+            update={"layers": self.layers - left_out, "parameters": self.parameters - left_out * of_layer}
+        )
+
     def weights_bytes(self, bits: int = 16) -> int:
         """Bytes of the loaded weights, without quantisation constants (0.13 bit a weight, QLoRA, arXiv:2305.14314).
 

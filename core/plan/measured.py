@@ -62,7 +62,7 @@ def _measurements(path: Path, changed_ns: int, device: str, model: str) -> tuple
 def _manner(recipe: Recipe) -> dict[str, Any]:
     """The settings that memory and time follow from."""
     values = recipe.model_dump(mode="json", include={"model", "lora", "training", "launcher"})
-    values["model"] = {"source": recipe.model.source, "revision": recipe.model.revision}
+    values["model"] = recipe.model.model_dump(include={"source", "revision", "drop_layers"})
     return values | {"data": {"max_length": recipe.data.max_length, "packing": recipe.data.packing}}
 
 

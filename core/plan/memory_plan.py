@@ -6,6 +6,7 @@ On a GPU it is what torch reserves at most, and the driver's own; on a CPU what 
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from core.models.known_shape import shape_of
 from core.plan import fitted
 from core.plan.activations import given_bytes, kept_bytes
 from core.plan.plan import STATE_BYTES
@@ -74,7 +75,7 @@ def memory(setting: Setting, work: Workload) -> MemoryPlan:
     steady = weights + trained + gradients + optimizer
     slack = round(fitted.SLACK[setting.device] * (activations + loss))
     overhead = _base(setting) + slack + _momentary(setting, work.largest) + _updating(setting)
-    loading = _base(setting) + _loading(setting)
+    loading = _base(setting) + max(_loading(setting), _leaving_out(setting))
     overhead += max(0, loading - steady - activations - loss - overhead)
     found = MemoryPlan(weights, trained, gradients, optimizer, activations, loss, overhead)
     return found.times(setting.recipe.launcher.processes) if setting.device == "cpu" else found
@@ -168,6 +169,13 @@ def _base(setting: Setting) -> int:
     if setting.device == "cuda":
         return fitted.CUDA_CONTEXT_BYTES
     return fitted.CPU_PROCESS_BYTES
+
+
+def _leaving_out(setting: Setting) -> int:
+    """Of the whole model, while its layers are compared and it is written without some; 0 where it is trained as it is."""
+    model = setting.recipe.model
+    whole = shape_of(model.source, model.revision) if model.drop_layers else None
+    return (2 if setting.device == "cuda" else 4) * whole.parameters if whole else 0
 
 
 def _loading(setting: Setting) -> int:

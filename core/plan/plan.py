@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from core.files import read_json
-from core.models.known_shape import config_file, shape_of
+from core.models.known_shape import config_file, shape_of, trained_shape
 from core.plan.trainable import trainable_parameters
 from core.recipe import Recipe
 from core.training.methods import METHODS
@@ -35,7 +35,7 @@ class Plan:
 
 def plan(recipe: Recipe, rows: int | None = None, tokens: int | None = None) -> Plan:
     """What the recipe will take. `rows` and `tokens` are those of one epoch, held-out rows already taken off."""
-    shape = shape_of(recipe.model.source, recipe.model.revision)
+    shape = trained_shape(recipe.model)
     steps = total_steps(recipe, rows)
     epochs = steps / steps_of_epoch(recipe, rows) if steps and rows else None
     return Plan(
@@ -91,13 +91,23 @@ def _whole_weights(recipe: Recipe) -> int:
     """Weights of the whole model, where that is what is trained; of an adapter whose shape is not known, ten million."""
     if not METHODS[recipe.lora.method].whole:
         return 10_000_000
-    return (model_bytes(recipe.model.source) or 1_000_000_000) // 2
+    shape = trained_shape(recipe.model)
+    return shape.parameters if shape else (model_bytes(recipe.model.source) or 1_000_000_000) // 2
 
 
 def disk_bytes(recipe: Recipe, steps: int | None = None) -> int:
-    """Disk that a run of so many steps will take; a whole model is written once more at the end, in 16 bits."""
+    """Disk that a run of so many steps will take; a whole model is written once more at the end, in 16 bits.
+
+    So is one that layers are left out of, before it is trained; other runs use the same.
+    """
     final = 2 * _whole_weights(recipe) if METHODS[recipe.lora.method].whole else 0
-    return checkpoint_bytes(recipe) * _most_checkpoints(recipe, steps or recipe.training.max_steps) + final
+    checkpoints = checkpoint_bytes(recipe) * _most_checkpoints(recipe, steps or recipe.training.max_steps)
+    return checkpoints + final + _smaller_bytes(recipe)
+
+
+def _smaller_bytes(recipe: Recipe) -> int:
+    shape = trained_shape(recipe.model) if recipe.model.drop_layers else None
+    return shape.weights_bytes() if shape else 0
 
 
 def _most_checkpoints(recipe: Recipe, steps: int | None) -> int:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from core.hardware import Device, Machine
-from core.models.known_shape import shape_of
+from core.models.known_shape import trained_shape
 from core.models.shape import Shape
 from core.plan.trainable import Adapted, adapted, trainable_of
 from core.recipe import Recipe
@@ -94,7 +94,7 @@ class Setting:
 
 def as_asked(recipe: Recipe, machine: Machine) -> Setting | None:
     """The recipe on this machine, to the letter; None for a model of unknown shape."""
-    shape = shape_of(recipe.model.source, recipe.model.revision)
+    shape = trained_shape(recipe.model)
     if shape is None:
         return None
     asked = recipe.training.precision

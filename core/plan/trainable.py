@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.models.known_shape import shape_of
+from core.models.known_shape import trained_shape
 from core.models.shape import Shape
 from core.recipe import Recipe
 from core.recipe_lora import LoraSection
@@ -49,7 +49,7 @@ def is_or_ends(module: str, name: str) -> bool:
 
 def trainable_parameters(recipe: Recipe) -> int | None:
     """The weights of the adapter, or of the model where it is trained as a whole; None for a model of unknown shape."""
-    shape = shape_of(recipe.model.source, recipe.model.revision)
+    shape = trained_shape(recipe.model)
     return trainable_of(recipe.lora, shape) if shape else None
 
 

@@ -48,7 +48,7 @@ def _train(worker: Worker, data: str, step: int) -> bool:
     job = worker.job
     device = choose_device(job.recipe.training)
     set_up(device, job.recipe.training)
-    found = find_model(worker, resume.model_revision(job))
+    found = find_model(worker, job)
     # The leader has verified its every byte a moment ago.
     point = resume.Point(job.checkpoint_of(step) if step else None)
     files = home.prepared_files(data)

@@ -106,10 +106,3 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for name, value in now[part].items()
     ]
     return [f"{name} {value} instead of {old}" for name, old, value in pairs if old is not None and old != value]
-
-
-def model_revision(job: Job) -> str | None:
-    """The commit of the model this run began with, once it is known; before, what the recipe asks for."""
-    known = job.resolved.get("model")
-    revision = known.get("revision") if isinstance(known, dict) else None
-    return revision if isinstance(revision, str) else job.recipe.model.revision

@@ -16,6 +16,7 @@ from core.hub import backing
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.models import crowd
+from core.models.begun import left_out_of
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
 from core.models.too_small import is_too_small
@@ -40,7 +41,7 @@ def run(worker: Worker) -> None:
     device = choose_device(job.recipe.training)
     set_up(device, job.recipe.training)
     shutil.rmtree(worker.files.scratch, ignore_errors=True)
-    found = find_model(worker, resume.model_revision(job))
+    found = find_model(worker, job)
     point = resume.find_point(worker)
     same = fingerprint(found.folder)
     resume.check_model(point, same, job.recipe.model.source)
@@ -190,4 +191,6 @@ def _measured(job: Job) -> list[str]:
     if before is None:
         return []
     perplexities = f"perplexity {math.exp(min(before, 99)):,.2f} to {math.exp(min(after, 99)):,.2f}"
-    return [f"The held-out loss went from {before:.3f} to {after:.3f} ({perplexities})."]
+    left_out = left_out_of(job)
+    since = f", with {left_out.words} left out and nothing learned yet," if left_out else ""
+    return [f"The held-out loss went from {before:.3f}{since} to {after:.3f} ({perplexities})."]

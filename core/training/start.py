@@ -36,11 +36,12 @@ def problems(recipe: Recipe) -> list[str]:
     except JobError as error:
         return [str(error)]
     asked = _shape(recipe)
-    return [
+    shaped_otherwise = [
         f"{path}: the adapter of {name} has {saved.get(key)}, and this recipe asks for {value}. Set it to {saved.get(key)}."
         for key, (path, value) in asked.items()
         if saved.get(key, EMPTY.get(key)) != value
-    ] + _target_problems(recipe, name, saved)
+    ]
+    return [*_layer_problems(recipe), *shaped_otherwise, *_target_problems(recipe, name, saved)]
 
 
 def parent_of(recipe: Recipe) -> str | None:
@@ -66,6 +67,18 @@ def _shape(recipe: Recipe) -> dict[str, tuple[str, Any]]:
         "use_dora": ("lora.method (dora)", config.get("use_dora", False)),
         "lora_bias": ("lora.bias", lora.bias),
     }
+
+
+def _layer_problems(recipe: Recipe) -> list[str]:
+    """An adapter fits the layers it was trained on; of a folder it is seen when the model is loaded."""
+    parent = known_job(parent_of(recipe) or "")
+    theirs, ours = parent.recipe.model.drop_layers if parent else None, recipe.model.drop_layers
+    if theirs in (None, ours):
+        return []
+    return [
+        f"model.drop_layers: the adapter of {recipe.model.start_from} was trained with {theirs} layers left out, and this recipe "
+        f"asks for {ours}. Set it to {theirs}."
+    ]
 
 
 def _target_problems(recipe: Recipe, name: str, saved: dict[str, Any]) -> list[str]:
