@@ -37,6 +37,7 @@ with grid.cell():
 
 with st.container(gap="xsmall"):
     lora_form.adapter(recipe)
+    lora_form.smaller(recipe)
     lora_form.optimizer(recipe)
     lora_form.keeping(recipe)
     lora_form.memory(recipe)

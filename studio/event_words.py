@@ -32,6 +32,10 @@ def _training(event: Row) -> tuple[str, str, str]:
     return "play_arrow", f"Training started · {words.whole(event.get('total_steps'))} steps · {device}", ""
 
 
+def _left_out(event: Row) -> tuple[str, str, str]:
+    return "content_cut", f"Left out of the model · {plain(str(event.get('layers', '')))}", ""
+
+
 def _held_out(event: Row) -> tuple[str, str, str] | None:
     if event.get("loss") is None:
         return "warning", f"Held-out loss is not a number at step {words.whole(event.get('step'))}", "Warnings"
@@ -92,6 +96,7 @@ WORDS: dict[str, Callable[[Row], tuple[str, str, str] | None]] = {
     "phase": _phase,
     "prepared": _prepared,
     "training": _training,
+    "left_out": _left_out,
     "held_out": _held_out,
     "checkpoint": _checkpoint,
     "backed_up": _backed_up,

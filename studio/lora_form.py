@@ -1,7 +1,8 @@
-"""How the adapter is taught: the essentials, and four folded groups whose labels carry their values."""
+"""How the adapter is taught: the essentials, and five folded groups whose labels carry their values."""
 
 import streamlit as st
 
+from core.models.known_shape import shape_of, trained_shape
 from core.models.modules import linear_names
 from core.recipe import Recipe
 from core.training.methods import METHODS
@@ -161,6 +162,31 @@ def _aim(targets: str | list[str]) -> None:
 
 def _targets(targets: str | list[str]) -> str:
     return TARGETS[targets].lower() if isinstance(targets, str) else plain(", ".join(targets))
+
+
+def smaller(recipe: Recipe) -> None:
+    """Layers that are left out of the model."""
+    with _folded("content_cut", "Smaller model", _kept(recipe)):
+        one, two = st.columns([1, 2.2], gap="medium")
+        with one:
+            recipe_form.number("model.drop_layers")
+        with two:
+            st.caption(
+                "Which layers change least is measured before the training. Evaluation and Chat show the whole base beside what "
+                "came of the rest. The adapter fits no model that others have: it is exported and published merged."
+            )
+
+
+def _kept(recipe: Recipe) -> str:
+    """24 of 30 layers · 113M of 135M parameters"""
+    model = recipe.model
+    whole, kept = shape_of(model.source, model.revision), trained_shape(model)
+    if not model.drop_layers:
+        return f"all {whole.layers} layers" if whole else "all layers"
+    if whole is None:
+        return f"{words.count(model.drop_layers, 'layer')} left out"
+    sizes = f"{words.parameters(kept.parameters)} of {words.parameters(whole.parameters)} parameters"
+    return f"{kept.layers} of {whole.layers} layers · {sizes}"
 
 
 def optimizer(recipe: Recipe) -> None:

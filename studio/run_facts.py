@@ -7,12 +7,14 @@ from core.jobs.folder import Job
 from core.jobs.status import Status
 from core.recipe import Recipe
 from core.training.methods import METHODS
+from studio import words
 
 
 def model_name(recipe: Recipe) -> str:
-    """The catalog's name of the model, else the last part of its id or folder."""
-    known = catalog.model(recipe.model.source)
-    return known.name if known else PurePath(recipe.model.source).name
+    """The catalog's name of the model, else the last part of its id or folder; and what it is without."""
+    known, left_out = catalog.model(recipe.model.source), recipe.model.drop_layers
+    name = known.name if known else PurePath(recipe.model.source).name
+    return f"{name} without {words.count(left_out, 'layer')}" if left_out else name
 
 
 def method(recipe: Recipe) -> str:

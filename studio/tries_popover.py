@@ -39,6 +39,7 @@ SETTINGS: dict[str, Choice] = {
     "lora.rank": Choice(RANKS),
     "lora.alpha": Choice([8, 16, 32, 64, 128]),
     "lora.dropout": Choice(DROPOUTS),
+    "model.drop_layers": Choice([0, 2, 4, 6, 8]),
     "training.epochs": Choice([1, 2, 3, 4, 5]),
     "training.batch": Choice([1, 2, 4, 8, 16, 32]),
     "training.accumulation": Choice([1, 2, 4, 8, 16]),

@@ -183,3 +183,16 @@ def test_the_command_line_prints_a_plan(tmp_path):
         [sys.executable, "-m", "core", "plan", str(file), "--json"], capture_output=True, text=True, check=True
     )
     assert json.loads(printed.stdout)["trainable"] == 4_884_480
+
+
+def test_layers_that_are_left_out_move_the_plan_and_are_said_where_the_model_is_named(laptop):
+    app = opened("lora")
+    before = peak_in(app)
+    assert any(box.label.startswith("Smaller model") and "all 30 layers" in box.label for box in app.expander)
+    app.number_input(key="field:model.drop_layers").set_value(6).run()
+    assert peak_in(app) != before and "without 6 layers" in text_of(app)
+    assert any("24 of 30 layers · 113.3M of 134.5M parameters" in box.label for box in app.expander)
+    app.number_input(key="field:model.drop_layers").set_value(29).run()
+    assert on_disk().model.drop_layers == 6 and not app.exception
+    edit({"model.source": "someone/unknown"})
+    assert any("6 layers left out" in box.label for box in opened("lora").expander)

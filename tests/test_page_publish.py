@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.synthetic_jobs import make_job
 from core import home
 from core.errors import HubError
-from core.export.asked import Export
+from core.export.asked import Export, parts
 from core.files import append_line, write_whole
 from core.hub.account import Account
 from core.hub.publication import Publication
@@ -252,3 +252,17 @@ def test_a_name_that_cannot_be_is_not_looked_up(run, name):
     app.text_input(key=f"publish:name:{run.id}").set_value(name).run()
     assert not app.exception
     assert button(app, "publish:go").disabled
+
+
+def test_a_run_without_some_layers_is_published_merged_for_nobody_has_the_model_of_its_adapter(run):
+    smaller = run.recipe.model_copy(update={"model": run.recipe.model.model_copy(update={"drop_layers": 6})})
+    write_whole(run.files.recipe, to_yaml(smaller))
+    app = hub_page()
+    assert app.segmented_control(key=f"publish:what:{run.id}").options == ["Model", "GGUF"]
+    said = text_of(app).replace("\\", "")
+    assert "without 6 of its layers with a LoRA adapter merged into it" in said
+    assert "AutoModelForCausalLM" in said and "PeftModel" not in said
+    assert button(app, "publish:go").label == "Publish 227 MB"
+    click(app, "publish:go")
+    (job,) = errands_of(run, "publish")
+    assert parts(read(job, Publication), job.recipe) == ("merged",)
