@@ -260,7 +260,7 @@ def test_a_run_without_some_layers_is_published_merged_for_nobody_has_the_model_
     app = hub_page()
     assert app.segmented_control(key=f"publish:what:{run.id}").options == ["Model", "GGUF"]
     said = text_of(app).replace("\\", "")
-    assert "without 6 of its layers with a LoRA adapter merged into it" in said
+    assert "without 6 of its layers, with a LoRA adapter merged into it" in said
     assert "AutoModelForCausalLM" in said and "PeftModel" not in said
     assert button(app, "publish:go").label == "Publish 227 MB"
     click(app, "publish:go")

@@ -211,7 +211,7 @@ def test_it_goes_elsewhere_merged_and_only_so(healed):
     assert merged.config.num_hidden_layers == 3
     assert torch.allclose(logits(merged), logits(adapted), atol=1e-3)
     told = (folder / "README.md").read_text()
-    assert f"deep without {kept.words} with a LoRA adapter merged into it" in told
+    assert f"deep without {kept.words}, with a LoRA adapter merged into it" in told
     own = (healed.files.adapter / "README.md").read_text()
     assert "Export it merged to load it elsewhere." in own and "from_pretrained" not in own
     assert "Before is its base without those layers" in own

@@ -91,22 +91,27 @@ def _method_tags(facts: Facts) -> list[str]:
 
 
 def _summary(facts: Facts, contents: Contents) -> str:
-    base = f"[{facts.base}](https://huggingface.co/{facts.base})" if facts.base else plain(facts.base_name)
-    base += f" without {facts.left_out.words}" if facts.left_out else ""
+    base = _base(facts)
+    of_it = f"{base}," if facts.left_out else base
     title = facts.method.title
     adapter = f"{'an' if title.startswith(('E', 'r')) else 'a'} {title} adapter"
     if facts.method.whole:
-        what = f"{base} with every weight of it trained"
+        what = f"{of_it} with every weight of it trained"
     elif contents.whole and contents.adapter:
-        what = f"{base} with {adapter} merged into it, and that adapter in `{BESIDE}/`"
+        what = f"{of_it} with {adapter} merged into it, and that adapter in `{BESIDE}/`"
     elif contents.whole:
-        what = f"{base} with {adapter} merged into it"
+        what = f"{of_it} with {adapter} merged into it"
     else:
         what = f"A{adapter[1:]} for {base}"
     file = ", as a GGUF file" if contents.gguf else ""
     precision = f"{file}, in {contents.precision}" if contents.precision else ""
     steps = f", trained for {facts.steps:,} {'step' if facts.steps == 1 else 'steps'}" if facts.steps else ", trained"
     return f"{what}{precision}{steps} with {PROJECT}."
+
+
+def _base(facts: Facts) -> str:
+    name = f"[{facts.base}](https://huggingface.co/{facts.base})" if facts.base else plain(facts.base_name)
+    return f"{name} without {facts.left_out.words}" if facts.left_out else name
 
 
 def _training(facts: Facts, contents: Contents) -> Iterator[str]:
