@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from torch import nn
@@ -15,6 +16,7 @@ from core.errors import ModelError
 from core.files import read_json, whole_folder, write_whole
 from core.models import hub
 from core.models.fingerprint import fingerprint
+from core.models.give_back import give_back
 from core.models.layer_distance import distances
 from core.models.left_out import LeftOut, hindrance
 from core.models.load import Found, fetch, load_base
@@ -38,15 +40,24 @@ def fetch_base(
 
     Without its weights a model is the same with all its layers.
     """
-    found = fetch(source, revision, progress, weights, code)
-    return _without(found, Path(source).name, left_out, progress) if left_out and weights else found
+    if not left_out or not weights:
+        return fetch(source, revision, progress, weights, code)
+    _check(fetch(source, revision, progress, False, code), left_out)  # before gigabytes of weights
+    return _without(fetch(source, revision, progress, True, code), Path(source).name, left_out, progress)
+
+
+def _check(found: Found, left_out: LeftOut) -> None:
+    """Raise ModelError where so many layers cannot be left out."""
+    if problem := hindrance(left_out.count, _config(found)):
+        raise ModelError(problem)
+
+
+def _config(found: Found) -> dict[str, Any]:
+    return read_json(found.folder / "config.json") or {}
 
 
 def _without(found: Found, name: str, left_out: LeftOut, progress: Progress) -> Found:
-    """The smaller model, written once; raises ModelError where layers cannot be left out."""
-    config = read_json(found.folder / "config.json") or {}
-    if problem := hindrance(left_out.count, config):
-        raise ModelError(problem)
+    """The smaller model, written once."""
     same = fingerprint(found.folder)
     key = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:60]}-{same[:DIGITS]}"
     home.models_folder().mkdir(parents=True, exist_ok=True)
@@ -60,10 +71,11 @@ def _without(found: Found, name: str, left_out: LeftOut, progress: Progress) -> 
 
 def _chosen(found: Found, key: str, left_out: LeftOut, progress: Progress) -> LeftOut:
     """The block that a run has begun with, or the one of so many layers that changes least."""
-    layers = (read_json(found.folder / "config.json") or {})["num_hidden_layers"]
+    layers = _config(found)["num_hidden_layers"]
     if left_out.first is not None:
         return replace(left_out, of=layers)
     turned = distances(found, key, progress)[left_out.count - 1]
+    give_back()  # the training is measured by what it holds itself
     return LeftOut(left_out.count, min(range(len(turned)), key=turned.__getitem__), layers)
 
 
