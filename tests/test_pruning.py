@@ -24,6 +24,7 @@ from core.inference.choices import choices, target_of
 from core.inference.engine import Engine
 from core.inference.prompt import read
 from core.inference.protocol import parse as asked
+from core.inference.room import room_for_source
 from core.jobs import preflight
 from core.jobs.folder import Job
 from core.models.begun import left_out_of
@@ -165,6 +166,8 @@ def test_code_of_a_models_own_and_another_number_of_layers_below_an_adapter_are_
     wanted = toy_recipe(deep, start={"start_from": earlier.id})
     assert "was trained with 2 layers left out, and this recipe asks for 0. Set it to 2." in start.problems(wanted)[0]
     assert not any("drop_layers" in problem for problem in start.problems(continued(earlier)))
+    earlier.files.resolved.write_text("left_out: {count: 2, first: 1, of: 6}")
+    assert left_out_of(new_folder(continued(earlier), "20260101-000001-later")) == LeftOut(2, first=1, of=6)
 
 
 @pytest.mark.process
@@ -255,5 +258,7 @@ def test_the_plan_counts_the_weights_that_are_left(deep):
     assert shape.parameters == model.num_parameters()
     whole = toy_recipe(deep)
     assert trainable_parameters(recipe) * 6 == trainable_parameters(whole) * 4
+    needed = [room_for_source(str(deep), drop_layers=layers).needed for layers in (0, 2)]
+    assert needed[0] - needed[1] == 2 * (shape_of(str(deep)).parameters - shape.parameters)
     weights = sum(file.stat().st_size for file in found.folder.glob("*.safetensors"))
     assert disk_bytes(recipe) - disk_bytes(whole) < weights < 1.1 * 2 * shape.parameters
