@@ -72,8 +72,10 @@ def _shape(recipe: Recipe) -> dict[str, tuple[str, Any]]:
 def _layer_problems(recipe: Recipe) -> list[str]:
     """An adapter fits the layers it was trained on; of a folder it is seen when the model is loaded."""
     parent = known_job(parent_of(recipe) or "")
-    theirs, ours = parent.recipe.model.drop_layers if parent else None, recipe.model.drop_layers
-    if theirs in (None, ours):
+    if not parent or parent.damage:
+        return []
+    theirs, ours = parent.recipe.model.drop_layers, recipe.model.drop_layers
+    if theirs == ours:
         return []
     return [
         f"model.drop_layers: the adapter of {recipe.model.start_from} was trained with {theirs} layers left out, and this recipe "
