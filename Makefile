@@ -31,6 +31,7 @@ bench: .venv/ready-dev
 	@$(BIN)/python -m benchmarks.first_light
 	@$(BIN)/python -m benchmarks.train_speed
 	@$(BIN)/python -m benchmarks.plan
+	@$(BIN)/python -m benchmarks.prune
 	@$(BIN)/python -m benchmarks.chat
 	@$(BIN)/python -m benchmarks.backup
 
