@@ -103,6 +103,7 @@ class Family:
     shape: dict = field(default_factory=dict)
     begins: bool = False
     spare: int = 0
+    beyond: bool = False  # a token that the model has no row for
 
     def made(self, folder: Path) -> Found:
         tokenizer = toy_tokenizer() if self.cut else pieces()
@@ -114,9 +115,12 @@ class Family:
             tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
                 single="<|im_start|> $A", pair="<|im_start|> $A $B", special_tokens=[begin]
             )
+        rows = len(tokenizer) + self.spare
+        if self.beyond:
+            tokenizer.add_tokens(["<image_soft_token>"], special_tokens=True)
         tokenizer.save_pretrained(folder)
         torch.manual_seed(5)
-        config = self.config(vocab_size=len(tokenizer) + self.spare, **SHAPE | self.shape)
+        config = self.config(vocab_size=rows, **SHAPE | self.shape)
         AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
         return Found(folder, None)
 
@@ -129,7 +133,7 @@ FAMILIES = {
     "mistral": Family(MistralConfig, shape={"head_dim": 32, "sliding_window": None}),
     "qwen2": Family(Qwen2Config, words(WORDS_OF_QWEN), {"tie_word_embeddings": True}),
     "qwen3": Family(Qwen3Config, words(WORDS_OF_QWEN), {"head_dim": 32}),
-    "gemma3": Family(Gemma3TextConfig, None, GEMMA),
+    "gemma3": Family(Gemma3TextConfig, None, GEMMA, beyond=True),
 }  # fmt: skip
 
 

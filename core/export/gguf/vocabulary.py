@@ -98,11 +98,12 @@ def _step(step: dict[str, Any]) -> str | None:
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[list[str], list[int]]:
-    """Text and kind of every id; a model may have more rows than its tokenizer has tokens."""
+    """Text and kind of every id; a model may have more rows than its tokenizer has tokens, or fewer, as Gemma 3 1B has."""
     texts = {index: text for text, index in tokenizer.get_vocab().items()}
     kinds = [_kind(texts.get(index)) for index in range(size)]
     for index, token in tokenizer.added_tokens_decoder.items():
-        kinds[index] = TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+        if index < size:
+            kinds[index] = TokenType.CONTROL if token.special else TokenType.USER_DEFINED
     return [texts.get(index, f"[PAD{index}]") for index in range(size)], kinds
 
 
