@@ -29,6 +29,9 @@ class LlamaCpp:
     def tokens(self, text: str) -> list[int]:
         return self._ask("tokenize", content=text, add_special=True, parse_special=True)["tokens"]
 
+    def text(self, ids: list[int]) -> str:
+        return self._ask("detokenize", tokens=ids)["content"]
+
     def prompt(self, messages: list[dict[str, str]]) -> str:
         """A conversation as it writes it, with the start of an answer."""
         return self._ask("apply-template", messages=messages)["prompt"]

@@ -8,6 +8,7 @@ import torch
 from tokenizers import Regex, processors
 from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 from transformers import (
+    AddedToken,
     AutoModelForCausalLM,
     AutoTokenizer,
     Gemma3TextConfig,
@@ -90,6 +91,7 @@ def pieces() -> GemmaTokenizer:
     merges = [(text[:cut], text[cut:]) for text in vocabulary[5 + 256 + len(letters) :] for cut in range(1, len(text))]
     found = GemmaTokenizer(vocab=ids, merges=[pair for pair in merges if set(pair) <= ids.keys()])
     found.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    found.add_tokens([AddedToken(text, normalized=False) for text in ("▁▁", "▁▁▁")])  # as Gemma lists its own
     found.chat_template = CHATML
     return found
 
@@ -149,6 +151,8 @@ def test_llama_cpp_reads_every_family_as_transformers_does(name, tmp_path):
     wanted = torch.log_softmax(logits[0, -1], dim=-1)
     with llama_cpp(file) as read:
         assert [read.tokens(text) for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
+        plain = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS[:4]]
+        assert [read.text(ids) for ids in plain] == list(TEXTS[:4])
         assert read.tokens(read.prompt(TURNS)) == ids
         likely = read.likely(ids)
     assert max(likely, key=likely.get) == wanted.argmax()

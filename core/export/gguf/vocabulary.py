@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gguf import GGUFWriter, TokenType
-from transformers import PreTrainedTokenizerBase
+from transformers import AddedToken, PreTrainedTokenizerBase
 
 from core.errors import ModelError
 from core.inference.prompt import ends_of
@@ -38,7 +38,8 @@ RULES = {
 
 def write_vocabulary(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
     """Add the tokens of ids 0 to `size`, and all that belongs to them; raises ModelError for a tokenizer of another kind."""
-    rule, (tokens, kinds) = rule_of(tokenizer), _tokens(tokenizer, size)
+    rule = rule_of(tokenizer)
+    tokens, kinds = _tokens(tokenizer, size)
     writer.add_tokenizer_model(rule.model)
     writer.add_tokenizer_pre(rule.words)
     writer.add_token_list(tokens)
@@ -103,7 +104,7 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[list[str], l
     kinds = [_kind(texts.get(index)) for index in range(size)]
     for index, token in tokenizer.added_tokens_decoder.items():
         if index < size:
-            kinds[index] = TokenType.CONTROL if token.special else TokenType.USER_DEFINED
+            kinds[index] = _kind_of_added(token)
     return [texts.get(index, f"[PAD{index}]") for index in range(size)], kinds
 
 
@@ -111,6 +112,13 @@ def _kind(text: str | None) -> TokenType:
     if text is None:
         return TokenType.UNUSED
     return TokenType.BYTE if len(text) == 6 and text.startswith("<0x") else TokenType.NORMAL
+
+
+def _kind_of_added(token: AddedToken) -> TokenType:
+    """llama.cpp says one of a person's as it stands, and would write `▁▁` where Gemma means two spaces."""
+    if token.special:
+        return TokenType.CONTROL
+    return TokenType.USER_DEFINED if token.content.strip("▁") else TokenType.NORMAL
 
 
 def _write_special(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase) -> None:
