@@ -106,6 +106,7 @@ class Family:
     begins: bool = False
     spare: int = 0
     beyond: bool = False  # a token that the model has no row for
+    template: str | dict[str, str] = CHATML
 
     def made(self, folder: Path) -> Found:
         tokenizer = toy_tokenizer() if self.cut else pieces()
@@ -120,6 +121,7 @@ class Family:
         rows = len(tokenizer) + self.spare
         if self.beyond:
             tokenizer.add_tokens(["<image_soft_token>"], special_tokens=True)
+        tokenizer.chat_template = self.template
         tokenizer.save_pretrained(folder)
         torch.manual_seed(5)
         config = self.config(vocab_size=rows, **SHAPE | self.shape)
@@ -128,7 +130,7 @@ class Family:
 
 
 FAMILIES = {
-    "llama": Family(LlamaConfig, spare=20),
+    "llama": Family(LlamaConfig, spare=20, template={"default": CHATML, "tool_use": "Tools!"}),
     "smollm2": Family(LlamaConfig, Sequence([Digits(True), ByteLevel(add_prefix_space=False)]), {"tie_word_embeddings": True}),
     "llama3": Family(LlamaConfig, words(WORDS_OF_LLAMA), {"rope_parameters": STRETCHED}, begins=True),
     "linear": Family(LlamaConfig, shape={"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}),

@@ -51,8 +51,8 @@ def write_vocabulary(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, siz
         writer.add_token_scores([-float(index) for index in range(size)])
         writer.add_add_space_prefix(False)
     _write_special(writer, tokenizer)
-    if tokenizer.chat_template:
-        writer.add_chat_template(tokenizer.chat_template)
+    if template := _template(tokenizer):
+        writer.add_chat_template(template)
 
 
 def rule_of(tokenizer: PreTrainedTokenizerBase) -> Rule:
@@ -64,6 +64,12 @@ def rule_of(tokenizer: PreTrainedTokenizerBase) -> Rule:
         "The tokenizer of this model cuts words in a way that llama.cpp has no name for here, so its GGUF would read other "
         "tokens. Export it merged, and convert that folder with llama.cpp's own convert_hf_to_gguf.py."
     )
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The chat template; of several the one for conversations, as transformers takes it."""
+    found = tokenizer.chat_template
+    return found.get("default") if isinstance(found, dict) else found
 
 
 def _inner(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
