@@ -162,6 +162,17 @@ def test_llama_cpp_reads_every_family_as_transformers_does(name, tmp_path):
     assert all(abs(said - float(wanted[token])) < 0.01 for token, said in likely.items())
 
 
+def test_a_conversation_begins_as_the_chat_template_has_it_though_texts_begin_otherwise(tmp_path):
+    found, file = (
+        Family(LlamaConfig, begins=True, template="{{ messages[0].content }}").made(tmp_path / "model"),
+        tmp_path / "x",
+    )
+    write_gguf(Model(found, "fp32"), "toy", file, silent)
+    with llama_cpp(file) as read:
+        ids = read.tokens(read.prompt(TURNS))
+    assert ids == AutoTokenizer.from_pretrained(found.folder)("Be brief.", add_special_tokens=False)["input_ids"]
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "q8_0", "q4_1"])
 def test_rounded_numbers_are_near_and_as_small_as_they_say(precision, tmp_path):
     found, file = FAMILIES["qwen3"].made(tmp_path / "model"), tmp_path / "toy.gguf"

@@ -135,5 +135,12 @@ def _write_special(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase) -> No
     for name, token in (known | {"eot": turn}).items():
         if token is not None:
             getattr(writer, f"add_{name}_token_id")(token)
-    writer.add_add_bos_token(begins_with_bos(tokenizer))
+    writer.add_add_bos_token(_begins(tokenizer))
     writer.add_add_eos_token(False)
+
+
+def _begins(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a text is to begin with that token: where the chat template does not write it, no conversation was trained with it."""
+    template = _template(tokenizer)
+    written = not template or "bos_token" in template or str(tokenizer.bos_token) in template
+    return begins_with_bos(tokenizer) and written
