@@ -195,6 +195,14 @@ def test_a_file_that_says_something_else_is_found_out(tmp_path):
         (Family(LlamaConfig, Split(" ", "isolated")), "cuts words in a way that llama.cpp has no name for"),
         (Family(LlamaConfig, ByteLevel(add_prefix_space=True)), "cuts words in a way"),
         (Family(LlamaConfig, shape={"rope_parameters": STRETCHED | {"rope_type": "yarn"}}), "scales positions by yarn"),
+        (Family(MistralConfig, shape={"sliding_window": 16}), "looks back 16 tokens only"),
+        (
+            Family(Qwen2Config, shape={"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1}),
+            "looks back 16",
+        ),
+        (Family(LlamaConfig, shape={"hidden_act": "gelu"}), "has the activation gelu"),
+        (Family(Gemma3TextConfig, None, GEMMA | {"final_logit_softcapping": 5.0}), "caps its scores"),
+        (Family(Qwen3Config, shape={"attention_bias": True}), "has biases in its attention"),
     ],
 )
 def test_what_llama_cpp_would_read_wrongly_is_refused(family, why, tmp_path):

@@ -9,6 +9,7 @@ from transformers import PreTrainedConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from core.errors import ModelError
+from core.export.gguf.families import not_here
 
 # Scalings that llama.cpp takes as factors of its own frequencies, or as one number.
 KNOWN = ("default", "linear", "llama3")
@@ -20,9 +21,12 @@ def check_positions(config: PreTrainedConfig) -> None:
     """Raise ModelError for a scaling that is not known, and for scores that llama.cpp would compute otherwise."""
     kind = _rope(config)["rope_type"]
     if kind not in KNOWN:
-        raise ModelError(_not_here(f"scales positions by {kind}"))
+        raise ModelError(not_here(f"scales positions by {kind}"))
     if getattr(config, "query_pre_attn_scalar", _head_length(config)) != _head_length(config):
-        raise ModelError(_not_here("scales attention by another number than a head's length"))
+        raise ModelError(not_here("scales attention by another number than a head's length"))
+    window = getattr(config, "sliding_window", None)
+    if window and window < config.max_position_embeddings and NEAR not in config.rope_parameters:
+        raise ModelError(not_here(f"looks back {window:,} tokens only"))
 
 
 def write_positions(writer: GGUFWriter, config: PreTrainedConfig) -> None:
@@ -58,10 +62,3 @@ def _rope(config: PreTrainedConfig) -> dict[str, Any]:
 
 def _head_length(config: PreTrainedConfig) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-
-
-def _not_here(what: str) -> str:
-    return (
-        f"This model {what}, which is not written as GGUF here. Export it merged, and convert that folder with llama.cpp's own "
-        "convert_hf_to_gguf.py."
-    )

@@ -10,7 +10,7 @@ from gguf import GGUFWriter
 from gguf.constants import GGML_QUANT_VERSION, MODEL_ARCH_NAMES
 
 from core.errors import ModelError
-from core.export.gguf.families import family_of
+from core.export.gguf.families import check_family
 from core.export.gguf.positions import check_positions, position_factors, write_positions
 from core.export.gguf.tensors import KINDS, Model, config_of
 from core.export.gguf.vocabulary import rule_of, write_vocabulary
@@ -21,7 +21,7 @@ from core.models.progress import Progress
 def check_known(found: Found) -> None:
     """Raise ModelError where llama.cpp could not read such a model, whatever its weights."""
     config = config_of(found)
-    family_of(config.model_type)
+    check_family(config)
     check_positions(config)
     rule_of(load_tokenizer(found))
 
