@@ -38,6 +38,14 @@ def whole_folder(aside: Path, folder: Path, last: Path) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_whole(folder: Path, aside: Path) -> None:
+    """Rename a folder away before its files go one by one, so that nobody who is killed meanwhile leaves half of it there."""
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(exist_ok=True)
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
 def append_line(path: Path, row: dict[str, Any]) -> None:
     """Append one JSON line in a single write, so that lines of several processes do not mix."""
     line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

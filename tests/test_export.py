@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -206,6 +207,21 @@ def test_llama_cpp_answers_from_a_gguf_file_as_it_was_taught(taught, precision):
     assert str(file) in job.result["why"]
     assert {path.name for path in job.files.made.iterdir()} == {"gguf"}
     assert f"FROM ./{file.name}\n" in (file.parent / "Modelfile").read_text()
+
+
+@pytest.mark.usefixtures("in_its_home")
+def test_a_gguf_export_that_is_killed_while_it_tidies_up_leaves_no_half_of_a_model_to_go_on_from(taught, monkeypatch):
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.exists() and folder.name == "merged":
+            (folder / "config.json").unlink()
+            raise KeyboardInterrupt
+        rmtree(folder, ignore_errors)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        exported(taught, what="gguf")
+    assert not list((max(home.jobs_folder().glob("*-export-*")) / "made").iterdir())
 
 
 @pytest.mark.usefixtures("in_its_home")

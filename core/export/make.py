@@ -1,6 +1,5 @@
 """Make what an export or a publication is asked for, each part whole or not there at all, so that an interrupted one goes on."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from core.export.gguf.write import check_known, write_gguf
 from core.export.merge import Ingredients, precision_to_write, write_merged
 from core.export.names import MODELFILE, gguf_name
 from core.export.ollama import modelfile
-from core.files import whole_folder
+from core.files import remove_whole, whole_folder
 from core.hub import base_card
 from core.hub.facts import Facts
 from core.inference.prompt import ends_of
@@ -149,4 +148,4 @@ class Maker:
         self.worker.event("gguf", precision=precision, apart=found.apart, same_answer=found.same_answer)
         text = modelfile(file.name, self.tokenizer, self.facts.system_prompt)
         (folder / MODELFILE).write_text(text, encoding="utf-8")
-        shutil.rmtree(merged.folder)
+        remove_whole(merged.folder, self.worker.files.scratch / "merged")

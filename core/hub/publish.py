@@ -3,7 +3,6 @@
 What a transfer that breaks off has brought there stays there, and is not sent again when the job goes on.
 """
 
-import shutil
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, get_token
@@ -11,6 +10,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from core.errors import HubError
 from core.export.make import Maker
+from core.files import remove_whole
 from core.hub import account, card, marker
 from core.hub.about import about_files
 from core.hub.publication import Publication
@@ -38,7 +38,7 @@ def run(worker: Worker) -> None:
     )
     commit = upload.bring(worker.progress)
     worker.event("published", repository=asked.repository, commit=commit)
-    shutil.rmtree(worker.files.made)
+    remove_whole(worker.files.made, worker.files.scratch / "made")
     worker.finish("finished", f"Published at {address(asked)}.", commit=commit)
 
 
