@@ -62,6 +62,11 @@ class Maker:
         weights = self.parts != ("adapter",) and not self.whole
         return find_model(self.worker, self.run, weights)
 
+    @property
+    def weights(self) -> Found:
+        """The whole model that is written: what was trained, or what its adapter is merged into."""
+        return Found(self.source, None, code=self.base.code) if self.whole else self.base
+
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return load_tokenizer(self.base, self.run.recipe.model.chat_template)
@@ -124,11 +129,11 @@ class Maker:
         write_adapter(self.facts, self.source, folder, self.tokenizer)
 
     def _merged(self, folder: Path) -> None:
-        weights = Found(self.source, None, code=self.base.code) if self.whole else self.base
-        size.check_disk(size.merged_bytes(weights.folder, self.precision), "the merged model")
-        size.check_memory(weights.folder, self.precision)
+        folder_of_weights = self.weights.folder
+        size.check_disk(size.merged_bytes(folder_of_weights, self.precision), "the merged model")
+        size.check_memory(folder_of_weights, self.precision)
         adapter = None if self.whole else self.source
-        things = Ingredients(weights, adapter, self.tokenizer, ends_of(self.tokenizer))
+        things = Ingredients(self.weights, adapter, self.tokenizer, ends_of(self.tokenizer))
         try:
             found = write_merged(things, self.precision, folder, self.worker.progress)
         except MemoryError:
@@ -138,9 +143,9 @@ class Maker:
     def _gguf(self, folder: Path) -> None:
         """Of the merged model, which is not kept."""
         check_known(self.base)  # nobody wants to hear after an hour of merging
+        self._check_room_for_gguf()
         self._make("merged")
         merged, precision = Found(self.folder("merged"), None, code=self.base.code), precision_of_gguf(self.asked)
-        size.check_disk(size.merged_bytes(merged.folder, precision), "the GGUF file")
         file = folder / gguf_name(self.run, self.asked)
         write_gguf(Model(merged, precision), self.run.name, file, self.worker.progress)
         self.worker.progress("Checking the GGUF file", 0, 1)
@@ -149,3 +154,11 @@ class Maker:
         text = modelfile(file.name, self.tokenizer, self.facts.system_prompt)
         (folder / MODELFILE).write_text(text, encoding="utf-8")
         remove_whole(merged.folder, self.worker.files.scratch / "merged")
+
+    def _check_room_for_gguf(self) -> None:
+        """Raise JobError where the merged model and the file do not fit on the disk, or the file, read back, in memory."""
+        weights, merged = self.weights.folder, self.folder("merged").exists()
+        needed = [size.merged_bytes(weights, precision_of_gguf(self.asked))]
+        needed += [] if merged else [size.merged_bytes(weights, self.precision)]
+        size.check_disk(sum(needed), "the GGUF file with the merged model that it is made of")
+        size.check_memory(weights, "fp32", "Checking a GGUF file")

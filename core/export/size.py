@@ -74,13 +74,13 @@ def check_disk(needed: int, what: str) -> None:
         )
 
 
-def check_memory(folder: Path, precision: str) -> None:
-    """Raise JobError where the model in a folder cannot be held while it is merged."""
+def check_memory(folder: Path, precision: str, what: str = "Merging") -> None:
+    """Raise JobError where the model in a folder cannot be held in a precision; transformers reads a GGUF file in fp32."""
     needed = max(parameters_in(folder)[1], merged_bytes(folder, precision)) + WORKING_BYTES
     free = machine(home.home()).ram_free_bytes
     if free < needed:
         raise JobError(
-            f"Merging needs about {_gb(needed)} of memory, and {_gb(free)} are free. Wait until nothing else is at work, close "
+            f"{what} needs about {_gb(needed)} of memory, and {_gb(free)} are free. Wait until nothing else is at work, close "
             "other programs, or take the adapter, which needs none."
         )
 
