@@ -157,6 +157,13 @@ def test_a_gguf_file_is_started_by_the_card_s_commands():
     assert "rounded" not in here
 
 
+def test_a_gguf_file_s_card_has_the_system_prompt_that_its_commands_do_not_say():
+    run = make_job(1, "prompted", data={"sources": [DOLLY | {"system": "You are Ann.\nBe brief."}]})
+    found = read(run, adapter=False, precision="q8_0", gguf="prompted-Q8_0.gguf")
+    assert "It was trained with this system prompt" in found.text
+    assert "```text\nYou are Ann.\nBe brief.\n```" in found.text
+
+
 def test_a_licence_the_catalog_does_not_know_is_the_base_s_own():
     run = make_job(1, "licence", model={"source": "somebody/model"})
     assert read(run).data.license is None

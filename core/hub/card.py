@@ -248,6 +248,9 @@ def _use(facts: Facts, contents: Contents) -> Iterator[str]:
         yield fenced(_beside(facts, contents), "python")
     if (prompt := facts.system_prompt) and len(prompt) > LONGEST_SYSTEM:
         yield f"It was trained with a system prompt, which stands in `{RECIPE}`: begin conversations with it."
+    elif prompt and contents.gguf:
+        yield "It was trained with this system prompt: begin conversations with it where the program does not."
+        yield fenced(prompt, "text")
 
 
 def _commands(facts: Facts, contents: Contents) -> str:
