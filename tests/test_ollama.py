@@ -3,7 +3,7 @@
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from core.export.ollama import TRIED, modelfile, turns_of
+from core.export.ollama import TRIED, files_on_the_hub, modelfile, turns_of
 from core.models.templates import template_text
 from tests.toy_model import CHATML, toy_tokenizer
 
@@ -57,3 +57,11 @@ def test_the_file_as_ollama_reads_it():
         'PARAMETER stop "<|im_end|>"\n'
     )
     assert "SYSTEM" not in modelfile("x.gguf", tokenizer(CHATML), 'It ends with "')
+
+
+def test_on_the_hub_ollama_finds_the_same_in_files_of_their_own():
+    found = files_on_the_hub(tokenizer(CHATML), 'It ends with "')
+    assert found.keys() == {"template", "system", "params"}
+    assert found["template"].decode() == turns_of(tokenizer(CHATML)).template()
+    assert (found["system"], found["params"]) == (b'It ends with "', b'{"stop": ["<|im_end|>"]}')
+    assert files_on_the_hub(tokenizer(COUNTED), None).keys() == {"params"}

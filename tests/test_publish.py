@@ -166,6 +166,8 @@ def test_a_gguf_file_is_published_with_its_card_and_is_no_model_for_a_space(hub,
     files = files_in(hub, "ann/small")
     assert {"README.md", "recipe.yaml", "Modelfile", "taught-Q4_1.gguf"} <= files.keys()
     assert not {"config.json", "model.safetensors", "adapter_config.json"} & files.keys()
+    assert files["template"].read_text() in files["Modelfile"].read_text()
+    assert json.loads(files["params"].read_text())["stop"][-1] == "<|im_end|>"
     card = ModelCard.load("ann/small")
     card.validate()
     assert "llama-server -hf ann/small" in card.text

@@ -3,6 +3,7 @@
 It does not run Jinja, so the chat template becomes one of Go's text/template: https://docs.ollama.com/modelfile.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,8 +58,23 @@ def modelfile(name: str, tokenizer: PreTrainedTokenizerBase, system: str | None)
         lines.append("# This chat template cannot be said in Go's words: Ollama takes the likest of its own.")
     if system and _can_be_quoted(system):
         lines.append(f'SYSTEM """{system}"""')
-    lines += [f'PARAMETER stop "{end}"' for end in tokenizer.convert_ids_to_tokens(sorted(ends_of(tokenizer)))]
+    lines += [f'PARAMETER stop "{end}"' for end in _stops(tokenizer)]
     return "\n".join(lines) + "\n"
+
+
+def files_on_the_hub(tokenizer: PreTrainedTokenizerBase, system: str | None) -> dict[str, bytes]:
+    """The same in the files of a repository that Ollama is told of, where it reads no Modelfile: huggingface.co/docs/hub/ollama."""
+    turns = turns_of(tokenizer)
+    found = {
+        "template": turns and turns.template(),
+        "system": system,
+        "params": json.dumps({"stop": _stops(tokenizer)}),
+    }
+    return {name: text.encode() for name, text in found.items() if text}
+
+
+def _stops(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return tokenizer.convert_ids_to_tokens(sorted(ends_of(tokenizer)))
 
 
 def turns_of(tokenizer: PreTrainedTokenizerBase) -> Turns | None:

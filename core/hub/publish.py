@@ -10,6 +10,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from core.errors import HubError
 from core.export.make import Maker
+from core.export.ollama import files_on_the_hub
 from core.files import remove_whole
 from core.hub import account, card, marker
 from core.hub.about import about_files
@@ -90,6 +91,8 @@ def _files(maker: Maker, asked: Publication) -> dict[str, Path | bytes]:
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
+    if maker.gguf:
+        found |= files_on_the_hub(maker.tokenizer, maker.facts.system_prompt)
     return found | about_files(maker, asked.repository, maker.parts)
 
 
