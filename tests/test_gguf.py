@@ -1,10 +1,12 @@
 """GGUF: llama.cpp reads the same tokens, the same prompt and the same likelihoods as transformers, in every family."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+from gguf import GGUFReader
 from tokenizers import Regex, processors
 from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 from transformers import (
@@ -26,6 +28,7 @@ from core.export.gguf.check import compare
 from core.export.gguf.tensors import Model
 from core.export.gguf.vocabulary import WORDS_OF_LLAMA, WORDS_OF_QWEN
 from core.export.gguf.write import check_known, write_gguf
+from core.files import write_whole
 from core.models.load import Found
 from core.models.progress import silent
 from tests.llama_cpp import llama_cpp
@@ -171,6 +174,16 @@ def test_a_conversation_begins_as_the_chat_template_has_it_though_texts_begin_ot
     with llama_cpp(file) as read:
         ids = read.tokens(read.prompt(TURNS))
     assert ids == AutoTokenizer.from_pretrained(found.folder)("Be brief.", add_special_tokens=False)["input_ids"]
+
+
+def test_where_a_tokenizer_names_no_end_an_answer_ends_with_its_turn(tmp_path):
+    found, file = FAMILIES["llama"].made(tmp_path / "model"), tmp_path / "toy.gguf"
+    settings = found.folder / "tokenizer_config.json"
+    write_whole(settings, json.dumps(json.loads(settings.read_text()) | {"eos_token": None}))
+    write_gguf(Model(found, "fp16"), "toy", file, silent)
+    fields = GGUFReader(file).fields
+    tokens = fields["tokenizer.ggml.tokens"]
+    assert tokens.contents(fields["tokenizer.ggml.eos_token_id"].contents()) == "<|im_end|>"
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "q8_0", "q4_1"])

@@ -130,8 +130,10 @@ def _kind_of_added(token: AddedToken) -> TokenType:
 def _write_special(writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase) -> None:
     """The tokens that begin and end a text. An answer ends at the template's own end of turn too."""
     eos = tokenizer.eos_token_id
-    known = {"bos": tokenizer.bos_token_id, "eos": eos, "pad": tokenizer.pad_token_id, "unk": tokenizer.unk_token_id}
     turn = next((end for end in ends_of(tokenizer) if end != eos), None)
+    if eos is None:  # told of none, llama.cpp would end every answer at the token of id 11, often a bracket or a comma
+        eos = turn
+    known = {"bos": tokenizer.bos_token_id, "eos": eos, "pad": tokenizer.pad_token_id, "unk": tokenizer.unk_token_id}
     for name, token in (known | {"eot": turn}).items():
         if token is not None:
             getattr(writer, f"add_{name}_token_id")(token)
