@@ -38,7 +38,16 @@ def test_turns_are_written_as_the_chat_template_writes_them(template):
         assert turns.text(tried) == wanted
 
 
-@pytest.mark.parametrize("template", [FIRST_TURN_ONLY, COUNTED, NO_SYSTEM, CHATML.replace("<|im_end|>", '"{{ "{{" }}')])
+@pytest.mark.parametrize(
+    "template",
+    [
+        FIRST_TURN_ONLY,
+        COUNTED,
+        NO_SYSTEM,
+        CHATML.replace("<|im_end|>", '"{{ "{{" }}'),
+        CHATML.replace("\n{{ m", "{{ '{' }}{{ m"),
+    ],
+)
 def test_a_template_that_follows_no_such_rule_is_left_out(template):
     assert turns_of(tokenizer(template)) is None
     assert "TEMPLATE" not in modelfile("x.gguf", tokenizer(template), None).replace("# This chat template", "")

@@ -39,6 +39,12 @@ class Turns:
         written = (before + words + self.after[role] for before, (role, words) in zip(befores, turns, strict=True))
         return "".join(written) + self.answer
 
+    @property
+    def disturbs_go(self) -> bool:
+        """Whether a text of these would begin an action of Go's, by itself or with the braces that come after it."""
+        texts = (*self.first.values(), *self.before.values(), *self.after.values(), self.answer)
+        return any("{{" in text or text.endswith("{") for text in texts)
+
     def template(self) -> str:
         """The same for Go; nothing trims, so that every space counts. A later system prompt comes as a user's turn."""
         first = _choice({"system": self.first["system"]}, self.first["user"])
@@ -84,7 +90,7 @@ def turns_of(tokenizer: PreTrainedTokenizerBase) -> Turns | None:
         same = all(turns.text(tried) == _text(tokenizer, tried) for tried in TRIED)
     except (TemplateError, ValueError, TypeError, KeyError):
         return None
-    return turns if same and "{{" not in str(turns) else None
+    return turns if same and not turns.disturbs_go else None
 
 
 def _read(tokenizer: PreTrainedTokenizerBase) -> Turns:
