@@ -66,6 +66,8 @@ def test_the_file_as_ollama_reads_it():
         'PARAMETER stop "<|im_end|>"\n'
     )
     assert "SYSTEM" not in modelfile("x.gguf", tokenizer(CHATML), 'It ends with "')
+    assert "# The system prompt of the training cannot" in modelfile("x.gguf", tokenizer(CHATML), 'It ends with "')
+    assert "# The system prompt" not in modelfile("x.gguf", tokenizer(CHATML), None)
 
 
 def test_on_the_hub_ollama_finds_the_same_in_files_of_their_own():

@@ -15,6 +15,7 @@ from core.models.load import begins_with_bos
 
 Turn = tuple[str, str]  # role, words
 SYSTEM, QUESTION, ANSWER, FURTHER = "One system prompt.", "Two questions?", "Three answers.", "Four further questions?"
+UNSAID = "# The system prompt of the training cannot be quoted here: begin conversations with it."
 # Conversations that must come out as the chat template has them.
 TRIED: tuple[tuple[Turn, ...], ...] = (
     (("user", QUESTION),),
@@ -62,8 +63,8 @@ def modelfile(name: str, tokenizer: PreTrainedTokenizerBase, system: str | None)
         lines.append(f'TEMPLATE """{turns.template()}"""')
     else:
         lines.append("# This chat template cannot be said in Go's words: Ollama takes the likest of its own.")
-    if system and _can_be_quoted(system):
-        lines.append(f'SYSTEM """{system}"""')
+    if system:
+        lines.append(f'SYSTEM """{system}"""' if _can_be_quoted(system) else UNSAID)
     lines += [f'PARAMETER stop "{end}"' for end in _stops(tokenizer)]
     return "\n".join(lines) + "\n"
 
