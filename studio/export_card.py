@@ -13,7 +13,7 @@ from core.export.size import expected_bytes, folder_bytes
 from core.jobs import launcher
 from core.jobs.asked import read
 from core.jobs.ending import can_resume, why
-from core.jobs.errand import errands_of, run_of
+from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.status import Status
 from studio import words
@@ -50,7 +50,7 @@ def export_card(run: Job) -> None:
                 "Studio. Publish brings it to the Hub, with a model card."
             )
         for job in exports:
-            _line(job)
+            _line(job, run)
 
 
 def _form(run: Job, number: int) -> None:
@@ -67,14 +67,14 @@ def _form(run: Job, number: int) -> None:
                 st.rerun()
 
 
-def _line(job: Job) -> None:
+def _line(job: Job, run: Job) -> None:
     """One export: under way, made, or why it was not."""
     if job.status.live:
         live_part(f"exporting:{job.id}", lambda job: job_under_way(job, f"export:stop:{job.id}"), job)
         return
     made = made_by(job)
     if job.status is Status.FINISHED and made:
-        _made(job)
+        _made(job, run)
         return
     st.warning(plain_lines(why(job)), icon=":material/error:")
     with row():
@@ -85,7 +85,7 @@ def _line(job: Job) -> None:
         _remove(job)
 
 
-def _made(job: Job) -> None:
+def _made(job: Job, run: Job) -> None:
     made = made_by(job)
     with split():
         st.markdown(f"**{_named(job)}** :gray[· {words.size(folder_bytes(job.files.made))}]", width="content")
@@ -98,7 +98,7 @@ def _made(job: Job) -> None:
     for path in made.paths:
         st.code(str(path), language=None)
     if made.gguf:
-        name = file_name(run_of(read(job, Export))).lower()
+        name = file_name(run).lower()
         st.caption("LM Studio and llama.cpp open it as it is; with Ollama:")
         st.code(f'ollama create {name} -f "{made.gguf.with_name(MODELFILE)}" && ollama run {name}', language="bash")
 

@@ -241,7 +241,11 @@ def test_a_damaged_errand_does_not_hide_the_run(run):
     job.files.asked("export").write_text(json.dumps({"run": run.id, "what": "everything"}))
     Worker(job).finish("failed", "It broke.")
     assert "It broke" in text_of(runs(run))
+    write_whole(job.files.made / "gguf" / "taught.gguf", "GGUF")
+    Worker(job).finish("finished", "done")
     app = runs(run)
+    assert not app.error
+    assert "ollama run" in app.code[-1].value
     click(app, "delete:yes")
     assert not job.folder.exists()
 
