@@ -194,6 +194,16 @@ def test_rounded_numbers_are_near_and_as_small_as_they_say(precision, tmp_path):
     assert apart < {"q8_0": 0.02, "q4_1": 0.5}.get(precision, 1e-3)
 
 
+def test_an_output_layer_of_its_own_is_written_though_the_settings_call_it_the_embedding(tmp_path):
+    found, file = FAMILIES["qwen2"].made(tmp_path / "model"), tmp_path / "toy.gguf"
+    model = AutoModelForCausalLM.from_pretrained(found.folder)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
+    model.save_pretrained(found.folder)
+    assert model.config.tie_word_embeddings
+    write_gguf(Model(found, "fp32"), "toy", file, silent)
+    assert compare(found, file, "fp32").apart < 1e-3
+
+
 def test_a_file_that_says_something_else_is_found_out(tmp_path):
     file = tmp_path / "toy.gguf"
     write_gguf(Model(FAMILIES["qwen2"].made(tmp_path / "model"), "fp16"), "toy", file, silent)

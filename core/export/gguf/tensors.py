@@ -66,7 +66,10 @@ class Model:
 
     @cached_property
     def tensors(self) -> list[Tensor]:
-        """All that llama.cpp reads; raises ModelError for one that it has no name for."""
+        """All of them; raises ModelError for one that llama.cpp has no name for.
+
+        An output layer that is the embedding is in no file of transformers'; one that is there is its own, whatever the settings say.
+        """
         return list(self._tensors())
 
     def _tensors(self) -> Iterator[Tensor]:
@@ -76,8 +79,7 @@ class Model:
                 for own in sorted(opened.keys()):
                     shape = tuple(opened.get_slice(own).get_shape())
                     name = _name(names, own)
-                    if not (name == "output.weight" and self.config.tie_word_embeddings):
-                        yield Tensor(file, own, name, shape, self._kind(name, shape))
+                    yield Tensor(file, own, name, shape, self._kind(name, shape))
 
     def _kind(self, name: str, shape: tuple[int, ...]) -> GGMLQuantizationType:
         """Vectors stay as they are; what cannot be cut into blocks keeps 16 bits."""
