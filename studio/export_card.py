@@ -21,7 +21,7 @@ from studio.errors_shown import errors_shown
 from studio.job_stop import job_under_way
 from studio.layout import row, section, split
 from studio.live_part import live_part
-from studio.markdown import plain_lines
+from studio.markdown import plain, plain_lines
 from studio.navigation import go_to
 from studio.run_header import can_chat
 from studio.session import hub_token, select_job
@@ -101,6 +101,8 @@ def _made(job: Job, run: Job) -> None:
         name = file_name(run).lower()
         st.caption("LM Studio and llama.cpp open it as it is; with Ollama:")
         st.code(f'ollama create {name} -f "{made.gguf.with_name(MODELFILE)}" && ollama run {name}', language="bash")
+    if said := job.newest_event("warning"):
+        st.caption(f":orange[:material/warning: {plain(str(said.get('text')))}]")
 
 
 def _download(job: Job, file: Path, label: str) -> None:

@@ -226,8 +226,10 @@ def test_a_gguf_file_is_shown_with_the_command_that_starts_it_in_ollama(run, mon
     job = job_of(run, "export", Export(run=run.id, what="gguf"))
     file = job.files.made / "gguf" / "Taught-me-you-Q8_0.gguf"
     write_whole(file, "GGUF")
+    Worker(job).warning("It was not compared.")
     Worker(job).finish("finished", "done")
     app = runs(run)
+    assert "It was not compared" in text_of(app)
     assert "GGUF file of the result in q8_0" in text_of(app)
     assert str(file) in [found.value for found in app.code]
     assert app.code[-1].value.endswith(f'-f "{file.parent / "Modelfile"}" && ollama run taught-me-you')

@@ -1,6 +1,5 @@
 """Make what an export or a publication is asked for, each part whole or not there at all, so that an interrupted one goes on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +11,9 @@ from core.errors import ModelError
 from core.export import size
 from core.export.adapter import write_adapter
 from core.export.asked import NOTHING, Export, parts, precision_of_gguf, precision_of_merged
-from core.export.gguf.check import compare
+from core.export.gguf.make import make_gguf
 from core.export.gguf.tensors import Model
-from core.export.gguf.write import check_known, write_gguf
+from core.export.gguf.write import check_known
 from core.export.merge import Ingredients, precision_to_write, write_merged
 from core.export.names import MODELFILE, gguf_name
 from core.export.ollama import modelfile
@@ -113,16 +112,12 @@ class Maker:
             self._make(part)
 
     def _make(self, part: str) -> None:
-        makers: dict[str, Callable[[Path], None]] = {
-            "adapter": self._adapter,
-            "merged": self._merged,
-            "gguf": self._gguf,
-        }
+        make = {"adapter": self._adapter, "merged": self._merged, "gguf": self._gguf}[part]
         folder, aside = self.folder(part), self.worker.files.scratch / part
         if not folder.exists():
             folder.parent.mkdir(exist_ok=True)
             with whole_folder(aside, folder, folder):
-                makers[part](aside)
+                make(aside)
 
     def _adapter(self, folder: Path) -> None:
         size.check_disk(size.folder_bytes(self.source), "the adapter")
@@ -145,20 +140,17 @@ class Maker:
         check_known(self.base)  # nobody wants to hear after an hour of merging
         self._check_room_for_gguf()
         self._make("merged")
-        merged, precision = Found(self.folder("merged"), None, code=self.base.code), precision_of_gguf(self.asked)
+        merged = Found(self.folder("merged"), None, code=self.base.code)
         file = folder / gguf_name(self.run, self.asked)
-        write_gguf(Model(merged, precision), self.run.name, file, self.worker.progress)
-        self.worker.progress("Checking the GGUF file", 0, 1)
-        found = compare(merged, file, precision)
-        self.worker.event("gguf", precision=precision, apart=found.apart, same_answer=found.same_answer)
+        make_gguf(Model(merged, precision_of_gguf(self.asked)), self.run.name, file, self.worker)
         text = modelfile(file.name, self.tokenizer, self.facts.system_prompt)
         (folder / MODELFILE).write_text(text, encoding="utf-8")
         remove_whole(merged.folder, self.worker.files.scratch / "merged")
 
     def _check_room_for_gguf(self) -> None:
-        """Raise JobError where the merged model and the file do not fit on the disk, or the file, read back, in memory."""
-        weights, merged = self.weights.folder, self.folder("merged").exists()
-        needed = [size.merged_bytes(weights, precision_of_gguf(self.asked))]
-        needed += [] if merged else [size.merged_bytes(weights, self.precision)]
-        size.check_disk(sum(needed), "the GGUF file with the merged model that it is made of")
-        size.check_memory(weights, "fp32", "Checking a GGUF file")
+        """Raise JobError where the merged model and the file do not fit on the disk together."""
+        weights = self.weights.folder
+        needed = size.merged_bytes(weights, precision_of_gguf(self.asked))
+        if not self.folder("merged").exists():
+            needed += size.merged_bytes(weights, self.precision)
+        size.check_disk(needed, "the GGUF file with the merged model that it is made of")

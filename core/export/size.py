@@ -74,15 +74,19 @@ def check_disk(needed: int, what: str) -> None:
         )
 
 
-def check_memory(folder: Path, precision: str, what: str = "Merging") -> None:
-    """Raise JobError where the model in a folder cannot be held in a precision; transformers reads a GGUF file in fp32."""
+def check_memory(folder: Path, precision: str) -> None:
+    """Raise JobError where the model in a folder cannot be held while it is merged."""
+    if lack := lack_of_memory(folder, precision):
+        raise JobError(
+            f"Merging {lack} Wait until nothing else is at work, close other programs, or take the adapter, which needs none."
+        )
+
+
+def lack_of_memory(folder: Path, precision: str) -> str | None:
+    """What is said where the model in a folder cannot be held in a precision."""
     needed = max(parameters_in(folder)[1], merged_bytes(folder, precision)) + WORKING_BYTES
     free = machine(home.home()).ram_free_bytes
-    if free < needed:
-        raise JobError(
-            f"{what} needs about {_gb(needed)} of memory, and {_gb(free)} are free. Wait until nothing else is at work, close "
-            "other programs, or take the adapter, which needs none."
-        )
+    return f"needs about {_gb(needed)} of memory, and {_gb(free)} are free." if free < needed else None
 
 
 def _tensors(folder: Path) -> Iterator[dict]:
