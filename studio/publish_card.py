@@ -5,14 +5,14 @@ import streamlit as st
 from core.export.asked import parts, precision_of_gguf
 from core.export.names import gguf_name
 from core.hub import card
-from core.hub.card import Contents
+from core.hub.card_contents import RECIPE, Contents
 from core.hub.facts import Facts
 from core.hub.loss_picture import loss_png
 from core.hub.publication import Publication
 from core.jobs.folder import Job
 from studio.layout import section, split
 
-RECIPE_LINK = f"[`{card.RECIPE}`](./{card.RECIPE})"
+RECIPE_LINK = f"[`{RECIPE}`](./{RECIPE})"
 
 
 def publish_card(asked: Publication | None, run: Job) -> None:
@@ -46,7 +46,7 @@ def _contents(asked: Publication, wanted: tuple[str, ...], run: Job) -> Contents
 
 def _rendered(body: str, run: Job) -> None:
     """The picture comes where the card has it: after the settings."""
-    before, _, after = body.replace(RECIPE_LINK, f"`{card.RECIPE}`").partition("## Use")
+    before, _, after = body.replace(RECIPE_LINK, f"`{RECIPE}`").partition("## Use")
     st.markdown(before, anchors=False)
     if picture := _picture(run.id, len(run.metrics), run):
         st.image(picture, caption="Loss by step")

@@ -17,7 +17,7 @@ from core.evaluation.compare import compared
 from core.evaluation.report import Findings, write
 from core.files import append_line, write_whole
 from core.hub import card
-from core.hub.card import Contents
+from core.hub.card_contents import Contents
 from core.hub.facts import Facts, Licence
 from core.hub.loss_picture import loss_png
 from core.hub.markdown import fenced, plain

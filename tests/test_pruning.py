@@ -18,6 +18,7 @@ from core.evaluation.report import read as findings_of
 from core.export.asked import Export, parts
 from core.export.made import made_by
 from core.hub import card
+from core.hub.card_contents import Contents
 from core.hub.facts import Facts
 from core.inference.batch import Row
 from core.inference.choices import choices, target_of
@@ -197,7 +198,7 @@ def test_it_is_compared_with_the_whole_base_and_the_card_says_so(deep, healed):
     found = findings_of(evaluate(healed, longest_answer=2, most_rows=8).files)
     assert found.held_out.base.mean == pytest.approx(loss_of_whole(deep, healed), rel=1e-3)
     assert found.held_out.base.mean != pytest.approx(healed.metrics.held_out_at[0], rel=1e-3)
-    told = card.text(Facts.of(healed), card.Contents(precision="bf16"))
+    told = card.text(Facts.of(healed), Contents(precision="bf16"))
     assert "The base is the whole one, with all its layers." in told
 
 

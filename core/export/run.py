@@ -10,7 +10,7 @@ from core.export.make import Maker
 from core.export.names import file_name
 from core.export.size import check_disk, folder_bytes
 from core.hub.about import about_files
-from core.hub.card import HERE
+from core.hub.card_contents import HERE
 from core.jobs.asked import read
 from core.jobs.worker import Worker
 

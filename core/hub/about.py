@@ -2,6 +2,7 @@
 
 from core.export.make import Maker
 from core.hub import card
+from core.hub.card_contents import PICTURE, RECIPE, Contents
 from core.hub.loss_picture import loss_png
 from core.hub.portable_recipe import portable
 
@@ -12,7 +13,7 @@ def about_files(maker: Maker, place: str, parts: tuple[str, ...]) -> dict[str, b
     Made anew each time, for an evaluation may have come since.
     """
     picture, whole = loss_png(maker.run), parts != ("adapter",)
-    contents = card.Contents(
+    contents = Contents(
         place,
         adapter="adapter" in parts,
         precision=maker.precision_written if whole else None,
@@ -20,5 +21,5 @@ def about_files(maker: Maker, place: str, parts: tuple[str, ...]) -> dict[str, b
         ends=() if whole else maker.ends,
         picture=picture is not None,
     )
-    found = {"README.md": card.text(maker.facts, contents).encode(), card.RECIPE: portable(maker.run).encode()}
-    return found | ({card.PICTURE: picture} if picture else {})
+    found = {"README.md": card.text(maker.facts, contents).encode(), RECIPE: portable(maker.run).encode()}
+    return found | ({PICTURE: picture} if picture else {})

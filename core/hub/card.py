@@ -3,10 +3,8 @@
 Whatever is not known is left out; whatever a person has written is escaped.
 """
 
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
@@ -14,41 +12,14 @@ from huggingface_hub import ModelCardData
 from core.evaluation.compare import Compared
 from core.evaluation.report import Findings
 from core.export.asked import ROUNDED
-from core.export.names import MODELFILE, file_name
+from core.hub.card_contents import BESIDE, PICTURE, RECIPE, Contents
+from core.hub.card_use import use
 from core.hub.facts import Data, Facts
 from core.hub.markdown import fenced, plain, table
 from core.training.held_out_events import ALL
 from core.where import Place, place_of
 
-PICTURE = "loss.png"
-RECIPE = "recipe.yaml"
-# Where an adapter lies in a repository that holds the merged model as well.
-BESIDE = "adapter"
-# A longer one would hide how the model is used.
-LONGEST_SYSTEM = 300
 PROJECT = "Fine-Tuning Studio"
-# What a card in a folder calls it.
-HERE = "path/to/this/folder"
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a folder or a repository holds: an adapter, a whole model, or both, or a GGUF file; and what it is loaded by.
-
-    `precision` is the whole model's number format; `gguf` is the file's name; `ends` are the tokens that end an answer where
-    the base's own settings do not say so.
-    """
-
-    place: str = HERE
-    adapter: bool = True
-    precision: str | None = None
-    gguf: str | None = None
-    ends: tuple[int, ...] = ()
-    picture: bool = False
-
-    @property
-    def whole(self) -> bool:
-        return self.precision is not None
 
 
 def text(facts: Facts, contents: Contents) -> str:
@@ -59,7 +30,7 @@ def text(facts: Facts, contents: Contents) -> str:
         _summary(facts, contents),
         *_training(facts, contents),
         *_results(facts),
-        *_use(facts, contents),
+        *use(facts, contents),
         *_template(facts, contents),
         *_limits(facts, contents),
     )
@@ -235,70 +206,6 @@ def _name(facts: Facts, name: str) -> str:
 
 def _score(score: float | None) -> str:
     return f"{score:.3f}" if score is not None else "-"
-
-
-def _use(facts: Facts, contents: Contents) -> Iterator[str]:
-    yield "## Use"
-    if facts.left_out and not contents.whole:
-        yield f"It fits {plain(facts.base_name)} without {facts.left_out.words} alone. Export it merged to load it elsewhere."
-        return
-    yield fenced(_commands(facts, contents), "bash") if contents.gguf else fenced(code(facts, contents), "python")
-    if contents.whole and contents.adapter:
-        yield "Or its adapter on the base model:"
-        yield fenced(_beside(facts, contents), "python")
-    if (prompt := facts.system_prompt) and len(prompt) > LONGEST_SYSTEM:
-        yield f"It was trained with a system prompt, which stands in `{RECIPE}`: begin conversations with it."
-    elif prompt and contents.gguf:
-        yield "It was trained with this system prompt: begin conversations with it where the program does not."
-        yield fenced(prompt, "text")
-
-
-def _commands(facts: Facts, contents: Contents) -> str:
-    """That start it in Ollama and in llama.cpp: https://huggingface.co/docs/hub/gguf-llamacpp"""
-    if contents.place != HERE:
-        return f"ollama run hf.co/{contents.place}\nllama-server -hf {contents.place}    # or in llama.cpp"
-    name = file_name(facts.run).lower()
-    return (
-        f"ollama create {name} -f {MODELFILE} && ollama run {name}    # in this folder\n"
-        f"llama-server -m {contents.gguf}    # or in llama.cpp"
-    )
-
-
-def code(facts: Facts, contents: Contents) -> str:
-    """Five lines that load it and ask it something."""
-    package, loader = (
-        ("transformers", "AutoModelForCausalLM") if contents.whole else ("peft", "AutoPeftModelForCausalLM")
-    )
-    place, trust = json.dumps(contents.place), _trust(facts)
-    ends = f", eos_token_id={list(contents.ends)}" if contents.ends else ""
-    return f"""from {package} import {loader}
-from transformers import AutoTokenizer, pipeline
-
-model = {loader}.from_pretrained({place}{trust})
-chat = pipeline("text-generation", model=model, tokenizer=AutoTokenizer.from_pretrained({place}{trust}))
-print(chat({_question(facts)}, max_new_tokens=256, do_sample=False{ends})[0]["generated_text"][-1]["content"])"""
-
-
-def _beside(facts: Facts, contents: Contents) -> str:
-    """PEFT's own automatic loader would look for the base in the adapter's folder too."""
-    commit = f", revision={json.dumps(facts.base_commit)}" if facts.base_commit else ""
-    return f"""from peft import PeftModel
-from transformers import AutoModelForCausalLM
-
-base = AutoModelForCausalLM.from_pretrained({json.dumps(facts.base)}{commit}{_trust(facts)})
-model = PeftModel.from_pretrained(base, {json.dumps(contents.place)}, subfolder="{BESIDE}")"""
-
-
-def _trust(facts: Facts) -> str:
-    """A base with Python files of its own is not loaded unasked."""
-    return ", trust_remote_code=True" if facts.recipe.model.trust_remote_code else ""
-
-
-def _question(facts: Facts) -> str:
-    """A conversation as Python writes it; JSON's strings are Python's too."""
-    prompt = facts.system_prompt
-    begin = [{"role": "system", "content": prompt}] if prompt and len(prompt) <= LONGEST_SYSTEM else []
-    return json.dumps([*begin, {"role": "user", "content": "Hello, who are you?"}], ensure_ascii=False)
 
 
 def _template(facts: Facts, contents: Contents) -> Iterator[str]:

@@ -12,8 +12,9 @@ from core.errors import HubError
 from core.export.make import Maker
 from core.export.ollama import files_on_the_hub
 from core.files import remove_whole
-from core.hub import account, card, marker
+from core.hub import account, marker
 from core.hub.about import about_files
+from core.hub.card_contents import BESIDE
 from core.hub.publication import Publication
 from core.hub.refusals import SIGN_IN
 from core.hub.upload import Upload, patiently
@@ -84,7 +85,7 @@ def _files(maker: Maker, asked: Publication) -> dict[str, Path | bytes]:
     both = len(maker.parts) == 2
     found: dict[str, Path | bytes] = {}
     for part in maker.parts:
-        under = f"{card.BESIDE}/" if both and part == "adapter" else ""
+        under = f"{BESIDE}/" if both and part == "adapter" else ""
         folder = maker.folder(part)
         found |= {
             f"{under}{file.relative_to(folder).as_posix()}": file

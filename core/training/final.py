@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from core.files import write_whole
 from core.hub import card
+from core.hub.card_contents import RECIPE, Contents
 from core.hub.facts import Facts
 from core.hub.portable_recipe import portable
 from core.jobs.checkpoint import Checkpoint
@@ -32,9 +33,9 @@ def write(
     (_whole_model if whole else _adapter)(session, found, trainer, best)
     tokenizer.save_pretrained(files.final_aside)
     facts = Facts(job, steps=best.step if best else trainer.state.global_step)
-    contents = card.Contents(adapter=not whole, precision=precision_of(found) if whole else None)
+    contents = Contents(adapter=not whole, precision=precision_of(found) if whole else None)
     write_whole(files.final_aside / "README.md", card.text(facts, contents))
-    write_whole(files.final_aside / card.RECIPE, portable(job))
+    write_whole(files.final_aside / RECIPE, portable(job))
     for folder in files.finals:
         shutil.rmtree(folder, ignore_errors=True)
     files.final_aside.rename(files.model if whole else files.adapter)
