@@ -172,9 +172,9 @@ def smaller(recipe: Recipe) -> None:
             recipe_form.number("model.drop_layers")
         with two:
             st.caption(
-                "Which layers change least is measured before the training. Small models lose much by it, and need a long training to "
-                "win it back. Evaluation and Chat show the whole base beside what "
-                "came of the rest. The adapter fits no model that others have: it is exported and published merged."
+                "Which layers change least is measured before the training. Small models lose much by it, and need a long training "
+                "to win it back. Evaluation and Chat show the whole base beside what came of the rest. The adapter fits no model "
+                "that others have: it is exported and published merged."
             )
 
 
