@@ -136,7 +136,7 @@ def test_a_gguf_file_has_numbers_of_its_own(run):
     app.segmented_control(key=f"publish:what:{run.id}").set_value("gguf").run()
     assert button(app, "publish:go").label == "Publish 143 MB"
     app.segmented_control(key=f"publish:gguf:{run.id}").set_value("q4_1").run()
-    assert button(app, "publish:go").label == "Publish 94 MB"
+    assert button(app, "publish:go").label == "Publish 96 MB"
     assert "llama-server -hf ann/Taught-me-you" in text_of(app)
 
 

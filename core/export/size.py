@@ -17,8 +17,10 @@ from core.plan.plan import model_bytes
 from core.training.methods import METHODS
 
 BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
-# Of a number. The last two share scales in blocks of 32, and q4_1 keeps the first and last layer in q8_0.
+# Of a number. The last two share scales in blocks of 32, and with q4_1 the first and last layer are in q8_0: for a model of
+# unknown shape they are taken for a sixth of it.
 PRECISION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "q8_0": 34 / 32, "q4_1": 0.7}
+IN_4_BITS = 20 / 32
 # What torch and the one layer that is being merged take beside the weights.
 WORKING_BYTES = 1_000_000_000
 SPARE_BYTES = 200_000_000
@@ -46,8 +48,17 @@ def expected_bytes(asked: Export, run: Job) -> int | None:
         return adapter
     count = _parameters(run, source)
     precision = precision_of_gguf(asked) if "gguf" in wanted else asked.precision
-    known = count and int(count * PRECISION_BYTES.get(precision, 2))
+    known = count and _written_bytes(count, precision, run)
     return known and known + (adapter if "adapter" in wanted else 0)
+
+
+def _written_bytes(count: int, precision: str, run: Job) -> int:
+    """So many numbers in a precision; in 4 bits all but the first and last layer."""
+    shape = trained_shape(run.recipe.model) if precision == "q4_1" else None
+    if shape is None:
+        return int(count * PRECISION_BYTES.get(precision, 2))
+    between = shape.linear_parameters
+    return int(between * IN_4_BITS + (count - between) * PRECISION_BYTES["q8_0"])
 
 
 def _parameters(run: Job, source: Path) -> int | None:
