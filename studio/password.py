@@ -9,11 +9,10 @@ import asyncio
 import hmac
 import secrets
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -70,7 +69,7 @@ class Password:
     def _visitor(self, scope: Scope) -> Visitor | None:
         """Whose key this request carries; one that changes something, or streams, comes from where that key was given."""
         headers = Headers(scope=scope)
-        visitor = self.visitors.get(_key(headers.get("cookie", "")))
+        visitor = self.visitors.get(HTTPConnection(scope).cookies.get(COOKIE, ""))
         only_reads = scope.get("method") in ("GET", "HEAD")
         is_from_there = visitor and (only_reads or headers.get("origin", visitor.origin) == visitor.origin)
         return visitor if is_from_there else None
@@ -113,14 +112,6 @@ def _same_page(request: Request) -> str:
     """Its address, relative: a proxy may have taken a path away, so that only the last part of ours is the browser's."""
     query = f"?{request.url.query}" if request.url.query else ""
     return "./" + request.url.path.rpartition("/")[2] + query + LET_IN
-
-
-def _key(cookies: str) -> str:
-    try:
-        found = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 async def _given(request: Request) -> bytes:

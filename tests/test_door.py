@@ -178,6 +178,20 @@ def answers(given: list[str]) -> list[httpx2.Response]:
     return asyncio.run(guess())
 
 
+@pytest.mark.parametrize("other", ['prefs={"x": 1}', "name=Ann Lee", "flag", 'open="', "name=Jos\xe9", "x=[1, 2]"])
+def test_an_odd_cookie_of_another_program_on_the_same_host_keeps_nobody_out(other):
+    async def read() -> list[int]:
+        app = Password(Starlette(routes=[Route("/", lambda _: HTMLResponse("in"))]), SPECIAL)
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=HERE) as client:
+            let_in = await client.post("/", data={"password": SPECIAL})
+            client.cookies.clear()
+            key = let_in.headers["set-cookie"].partition(";")[0]
+            both = [f"{other}; {key}", f"{key}; {other}"]
+            return [(await client.get("/", headers=[("cookie", one.encode("latin-1"))])).status_code for one in both]
+
+    assert asyncio.run(read()) == [200, 200]
+
+
 @pytest.mark.parametrize("given", ["", SPECIAL[:-1], SPECIAL + " ", SPECIAL.upper(), SPECIAL + "x" * 5_000])
 def test_a_wrong_password_opens_nothing(monkeypatch, given):
     monkeypatch.setattr(password, "WRONG_WAITS_S", 0)
