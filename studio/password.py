@@ -6,7 +6,9 @@ another one: a page elsewhere cannot use somebody's open studio.
 """
 
 import asyncio
+import hashlib
 import hmac
+import platform
 import secrets
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -17,10 +19,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from core import home
 from studio.door_page import LET_IN, ask_page
 from studio.this_machine import is_open
 
-COOKIE = "studio_key"
 SHORTEST = 8
 LONGEST_FORM_BYTES = 4096
 WRONG_WAITS_S = 1.0  # all who guess share one wrong answer a second
@@ -51,6 +53,7 @@ class Password:
     def __init__(self, app: ASGIApp, password: str):
         self.app = app
         self.password = password.encode()
+        self.cookie = cookie_name()
         self.visitors: dict[str, Visitor] = {}
         self.one_at_a_time = asyncio.Lock()
         self.waiting = 0
@@ -69,7 +72,7 @@ class Password:
     def _visitor(self, scope: Scope) -> Visitor | None:
         """Whose key this request carries; one that changes something, or streams, comes from where that key was given."""
         headers = Headers(scope=scope)
-        visitor = self.visitors.get(HTTPConnection(scope).cookies.get(COOKIE, ""))
+        visitor = self.visitors.get(HTTPConnection(scope).cookies.get(self.cookie, ""))
         only_reads = scope.get("method") in ("GET", "HEAD")
         is_from_there = visitor and (only_reads or headers.get("origin", visitor.origin) == visitor.origin)
         return visitor if is_from_there else None
@@ -77,7 +80,7 @@ class Password:
     async def _asked(self, request: Request) -> Response:
         """The question, or the way in for who answers it."""
         if request.method != "POST" or not request.headers.get("content-type", "").startswith("application/x-www-form"):
-            return HTMLResponse(ask_page(), 401, {"set-cookie": f"{COOKIE}=; Path=/; Max-Age=0"})
+            return HTMLResponse(ask_page(), 401, {"set-cookie": f"{self.cookie}=; Path=/; Max-Age=0"})
         given = await _given(request)
         if self.waiting >= MOST_WAITING:
             return HTMLResponse(ask_page(TOO_MANY), 429)
@@ -101,11 +104,16 @@ class Password:
         visitor = Visitor(origin, framed)
         key = secrets.token_urlsafe(32)
         self.visitors[key] = visitor
-        cookie = f"{COOKIE}={key}; Path=/; HttpOnly; {visitor.cookie_rules}"
+        cookie = f"{self.cookie}={key}; Path=/; HttpOnly; {visitor.cookie_rules}"
         return Response(
             status_code=303,
             headers={"location": _same_page(request), "set-cookie": cookie, "cache-control": "no-store"},
         )
+
+
+def cookie_name() -> str:
+    """This studio's own: a browser shares the cookies of a host among all ports and paths, behind which others may be."""
+    return "studio_key_" + hashlib.sha256(platform.node().encode() + bytes(home.home())).hexdigest()[:8]
 
 
 def _same_page(request: Request) -> str:

@@ -107,16 +107,17 @@ def streams(app: Studio, **headers: str) -> bool:
     ],
 )
 def test_without_the_password_there_is_only_the_question_for_it(closed, method, path):
-    for cookie in ("", "studio_key=", "studio_key=made-up", "studio_key=" + "x" * 43, 'studio_key="; a=b'):
+    name = key_of(closed).partition("=")[0]
+    for cookie in ("", f"{name}=", f"{name}=made-up", f"{name}=" + "x" * 43, f'{name}="; a=b'):
         status, body, headers = ask(closed, method, path, Cookie=cookie)
         assert status == 401 and ("Password" in body or method == "HEAD")
-        assert headers["Set-Cookie"] == "studio_key=; Path=/; Max-Age=0", "a key from another origin is asked for anew"
+        assert headers["Set-Cookie"] == f"{name}=; Path=/; Max-Age=0", "a key from another origin is asked for anew"
         assert "static/js" not in body
 
 
 @pytest.mark.process
 def test_without_the_password_there_is_no_stream_and_the_health_check_answers(closed):
-    assert not streams(closed) and not streams(closed, Cookie="studio_key=made-up")
+    assert not streams(closed) and not streams(closed, Cookie=key_of(closed)[:-1])
     assert ask(closed, "GET", "/_stcore/health")[:2] == (200, "ok")
 
 
@@ -188,6 +189,22 @@ def test_an_odd_cookie_of_another_program_on_the_same_host_keeps_nobody_out(othe
             key = let_in.headers["set-cookie"].partition(";")[0]
             both = [f"{other}; {key}", f"{key}; {other}"]
             return [(await client.get("/", headers=[("cookie", one.encode("latin-1"))])).status_code for one in both]
+
+    assert asyncio.run(read()) == [200, 200]
+
+
+def test_two_studios_behind_one_host_keep_their_keys_apart(monkeypatch, tmp_path):
+    def opened(name: str) -> Password:
+        monkeypatch.setenv("STUDIO_HOME", str(tmp_path / name))
+        return Password(Starlette(routes=[Route("/", lambda _: HTMLResponse("in"))]), SPECIAL)
+
+    async def read() -> list[int]:
+        mounts = {f"{HERE}:{port}": httpx2.ASGITransport(opened(f"{port}")) for port in (8501, 8502)}
+        async with httpx2.AsyncClient(mounts=mounts) as client:
+            for address in mounts:
+                await client.get(address)
+                await client.post(address, data={"password": SPECIAL})
+            return [(await client.get(address)).status_code for address in mounts]
 
     assert asyncio.run(read()) == [200, 200]
 
