@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.logo import FOLDER
+from studio.server_end import when_told_to_end
 
 STREAM = "/_stcore/stream"
 PATH = STREAM + "-by-http"
@@ -32,6 +33,8 @@ class StreamByHttp:
         self.lines: dict[str, _Line] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            when_told_to_end(self._hang_up)
         before, found, key = scope["path"].partition(PATH) if scope["type"] == "http" else ("", "", "")
         if not found:
             return await self.app(scope, receive, send)
@@ -48,6 +51,10 @@ class StreamByHttp:
         if not line.accepted:
             return Response(status_code=403, headers=FRESH)
         return Response(line.key, headers=FRESH)
+
+    def _hang_up(self) -> None:
+        for line in self.lines.values():
+            line.hang_up()
 
     async def _run(self, line: "_Line", scope: Scope) -> None:
         self.lines[line.key] = line

@@ -1,7 +1,8 @@
 """The stream over plain requests: in order, each message once, whatever is lost on the way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Iterator
 
 import httpx2
 import pytest
@@ -30,12 +31,15 @@ async def echo(socket: WebSocket) -> None:
         heard.append("gone")
 
 
-def with_line(talk: Callable[[httpx2.AsyncClient, str], Awaitable[None]]) -> None:
-    """Open a line, and talk over it."""
+def with_line(talk: Callable[[httpx2.AsyncClient, str], Awaitable[None]], started: bool = False) -> None:
+    """Open a line, and talk over it; where asked, to an app that a server has started."""
 
     async def run() -> None:
         heard.clear()
         app = StreamByHttp(Starlette(routes=[WebSocketRoute(BASE + STREAM, echo)]))
+        if started:
+            told = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+            await app({"type": "lifespan"}, lambda: asyncio.sleep(0, next(told)), lambda _: asyncio.sleep(0))
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app), base_url=f"http://team.test{BASE}"
         ) as client:
@@ -104,6 +108,28 @@ def test_a_page_that_closes_or_is_heard_of_no_more_has_gone(monkeypatch, leaves)
         assert (await client.get(line)).status_code == (await client.post(line)).status_code == 410
 
     with_line(talk)
+
+
+@pytest.fixture
+def ends() -> Iterator[list[int]]:
+    """The signals that a server has had, which ends by them."""
+    had: list[int] = []
+    before = {one: signal.signal(one, lambda number, _: had.append(number)) for one in (signal.SIGINT, signal.SIGTERM)}
+    yield had
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_is_told_to_end_waits_for_no_page(ends, told):
+    async def talk(client, line):
+        waiting = asyncio.create_task(said(client, line, 1))
+        await asyncio.sleep(0.05)
+        signal.raise_signal(told)
+        assert await asyncio.wait_for(waiting, 2) == []
+        assert ends == [told] and heard == ["gone"]
+
+    with_line(talk, started=True)
 
 
 def test_what_the_app_refuses_is_refused_and_an_unknown_line_is_gone():
