@@ -24,6 +24,7 @@ from tools.browser import free_port
 
 TOKEN = "hf_ann"  # which the tests' Hub knows
 CELLS = json.loads((ROOT / "colab.ipynb").read_text(encoding="utf-8"))["cells"]
+CODE_CELLS = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
 
 
 class Missing(Exception):
@@ -82,7 +83,7 @@ def code(folder: Path, port: int) -> list[str]:
     source = repository(folder / "source")
     changed = {"/content": str(folder), "https://github.com/you/fine-tuning-studio": source.as_uri()}
     changed |= {"PORT = 8501": f"PORT = {port}", 'BACKUP = ""': 'BACKUP = "ann/nothing"'}
-    text = "\0".join("".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code")
+    text = "\0".join(CODE_CELLS)
     for old, new in changed.items():
         assert old in text, f"the notebook no longer says {old}"
         text = text.replace(old, new)
@@ -149,6 +150,23 @@ def written_in(folder: Path, secret: str) -> list[Path]:
         path for path in folder.rglob("*") if path.is_file() and not {"source", "fine-tuning-studio"} & {*path.parts}
     ]
     return [path for path in files if secret.encode() in path.read_bytes()]
+
+
+def test_starting_it_again_ends_the_studio_whose_password_is_gone(tmp_path, monkeypatch):
+    Colab({}).put_in_place(monkeypatch)
+    port = str(free_port())
+    toy = tmp_path / "fine-tuning-studio" / "studio.py"
+    toy.parent.mkdir()
+    toy.write_text("import time; time.sleep(60)")
+    changed = [cell.replace("/content", str(tmp_path)).replace("8501", port) for cell in CODE_CELLS]
+    cells: dict = {"PYTHON": sys.executable}
+    exec(changed[0], cells)
+    exec(changed[2], cells)
+    before = cells["studio"].pid
+    exec(changed[2], cells)
+    assert not psutil.pid_exists(before) and cells["studio"].poll() is None
+    cells["studio"].kill()
+    cells["studio"].wait()
 
 
 def test_every_cell_has_a_sentence_above_it_and_no_output():
