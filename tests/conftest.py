@@ -22,10 +22,11 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def studio_home(tmp_path, monkeypatch) -> Path:
-    """An empty $STUDIO_HOME, and nothing that would reach a real Hub."""
+    """An empty $STUDIO_HOME, nothing that would reach a real Hub, and no password of somebody's own studio."""
     folder = tmp_path / "studio-home"
     monkeypatch.setenv("STUDIO_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.delenv("STUDIO_PASSWORD", raising=False)
     return folder
 
 

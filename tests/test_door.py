@@ -33,7 +33,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory) -> Iterator[Studio]:
     """A studio with a password."""
-    with studio(tmp_path_factory.mktemp("closed"), os.environ | {"STUDIO_PASSWORD": PASSWORD}) as running:
+    with studio(tmp_path_factory.mktemp("closed"), password=PASSWORD) as running:
         yield running
 
 
@@ -232,6 +232,12 @@ def test_a_short_password_is_refused_in_a_sentence(monkeypatch, capsys):
     monkeypatch.setenv("STUDIO_PASSWORD", "1234")
     assert main([]) == 1
     assert capsys.readouterr().err.startswith("STUDIO_PASSWORD has 4 characters. Choose one of 8 or more")
+
+
+def test_a_studio_of_the_tests_is_open_though_the_shell_has_a_password(monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDIO_PASSWORD", PASSWORD)
+    assert "STUDIO_PASSWORD" not in Studio(tmp_path).environment
+    assert "STUDIO_PASSWORD" not in Studio(tmp_path, dict(os.environ)).environment
 
 
 @pytest.mark.process

@@ -23,7 +23,7 @@ COLAB = {"prefix": "/user/me/proxy/8501", "keeps_host": False, "websockets": Fal
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory) -> Iterator[Studio]:
-    with studio(tmp_path_factory.mktemp("home"), os.environ | {"STUDIO_PASSWORD": PASSWORD}) as running:
+    with studio(tmp_path_factory.mktemp("home"), password=PASSWORD) as running:
         yield running
 
 

@@ -56,15 +56,24 @@ def free_port() -> int:
 class Studio:
     """The app as its own process, which can be killed and started again on the same home and port."""
 
-    def __init__(self, home: Path, environment: dict[str, str] | None = None, log: Path | None = None):
+    def __init__(
+        self,
+        home: Path,
+        environment: dict[str, str] | None = None,
+        log: Path | None = None,
+        password: str | None = None,
+    ):
         self.home, self.log = home, log
-        self.environment = os.environ if environment is None else environment
+        self.environment = dict(os.environ if environment is None else environment)
+        self.environment.pop("STUDIO_PASSWORD", None)  # of somebody's own studio, where it is set for the whole shell
+        if password:
+            self.environment["STUDIO_PASSWORD"] = password
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        environment = dict(self.environment) | {"STUDIO_HOME": str(self.home)}
+        environment = self.environment | {"STUDIO_HOME": str(self.home)}
         command = [sys.executable, "-m", "studio", str(self.port)]
         with (self.log or Path(os.devnull)).open("ab") as out:
             errors = out if self.log else None
@@ -90,9 +99,11 @@ class Studio:
 
 
 @contextmanager
-def studio(home: Path, environment: dict[str, str] | None = None, log: Path | None = None) -> Iterator[Studio]:
-    """Serve until the block ends; with another environment than this process's, and its words in a file, if asked."""
-    running = Studio(home, environment, log)
+def studio(
+    home: Path, environment: dict[str, str] | None = None, log: Path | None = None, password: str | None = None
+) -> Iterator[Studio]:
+    """Serve until the block ends; with another environment than this process's, its words in a file, a door, if asked."""
+    running = Studio(home, environment, log, password)
     running.start()
     try:
         yield running
