@@ -157,6 +157,10 @@ def _bound(visitor: Visitor, send: Send) -> Send:
 
 def password_problem(password: str | None) -> str | None:
     """What is wrong with a password that was set, in a sentence."""
-    if password is None or len(password) >= SHORTEST:
+    if password is None:
+        return None
+    if not password.isprintable():  # an undecodable byte is a lone surrogate here
+        return "STUDIO_PASSWORD has a sign that no browser would send: a line's end, a control sign, or bytes that are not UTF-8. Choose another."
+    if len(password) >= SHORTEST:
         return None
     return f"STUDIO_PASSWORD has {len(password)} characters. Choose one of {SHORTEST} or more, or leave it out: then only this machine is served."

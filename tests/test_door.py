@@ -21,7 +21,7 @@ from core.home import ROOT
 from studio import password
 from studio.__main__ import main
 from studio.page_script import PageScript
-from studio.password import Password
+from studio.password import Password, password_problem
 from tools.browser import Studio, studio
 
 PASSWORD = "correct horse"
@@ -238,6 +238,13 @@ def test_a_studio_of_the_tests_is_open_though_the_shell_has_a_password(monkeypat
     monkeypatch.setenv("STUDIO_PASSWORD", PASSWORD)
     assert "STUDIO_PASSWORD" not in Studio(tmp_path).environment
     assert "STUDIO_PASSWORD" not in Studio(tmp_path, dict(os.environ)).environment
+
+
+@pytest.mark.parametrize("given", [b"p\xe4sswort1", b"from a file\n", b"\x1bcorrect horse"])
+def test_a_password_that_nobody_could_give_is_refused_in_a_sentence(monkeypatch, capsys, given):
+    monkeypatch.setenv("STUDIO_PASSWORD", os.fsdecode(given))
+    assert password_problem(os.environ["STUDIO_PASSWORD"]) and main([]) == 1
+    assert capsys.readouterr().err.startswith("STUDIO_PASSWORD has a sign that no browser would send")
 
 
 @pytest.mark.process
