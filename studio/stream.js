@@ -31,9 +31,13 @@
       }
       setTimeout(instead, OPENS_WITHIN_MS)
       socket.onopen = () => this.socket === socket && this.opened()
-      socket.onmessage = ({data}) => this.dispatchEvent(new MessageEvent("message", {data}))
+      socket.onmessage = ({data}) => this.message(data)
       socket.onerror = () => this.readyState === OPEN ? this.dispatchEvent(new Event("error")) : instead()
-      socket.onclose = ({code}) => this.readyState === OPEN ? this.closed(code) : instead()
+      socket.onclose = ({code}) => {
+        if (this.readyState !== OPEN) return instead()
+        noSockets = !this.heard // a proxy let it open, and nothing through
+        this.closed(code)
+      }
     }
 
     async openByHttp() {
@@ -54,8 +58,7 @@
         if (!answer?.ok) return this.closed(1006)
         for (let at = 0; at < all.byteLength && this.readyState === OPEN;) {
           const end = at + 4 + new DataView(all).getUint32(at)
-          this.heard += 1
-          this.dispatchEvent(new MessageEvent("message", {data: all.slice(at + 4, end)}))
+          this.message(all.slice(at + 4, end))
           at = end
         }
       }
@@ -88,6 +91,11 @@
     opened() {
       this.readyState = OPEN
       this.dispatchEvent(new Event("open"))
+    }
+
+    message(data) {
+      this.heard += 1
+      this.dispatchEvent(new MessageEvent("message", {data}))
     }
 
     closed(code) {

@@ -35,6 +35,7 @@ class Proxy:
     strips_prefix: bool = True
     keeps_host: bool = True  # else the studio reads its own address as the host, as nginx does where nothing is said
     websockets: bool = True
+    drops: bool = False  # websockets open, and end before anything is said
     certificate: tuple[Path, Path] | None = None  # certificate and key: then it speaks https
 
     @property
@@ -98,6 +99,9 @@ async def _passed_on(proxy: Proxy, request: Request) -> Response:
 
 async def _joined(proxy: Proxy, socket: WebSocket) -> None:
     """Both directions, until one side ends; a refusal is passed on."""
+    if proxy.drops:
+        await socket.accept(socket.scope["subprotocols"][0])
+        return await socket.close()
     name, _, port = proxy.host(socket.headers["host"]).partition(":")
     try:
         inner = await websockets.connect(

@@ -83,6 +83,11 @@ def test_where_websockets_get_through_the_page_uses_one_and_asks_again_after_a_r
         page.get_by_label("Password").wait_for()
 
 
+def test_where_a_websocket_opens_and_lets_nothing_through_the_page_goes_by_plain_requests(app, chrome):
+    with proxied(app.port, drops=True) as proxy:
+        sign_in(chrome.new_page(), proxy, "/hub")
+
+
 def test_without_a_password_the_page_says_why_it_is_not_served(studio_home, chrome):
     studio_home.mkdir()
     with studio(studio_home) as local, proxied(local.port, keeps_host=False) as proxy:
