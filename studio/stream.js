@@ -6,7 +6,16 @@
   const OPENS_WITHIN_MS = 5000
   const TRIES = 5
   const CONNECTING = 0, OPEN = 1, CLOSED = 3
+  const HIDDEN_MS = 5000
   const wait = ms => new Promise(done => setTimeout(done, ms))
+  const shownWithin = ms => new Promise(done => {
+    const end = () => {
+      document.removeEventListener("visibilitychange", end)
+      done()
+    }
+    document.addEventListener("visibilitychange", end)
+    setTimeout(end, ms)
+  })
 
   class Stream extends EventTarget {
     constructor(url, protocols) {
@@ -47,13 +56,16 @@
       if (!answer?.ok) return this.dispatchEvent(new Event("error"))
       noSockets = true
       this.key = "/" + await answer.text()
+      addEventListener("pagehide", () => this.leave())
       this.opened()
       this.listen()
     }
 
     async listen() {
       while (this.readyState === OPEN) {
-        const answer = await this.ask(`${this.key}?from=${this.heard}`)
+        // Over HTTP/1 a browser has six requests to a host at once: the tabs that wait would leave none to the next one.
+        if (document.hidden) await shownWithin(HIDDEN_MS)
+        const answer = await this.ask(`${this.key}?from=${this.heard}${document.hidden ? "&now" : ""}`)
         const all = await answer?.arrayBuffer().catch(() => new ArrayBuffer(0)) // cut off: it is asked for again
         if (!answer?.ok) return this.closed(1006)
         for (let at = 0; at < all.byteLength && this.readyState === OPEN;) {
@@ -75,8 +87,12 @@
 
     close() {
       if (this.socket) this.socket.close()
-      else if (this.key) this.ask(`${this.key}?close`, {method: "POST", keepalive: true}, 1)
+      else if (this.key) this.leave()
       this.readyState = CLOSED
+    }
+
+    leave() {
+      this.ask(`${this.key}?close`, {method: "POST", keepalive: true}, 1)
     }
 
     // The answer, or undefined where none came however often it was tried.

@@ -1,8 +1,8 @@
 """The stream between page and app, over plain requests: some proxies, Colab's own among them, let no websocket through.
 
 The page's side is `stream.js`, which comes here only after a websocket has failed. `POST` opens a line and gets its key;
-`GET key?from=N` waits for what the app says from message N on; `POST key?number=N` is what the page says. Both ends count,
-so that a request which was lost on the way can be made again. Streamlit sees a websocket.
+`GET key?from=N` waits for what the app says from message N on, or with `&now`, of a hidden page, does not; `POST key?number=N`
+is what the page says. Both ends count, so that a request which was lost on the way can be made again. Streamlit sees a websocket.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from studio.server_end import when_told_to_end
 STREAM = "/_stcore/stream"
 PATH = STREAM + "-by-http"
 WAIT_S = 20  # proxies end a request that says nothing for long
-GONE_S = 60  # a page that has not asked for so long is closed
+GONE_S = 150  # a page that has not asked for so long is closed; a browser lets a hidden one ask once a minute
 FRESH = {"cache-control": "no-store"}
 
 
@@ -70,7 +70,7 @@ class StreamByHttp:
             return Response(status_code=410, headers=FRESH)
         numbers = request.query_params
         if request.method == "GET":
-            return Response(await line.from_number(_number(numbers.get("from"))), headers=FRESH)
+            return Response(await line.from_number(_number(numbers.get("from")), "now" in numbers), headers=FRESH)
         if "close" in numbers:
             line.hang_up()
         else:
@@ -125,12 +125,12 @@ class _Line:
         self.closed = True
         self.news.set()
 
-    async def from_number(self, number: int) -> bytes:
+    async def from_number(self, number: int, now: bool) -> bytes:
         """What was said from there on, each after its length in four bytes; what was said before has arrived."""
         self.asked_at = time.monotonic()
         del self.said[: max(0, number - self.first_said)]
         self.first_said = max(number, self.first_said)
-        if not self.said and not self.closed:
+        if not self.said and not self.closed and not now:
             self.news.clear()
             await self._news()
         return b"".join(self._framed())

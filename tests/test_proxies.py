@@ -20,6 +20,16 @@ PASSWORD = "correct horse"
 LINE = '{"question": "Why?", "answer": "So."}\n'
 COLAB = {"prefix": "/user/me/proxy/8501", "keeps_host": False, "websockets": False}  # each thing that left a page blank
 
+HIDE = """Object.defineProperty(document, "hidden", {value: true})
+setInterval(() => document.dispatchEvent(new Event("visibilitychange")), 100)"""
+
+GONE = """async line => {
+  for (let left = 50; left > 0; left--) {
+    if ((await fetch(line)).status === 410) return true
+    await new Promise(done => setTimeout(done, 100))
+  }
+}"""
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory) -> Iterator[Studio]:
@@ -58,6 +68,12 @@ def test_where_no_websocket_gets_through_everything_works_over_plain_requests(ap
         page.locator("input[type=file]").first.set_input_files(rows)
         page.get_by_text(re.compile("my-rows-[0-9a-f]{8}")).first.wait_for()
         assert page.url == f"{proxy.url}/model_and_data"
+        page.evaluate(HIDE)
+        with page.expect_request(re.compile("by-http/.*&now")) as polled:
+            page.get_by_role("link", name="Hub").click()
+        page.get_by_role("heading", name="Hub").first.wait_for()
+        page.goto(f"{proxy.url}/_stcore/health")
+        assert page.evaluate(GONE, polled.value.url), "who leaves a page hangs up"
     assert [path.read_text() for path in (app.home / "uploads").iterdir()] == [LINE * 20]
 
 

@@ -50,9 +50,9 @@ def with_line(talk: Callable[[httpx2.AsyncClient, str], Awaitable[None]], starte
     asyncio.run(run())
 
 
-async def said(client: httpx2.AsyncClient, line: str, number: int) -> list[str]:
+async def said(client: httpx2.AsyncClient, line: str, number: int, **how: str) -> list[str]:
     """The messages of one answer."""
-    body, found = (await client.get(line, params={"from": number})).content, []
+    body, found = (await client.get(line, params={"from": number} | how)).content, []
     while body:
         end = 4 + int.from_bytes(body[:4])
         found.append(body[4:end].decode())
@@ -91,6 +91,14 @@ def test_a_page_that_waits_gets_the_message_when_it_is_said(monkeypatch):
         assert await waiting == ["NEWS"]
         monkeypatch.setattr(stream_by_http, "WAIT_S", 0.05)
         assert await said(client, line, 2) == [], "it is asked again before a proxy would lose patience"
+
+    with_line(talk)
+
+
+def test_a_hidden_page_is_answered_at_once_and_keeps_no_request_open():
+    async def talk(client, line):
+        assert await said(client, line, 0, now="") == ["streamlit, token"]
+        assert await asyncio.wait_for(said(client, line, 1, now=""), 2) == []
 
     with_line(talk)
 
