@@ -31,6 +31,7 @@ from core.jobs.folder import Job
 from core.models.begun import left_out_of
 from core.models.known_shape import shape_of, trained_shape
 from core.models.left_out import LeftOut
+from core.models.load import load_tokenizer
 from core.models.pruning import fetch_base, shorten
 from core.plan.plan import disk_bytes
 from core.plan.trainable import trainable_parameters
@@ -121,6 +122,19 @@ def test_it_is_made_once_and_a_half_made_one_is_never_taken(deep, monkeypatch):
     assert not [path.name for path in home.models_folder().iterdir() if path.name.startswith(".deep")]
 
 
+def copied(model: Path, folder: Path) -> Path:
+    return shutil.copytree(model, folder / "copied")
+
+
+def test_a_template_that_changes_afterwards_is_the_one_that_is_trained_with(deep, tmp_path):
+    model = copied(deep, tmp_path)
+    fetch_base(str(model), left_out=LeftOut(2))
+    template = model / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|im_start|>assistant", "<|im_start|>model"))
+    previewed, trained = (load_tokenizer(fetch_base(str(model), left_out=LeftOut(2), weights=w)) for w in (False, True))
+    assert trained.chat_template == previewed.chat_template == template.read_text()
+
+
 def test_what_a_configuration_says_of_each_layer_is_shortened_too(tmp_path):
     kinds = ["full_attention", "sliding_attention", "sliding_attention", "full_attention", "full_attention"]
     size = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1}
@@ -145,10 +159,7 @@ def test_what_a_configuration_says_of_each_layer_is_shortened_too(tmp_path):
     ],
 )
 def test_what_cannot_be_left_out_is_said_before_the_start_and_by_the_job(deep, tmp_path, change, said):
-    folder = tmp_path / "other"
-    folder.mkdir()
-    for file in deep.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
+    folder = copied(deep, tmp_path)
     config = json.loads((deep / "config.json").read_text()) | change
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=said):

@@ -78,13 +78,14 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """The model's tokenizer, with another chat template if one is given, or a spare one if it has none.
 
-    A template is a name of ours or Jinja text; the tokenizer holds the text, so that it is saved with it. Raises
-    ModelError.
+    A template is a name of ours or Jinja text; the tokenizer holds the text, so that it is saved with it. Of a model without
+    some layers it is the whole one's, whose template may be newer than the smaller folder. Raises ModelError.
     """
+    whole = found.original
     try:
-        tokenizer = AutoTokenizer.from_pretrained(found.folder, trust_remote_code=found.code)
+        tokenizer = AutoTokenizer.from_pretrained(whole.folder, trust_remote_code=whole.code)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(why_not("tokenizer", found, error)) from error
+        raise ModelError(why_not("tokenizer", whole, error)) from error
     if template := chat_template or (None if tokenizer.chat_template else spare_template):
         tokenizer.chat_template = template_text(template, begins_with_bos(tokenizer))
     if tokenizer.pad_token is None:
