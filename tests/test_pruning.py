@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, SmolLM3Config, SmolLM3ForCausalLM
 
@@ -120,6 +122,15 @@ def test_it_is_made_once_and_a_half_made_one_is_never_taken(deep, monkeypatch):
     monkeypatch.setattr("core.models.pruning._write", None)
     assert fetch_base(str(deep), left_out=LeftOut(1)) == first
     assert not [path.name for path in home.models_folder().iterdir() if path.name.startswith(".deep")]
+
+
+def test_what_is_there_is_had_at_once_while_another_model_is_made(deep, monkeypatch):
+    made = fetch_base(str(deep), left_out=LeftOut(1))
+    monkeypatch.setattr("core.models.pruning.FileLock", partial(FileLock, timeout=0))
+    with FileLock(home.pruning_lock()):
+        assert fetch_base(str(deep), left_out=made.left_out) == made
+        with pytest.raises(Timeout):
+            fetch_base(str(deep), left_out=LeftOut(1, first=0))
 
 
 def copied(model: Path, folder: Path) -> Path:

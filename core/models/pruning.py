@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,19 @@ def _without(found: Found, name: str, left_out: LeftOut, progress: Progress) -> 
     same = fingerprint(found.folder)
     key = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:60]}-{same[:DIGITS]}"
     home.models_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(home.pruning_lock()):
+    # Whoever wants what is there, as a chat does, does not wait for minutes until another model is made.
+    with nullcontext() if _is_made(key, left_out) else FileLock(home.pruning_lock()):
         chosen = _chosen(found, key, left_out, progress)
         folder = home.pruned_folder(key, chosen.first, chosen.count)
         if not home.left_out_file(folder).exists():
             _write(found, chosen, folder, same, progress)
     return replace(found, folder=folder, whole=found.folder, left_out=chosen)
+
+
+def _is_made(key: str, left_out: LeftOut) -> bool:
+    """Whether the smaller model is there, where it is known which layers it is without."""
+    first = left_out.first
+    return first is not None and home.left_out_file(home.pruned_folder(key, first, left_out.count)).exists()
 
 
 def _chosen(found: Found, key: str, left_out: LeftOut, progress: Progress) -> LeftOut:
