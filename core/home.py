@@ -115,9 +115,9 @@ def pruned_folder(model: str, first: int, count: int) -> Path:
     return inside(models_folder(), f"{model}-without-{first}-to-{first + count - 1}")
 
 
-def pruned_aside(name: str) -> Path:
-    """Where such a model is written before it is renamed; each process has its own place."""
-    return inside(models_folder(), f".{name}-{os.getpid()}")
+def pruned_aside() -> Path:
+    """Where such a model is written before it is renamed, by one at a time: the next takes away what a killed one has left."""
+    return models_folder() / ".pruned"
 
 
 def left_out_file(pruned: Path) -> Path:

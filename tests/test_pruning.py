@@ -124,6 +124,17 @@ def test_it_is_made_once_and_a_half_made_one_is_never_taken(deep, monkeypatch):
     assert not [path.name for path in home.models_folder().iterdir() if path.name.startswith(".deep")]
 
 
+def test_what_a_killed_process_has_half_written_goes_when_the_next_model_is_made(deep, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("core.models.pruning.write_whole", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("core.files.shutil.rmtree", lambda *_, **__: None)  # nor does a killed one clean up
+        with pytest.raises(KeyboardInterrupt):
+            fetch_base(str(deep), left_out=LeftOut(1, first=2))
+    assert len(list(home.models_folder().glob(".*/config.json"))) == 1
+    fetch_base(str(deep), left_out=LeftOut(2, first=1))
+    assert not list(home.models_folder().glob(".*/config.json"))
+
+
 def test_what_is_there_is_had_at_once_while_another_model_is_made(deep, monkeypatch):
     made = fetch_base(str(deep), left_out=LeftOut(1))
     monkeypatch.setattr("core.models.pruning.FileLock", partial(FileLock, timeout=0))

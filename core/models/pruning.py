@@ -92,7 +92,7 @@ def _write(found: Found, left_out: LeftOut, folder: Path, same: str, progress: P
     progress(f"Leaving out {left_out.words}", 0, 1)
     model = load_base(found, DTYPES[precision_of(found)], "cpu")
     shorten(model, left_out)
-    aside = home.pruned_aside(folder.name)
+    aside = home.pruned_aside()
     with whole_folder(aside, folder, home.left_out_file(folder)):
         model.save_pretrained(aside, max_shard_size=SHARD)
         for file in _beside_weights(found.folder):
