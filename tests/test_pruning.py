@@ -19,9 +19,9 @@ from core.evaluation.losses import row_losses
 from core.evaluation.report import read as findings_of
 from core.export.asked import Export, parts
 from core.export.made import made_by
-from core.hub import card
+from core.hub import base_card, card
 from core.hub.card_contents import Contents
-from core.hub.facts import Facts
+from core.hub.facts import Facts, Licence
 from core.inference.batch import Row
 from core.inference.choices import choices, target_of
 from core.inference.engine import Engine
@@ -155,6 +155,12 @@ def test_a_template_that_changes_afterwards_is_the_one_that_is_trained_with(deep
     template.write_text(template.read_text().replace("<|im_start|>assistant", "<|im_start|>model"))
     previewed, trained = (load_tokenizer(fetch_base(str(model), left_out=LeftOut(2), weights=w)) for w in (False, True))
     assert trained.chat_template == previewed.chat_template == template.read_text()
+
+
+def test_the_licence_of_the_base_is_that_of_what_is_left_of_it(deep, tmp_path):
+    model = copied(deep, tmp_path)
+    (model / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert base_card.licence(str(model), fetch_base(str(model), left_out=LeftOut(2))) == Licence("mit")
 
 
 def test_what_a_configuration_says_of_each_layer_is_shortened_too(tmp_path):

@@ -14,7 +14,7 @@ from core.where import Place, place_of
 
 def licence(source: str, found: Found) -> Licence | None:
     """None where the base has no card, or its card names none, or the Hub cannot be asked now."""
-    card = _from_hub(source, found.revision) if place_of(source) is Place.HUB else found.folder / "README.md"
+    card = _from_hub(source, found.revision) if place_of(source) is Place.HUB else found.original.folder / "README.md"
     try:
         named = (metadata_load(card) or {}) if card and card.is_file() else {}
     except (ValueError, yaml.YAMLError, UnicodeDecodeError):
