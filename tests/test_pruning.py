@@ -22,6 +22,7 @@ from core.export.made import made_by
 from core.hub import base_card, card
 from core.hub.card_contents import Contents
 from core.hub.facts import Facts, Licence
+from core.inference.adapters import resolved
 from core.inference.batch import Row
 from core.inference.choices import choices, target_of
 from core.inference.engine import Engine
@@ -208,6 +209,23 @@ def test_code_of_a_models_own_and_another_number_of_layers_below_an_adapter_are_
     assert not any("drop_layers" in problem for problem in start.problems(continued(earlier)))
     earlier.files.resolved.write_text("left_out: {count: 2, first: 1, of: 6}")
     assert left_out_of(new_folder(continued(earlier), "20260101-000001-later")) == LeftOut(2, first=1, of=6)
+
+
+def test_an_adapter_given_by_its_folder_goes_on_the_layers_it_was_trained_on_alone(deep, tmp_path):
+    """On few layers it would be loaded, and learn on, beside the wrong ones."""
+    earlier = new_folder(recipe_without(deep, lora={"last_layer": 2}))
+    earlier.files.resolved.write_text("left_out: {count: 2, first: 1, of: 6}")
+    named = json.dumps({"base_model_name_or_path": f"{deep} without 2 of its layers"})
+    for folder in (earlier.files.adapter, tmp_path / "copied"):
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text(named)
+        (folder / "adapter_model.safetensors").touch()
+        wanted = toy_recipe(deep, start={"start_from": str(folder)}, lora={"last_layer": 2})
+        assert "was trained with 2 layers left out, and this recipe asks for 0." in start.problems(wanted)[0]
+        with pytest.raises(ModelError, match=r"deep without 2 of its layers alone, .* Choose its run, or give"):
+            resolved(target_of(str(folder)))
+    later = toy_recipe(deep, start={"drop_layers": 2, "start_from": str(earlier.files.adapter)})
+    assert left_out_of(new_folder(later, "20260101-000001-later")) == LeftOut(2, first=1, of=6)
 
 
 @pytest.mark.process

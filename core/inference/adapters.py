@@ -8,6 +8,7 @@ from core.errors import ModelError
 from core.files import read_json
 from core.inference.choices import Target, here
 from core.models import hub
+from core.models.left_out import count_in
 from core.models.progress import silent
 from core.where import Place, local_path, place_of
 
@@ -41,6 +42,11 @@ def _with_base(target: Target, folder: Path) -> Target:
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ModelError(f"The adapter {target.source} does not name the model it belongs to, so it cannot be loaded.")
+    if count_in(base):
+        raise ModelError(
+            f"The adapter {target.source} fits {base} alone, a model that nobody has by that name. Choose its run, or give the "
+            "folder of its merged export."
+        )
     return Target(here(base), config.get("revision"), _template(folder), adapter=folder)
 
 

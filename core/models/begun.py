@@ -26,7 +26,7 @@ def left_out_of(job: Job) -> LeftOut | None:
     first, of = written.get("first"), written.get("of")
     if isinstance(first, int) and written.get("count") == count:
         return LeftOut(count, first, of if isinstance(of, int) else None)
-    parent = known_job(parent_of(job.recipe) or "")
+    parent = known_job(parent_of(job.recipe))
     return left_out_of(parent) if parent and not parent.damage else LeftOut(count)
 
 

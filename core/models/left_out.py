@@ -1,5 +1,6 @@
 """Layers that a model is used without (depth pruning, arXiv:2403.17887): which, and of which models they can be. No torch."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from core.models.shape import shape_in
 
 # A model of fewer layers is hardly one.
 FEWEST = 2
+IN_A_NAME = re.compile(r" without (\d+) of its layers$")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ class LeftOut:
             return f"{self.count} of its layers"
         which = f"{self.first}" if self.count == 1 else f"{self.first} to {self.numbers[-1]}"
         return f"{self.count} of its {self.of} layers ({which})"
+
+
+def name_without(base: str, count: int) -> str:
+    """What an adapter calls its base: nothing that could be loaded, for on the whole model it would sit on the wrong layers."""
+    return f"{base} without {LeftOut(count).words}" if count else base
+
+
+def count_in(name: object) -> int:
+    """How many layers the base is without, by the name that an adapter has for it."""
+    found = IN_A_NAME.search(name) if isinstance(name, str) else None
+    return int(found[1]) if found else 0
 
 
 def too_many(count: int, layers: int) -> str | None:

@@ -22,7 +22,7 @@ from core import home
 from core.errors import ModelError
 from core.files import write_whole
 from core.hub.names import hub_id
-from core.models.left_out import LeftOut
+from core.models.left_out import name_without
 from core.recipe import Recipe
 from core.recipe_lora import LoraSection
 from core.training import eva, pissa, start, targets, template_tokens
@@ -145,8 +145,5 @@ def make_portable(folder: Path, recipe: Recipe, model: PreTrainedModel | PeftMod
         pissa.as_lora(folder, model)
     file = home.adapter_config(folder)
     config = json.loads(file.read_text(encoding="utf-8"))
-    base = hub_id(recipe.model.source) or recipe.model.source
-    if count := recipe.model.drop_layers:
-        # No name that anybody could load it by: on the whole model its layers would sit beside the wrong ones.
-        base = f"{base} without {LeftOut(count).words}"
+    base = name_without(hub_id(recipe.model.source) or recipe.model.source, recipe.model.drop_layers)
     write_whole(file, json.dumps(config | {"base_model_name_or_path": base}, indent=1))

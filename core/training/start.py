@@ -7,6 +7,7 @@ from core import catalog, home
 from core.errors import JobError
 from core.files import read_json
 from core.jobs.listing import known_job
+from core.models.left_out import count_in
 from core.plan.trainable import TARGETS
 from core.recipe import Recipe
 from core.training.methods import METHODS
@@ -41,13 +42,21 @@ def problems(recipe: Recipe) -> list[str]:
         for key, (path, value) in asked.items()
         if saved.get(key, EMPTY.get(key)) != value
     ]
-    return [*_layer_problems(recipe), *shaped_otherwise, *_target_problems(recipe, name, saved)]
+    return [*_layer_problems(recipe, saved), *shaped_otherwise, *_target_problems(recipe, name, saved)]
 
 
 def parent_of(recipe: Recipe) -> str | None:
-    """The id of the run whose adapter this one begins with, if it is a run."""
-    name = recipe.model.start_from or ""
-    return next((job.id for text in (name, name.rpartition("@")[0]) if (job := known_job(text))), None)
+    """The id of the run whose adapter this one begins with, named or by its folder, if it is a run."""
+    if not (name := recipe.model.start_from):
+        return None
+    known = map(known_job, (name, name.rpartition("@")[0], _owner(local_path(name))))
+    return next((job.id for job in known if job and job.kind == "train"), None)
+
+
+def _owner(folder: Path) -> str | None:
+    """The id of the job that a folder belongs to."""
+    jobs = home.jobs_folder()
+    return folder.relative_to(jobs).parts[0] if jobs in folder.parents else None
 
 
 def is_run(name: str) -> bool:
@@ -69,12 +78,12 @@ def _shape(recipe: Recipe) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _layer_problems(recipe: Recipe) -> list[str]:
-    """An adapter fits the layers it was trained on; of a folder it is seen when the model is loaded."""
-    parent = known_job(parent_of(recipe) or "")
-    if not parent or parent.damage:
-        return []
-    theirs, ours = parent.recipe.model.drop_layers, recipe.model.drop_layers
+def _layer_problems(recipe: Recipe, saved: dict[str, Any]) -> list[str]:
+    """An adapter fits the layers it was trained on; where it sits on few of them, it would be loaded beside the wrong ones."""
+    theirs, ours = count_in(saved.get("base_model_name_or_path")), recipe.model.drop_layers
+    parent = known_job(parent_of(recipe))
+    if parent and not parent.damage:
+        theirs = parent.recipe.model.drop_layers
     if theirs == ours:
         return []
     return [
