@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -156,6 +157,19 @@ def test_a_template_that_changes_afterwards_is_the_one_that_is_trained_with(deep
     template.write_text(template.read_text().replace("<|im_start|>assistant", "<|im_start|>model"))
     previewed, trained = (load_tokenizer(fetch_base(str(model), left_out=LeftOut(2), weights=w)) for w in (False, True))
     assert trained.chat_template == previewed.chat_template == template.read_text()
+
+
+@pytest.mark.parametrize("left_out", [LeftOut(2), LeftOut(2, first=2)], ids=["compared", "written"])
+def test_a_memory_that_is_too_small_for_the_whole_model_is_said(deep, monkeypatch, left_out):
+    def too_small(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("core.models.whole_model.load_base", too_small)
+    with pytest.raises(ModelError, match=r"it does not fit into the memory here\. Close other programs"):
+        fetch_base(str(deep), left_out=left_out)
+    monkeypatch.setattr("core.models.whole_model.machine", lambda _: SimpleNamespace(ram_free_bytes=400_000))
+    with pytest.raises(ModelError, match=r"which takes 0\.0 GB of memory, and 0\.0 GB are free"):
+        fetch_base(str(deep), left_out=left_out)
 
 
 def test_the_licence_of_the_base_is_that_of_what_is_left_of_it(deep, tmp_path):

@@ -16,9 +16,9 @@ from core.evaluation.asked import EVERYDAY
 from core.files import read_json, write_whole
 from core.inference.cpu import quicken
 from core.models import crowd
-from core.models.load import Found, load_base, load_tokenizer
-from core.models.precision import DTYPES, precision_of
+from core.models.load import Found, load_tokenizer
 from core.models.progress import Progress
+from core.models.whole_model import whole_model
 
 AT_ONCE = 20
 
@@ -39,11 +39,11 @@ def distances(found: Found, key: str, progress: Progress) -> list[list[float]]:
 
 def _measured(found: Found, progress: Progress) -> list[list[float]]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, texts = load_base(found, DTYPES[precision_of(found)], device).eval(), _tokens(load_tokenizer(found))
-    if device == "cpu":
-        quicken(model)
-    states = []
-    with crowd.asleep():
+    texts, states = _tokens(load_tokenizer(found)), []
+    with whole_model(found, device) as model, crowd.asleep():
+        model.eval()
+        if device == "cpu":
+            quicken(model)
         for start in range(0, len(texts), AT_ONCE):
             progress("Comparing layers", start, len(texts))
             states.append(_states(model, texts[start : start + AT_ONCE]))

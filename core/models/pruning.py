@@ -20,9 +20,9 @@ from core.models.fingerprint import fingerprint
 from core.models.give_back import give_back
 from core.models.layer_distance import distances
 from core.models.left_out import LeftOut, hindrance
-from core.models.load import Found, fetch, load_base
-from core.models.precision import DTYPES, precision_of
+from core.models.load import Found, fetch
 from core.models.progress import Progress, silent
+from core.models.whole_model import whole_model
 
 # Enough to tell any two models apart.
 DIGITS = 12
@@ -90,10 +90,9 @@ def _chosen(found: Found, key: str, left_out: LeftOut, progress: Progress) -> Le
 def _write(found: Found, left_out: LeftOut, folder: Path, same: str, progress: Progress) -> None:
     """The model as it was written, with its tokenizer and settings."""
     progress(f"Leaving out {left_out.words}", 0, 1)
-    model = load_base(found, DTYPES[precision_of(found)], "cpu")
-    shorten(model, left_out)
     aside = home.pruned_aside()
-    with whole_folder(aside, folder, home.left_out_file(folder)):
+    with whole_model(found, "cpu") as model, whole_folder(aside, folder, home.left_out_file(folder)):
+        shorten(model, left_out)
         model.save_pretrained(aside, max_shard_size=SHARD)
         for file in _beside_weights(found.folder):
             if not (aside / file.name).exists():
