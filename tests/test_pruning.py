@@ -172,6 +172,17 @@ def test_a_memory_that_is_too_small_for_the_whole_model_is_said(deep, monkeypatc
         fetch_base(str(deep), left_out=left_out)
 
 
+def test_a_disk_that_is_too_full_for_the_smaller_model_is_said(deep, monkeypatch):
+    parameters = shape_of(str(deep)).without(2).parameters
+    disk = SimpleNamespace(disk_free_bytes=2 * parameters - 1)
+    monkeypatch.setattr("core.export.size.machine", lambda _: disk)
+    monkeypatch.setattr("core.export.size.SPARE_BYTES", 0)
+    with pytest.raises(JobError, match=r"free, and the model without 2 of its 6 layers \(2 to 3\) needs .* Make space"):
+        fetch_base(str(deep), left_out=LeftOut(2))
+    disk.disk_free_bytes += 1
+    assert fetch_base(str(deep), left_out=LeftOut(2)).folder.exists()
+
+
 def test_the_licence_of_the_base_is_that_of_what_is_left_of_it(deep, tmp_path):
     model = copied(deep, tmp_path)
     (model / "README.md").write_text("---\nlicense: mit\n---\n")

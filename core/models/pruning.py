@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from core import home
 from core.errors import ModelError
+from core.export.size import check_disk, merged_bytes
 from core.files import read_json, whole_folder, write_whole
 from core.models import hub
 from core.models.fingerprint import fingerprint
@@ -21,7 +22,9 @@ from core.models.give_back import give_back
 from core.models.layer_distance import distances
 from core.models.left_out import LeftOut, hindrance
 from core.models.load import Found, fetch
+from core.models.precision import precision_of
 from core.models.progress import Progress, silent
+from core.models.shape import shape_in
 from core.models.whole_model import whole_model
 
 # Enough to tell any two models apart.
@@ -90,6 +93,7 @@ def _chosen(found: Found, key: str, left_out: LeftOut, progress: Progress) -> Le
 def _write(found: Found, left_out: LeftOut, folder: Path, same: str, progress: Progress) -> None:
     """The model as it was written, with its tokenizer and settings."""
     progress(f"Leaving out {left_out.words}", 0, 1)
+    _check_disk(found, left_out)
     aside = home.pruned_aside()
     with whole_model(found, "cpu") as model, whole_folder(aside, folder, home.left_out_file(folder)):
         shorten(model, left_out)
@@ -98,6 +102,13 @@ def _write(found: Found, left_out: LeftOut, folder: Path, same: str, progress: P
             if not (aside / file.name).exists():
                 shutil.copy2(file, aside / file.name)
         write_whole(home.left_out_file(aside), json.dumps({"base": same} | asdict(left_out), indent=1))
+
+
+def _check_disk(found: Found, left_out: LeftOut) -> None:
+    """Raise JobError before the weights are written: of a full disk their library makes an error of its own."""
+    shape = shape_in(_config(found))
+    kept = shape.without(left_out.count).parameters / shape.parameters
+    check_disk(int(merged_bytes(found.folder, precision_of(found)) * kept), f"the model without {left_out.words}")
 
 
 def shorten(model: PreTrainedModel, left_out: LeftOut) -> None:
