@@ -115,6 +115,11 @@ def pruned_folder(model: str, first: int, count: int) -> Path:
     return inside(models_folder(), f"{model}-without-{first}-to-{first + count - 1}")
 
 
+def pruned_folders(first: int, count: int) -> list[Path]:
+    """Those models that are there without these layers."""
+    return [file.parent for file in models_folder().glob(f"*-without-{first}-to-{first + count - 1}/left_out.json")]
+
+
 def pruned_aside() -> Path:
     """Where such a model is written before it is renamed, by one at a time: the next takes away what a killed one has left."""
     return models_folder() / ".pruned"

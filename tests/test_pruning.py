@@ -183,6 +183,19 @@ def test_a_disk_that_is_too_full_for_the_smaller_model_is_said(deep, monkeypatch
     assert fetch_base(str(deep), left_out=LeftOut(2)).folder.exists()
 
 
+def test_a_run_that_goes_on_needs_no_second_room_for_the_smaller_model(deep, monkeypatch):
+    job = new_folder(recipe_without(deep))
+    disk = SimpleNamespace(disk_free_bytes=disk_bytes(job.recipe) - 2 * trained_shape(job.recipe.model).parameters)
+    monkeypatch.setattr("core.jobs.preflight.machine", lambda _: disk)
+    monkeypatch.setattr("core.jobs.preflight.LEAST_FREE_BYTES", 0)
+    for said in ("", "left_out: {count: 2, first: 1, of: 6}"):
+        job.files.resolved.write_text(said)
+        with pytest.raises(JobError, match="The disk has"):
+            preflight.check_again(job)
+    fetch_base(str(deep), left_out=LeftOut(2, first=1))
+    preflight.check_again(job)
+
+
 def test_the_licence_of_the_base_is_that_of_what_is_left_of_it(deep, tmp_path):
     model = copied(deep, tmp_path)
     (model / "README.md").write_text("---\nlicense: mit\n---\n")

@@ -13,9 +13,10 @@ from core.jobs.folder import Job
 from core.jobs.kinds import HEAVY, WITHOUT_MODEL
 from core.jobs.listing import all_jobs
 from core.jobs.tail import latest_of
+from core.models.begun import left_out_of
 from core.models.layer_range import layer_problems
 from core.models.templates import template_text
-from core.plan.plan import disk_bytes
+from core.plan.plan import disk_bytes, smaller_bytes
 from core.recipe import Recipe
 from core.recipe_data import Source
 from core.recipe_sections import ModelSection
@@ -81,8 +82,16 @@ def check_again(job: Job) -> None:
     data = [] if prepared else _problems_of_data(job.recipe.data.sources)
     reports = [JobError(text) for text in trackers.problems(job.recipe)]
     _raise([*_problems_of_model(job.recipe.model), *data, *reports])
-    saved = sum(checkpoint.size_bytes for checkpoint in job.checkpoints)
-    _check_disk(max(0, disk_bytes(job.recipe) - saved) if job.kind in HEAVY else 0)
+    there = sum(checkpoint.size_bytes for checkpoint in job.checkpoints) + _smaller_model_there(job)
+    _check_disk(max(0, disk_bytes(job.recipe) - there) if job.kind in HEAVY else 0)
+
+
+def _smaller_model_there(job: Job) -> int:
+    """Bytes of the model without layers that a run has begun with. Whoever has to write it again looks for room as well."""
+    left_out = left_out_of(job)
+    if not left_out or left_out.first is None:
+        return 0
+    return smaller_bytes(job.recipe) if home.pruned_folders(left_out.first, left_out.count) else 0
 
 
 def _raise(problems: list[StudioError]) -> None:

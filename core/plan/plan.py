@@ -102,10 +102,11 @@ def disk_bytes(recipe: Recipe, steps: int | None = None) -> int:
     """
     final = 2 * _whole_weights(recipe) if METHODS[recipe.lora.method].whole else 0
     checkpoints = checkpoint_bytes(recipe) * _most_checkpoints(recipe, steps or recipe.training.max_steps)
-    return checkpoints + final + _smaller_bytes(recipe)
+    return checkpoints + final + smaller_bytes(recipe)
 
 
-def _smaller_bytes(recipe: Recipe) -> int:
+def smaller_bytes(recipe: Recipe) -> int:
+    """Of a model that layers are left out of, which is written beside the whole one; 0 where none are."""
     shape = trained_shape(recipe.model) if recipe.model.drop_layers else None
     return shape.weights_bytes() if shape else 0
 
