@@ -7,6 +7,7 @@ from core.evaluation.report import read
 from core.jobs import asked, errand
 from core.jobs.ending import why
 from core.jobs.folder import Job
+from core.models.begun import left_out_of
 from core.training.held_out_events import before_and_after
 from studio import words
 from studio.evaluation_form import evaluation_form
@@ -54,7 +55,13 @@ def _while_training(run: Job) -> None:
     for name, (before, after) in losses.items():
         kv(plain(name), _change(before, after))
     with row():
-        st.caption("Measured while training. Evaluate says how sure that is, and what was forgotten.")
+        st.caption(f"Measured while training{_since(run)}. Evaluate says how sure that is, and what was forgotten.")
+
+
+def _since(run: Job) -> str:
+    """What the first figure is of, where that is not the base."""
+    left_out = left_out_of(run)
+    return f", the first with {left_out.words} left out and nothing learned" if left_out else ""
 
 
 def _change(before: float, after: float) -> str:

@@ -123,6 +123,12 @@ def test_a_wrong_field_is_told(run: Job) -> None:
     assert "general" in text_of(app)
 
 
+def test_the_first_figure_of_a_run_without_some_layers_is_not_called_the_base(run: Job) -> None:
+    smaller = run.recipe.model_copy(update={"model": run.recipe.model.model_copy(update={"drop_layers": 6})})
+    write_whole(run.files.recipe, recipe_yaml(smaller))
+    assert "the first with 6 of its layers left out and nothing learned" in text_of(runs(run))
+
+
 def test_a_run_without_anything_to_compare_has_no_card() -> None:
     job = make_job(3, "nothing", "failed", steps=60, reported=0)
     assert "Did it help?" not in text_of(runs(job))
