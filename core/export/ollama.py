@@ -58,9 +58,9 @@ class Turns:
 def modelfile(name: str, tokenizer: PreTrainedTokenizerBase, system: str | None) -> str:
     """The Modelfile for a GGUF file of this name beside it."""
     lines = [f"FROM ./{name}"]
-    turns = turns_of(tokenizer)
-    if turns and _can_be_quoted(turns.template()):
-        lines.append(f'TEMPLATE """{turns.template()}"""')
+    template = _template(tokenizer)
+    if template and _can_be_quoted(template):
+        lines.append(f'TEMPLATE """{template}"""')
     else:
         lines.append("# This chat template cannot be said in Go's words: Ollama takes the likest of its own.")
     if system:
@@ -71,13 +71,17 @@ def modelfile(name: str, tokenizer: PreTrainedTokenizerBase, system: str | None)
 
 def files_on_the_hub(tokenizer: PreTrainedTokenizerBase, system: str | None) -> dict[str, bytes]:
     """The same in the files of a repository that Ollama is told of, where it reads no Modelfile: huggingface.co/docs/hub/ollama."""
-    turns = turns_of(tokenizer)
     found = {
-        "template": turns and turns.template(),
+        "template": _template(tokenizer),
         "system": system,
         "params": json.dumps({"stop": _stops(tokenizer)}),
     }
     return {name: text.encode() for name, text in found.items() if text}
+
+
+def _template(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    turns = turns_of(tokenizer)
+    return turns.template() if turns else None
 
 
 def _stops(tokenizer: PreTrainedTokenizerBase) -> list[str]:
