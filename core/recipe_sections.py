@@ -77,7 +77,7 @@ class ModelSection(Section):
         le=200,
         title="Leave out layers",
         description="So many of the model's layers, a block of those that change least, are left out before it learns; the "
-        "training heals what is missing. It gets smaller and faster, in training and after, and knows less. Raise it, to a "
+        "training has to win back what they were worth. It gets smaller and faster, in training and after, and knows less. Raise it, to a "
         "quarter of the layers at first, for one clear task, a small machine or quick answers; lower it where the answers "
         "do not come back. 0 keeps all.",
     )
