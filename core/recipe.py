@@ -15,6 +15,7 @@ from core.recipe_problems import sentences
 from core.recipe_sections import CheckpointSection, LauncherSection, ModelSection, Section
 from core.recipe_training import TrainingSection
 from core.training.methods import METHODS
+from core.training.objectives import OBJECTIVES, Objective
 from core.where import Place, is_commit, leaves_its_folder, place_of
 
 LONGEST_NAME = 60
@@ -37,8 +38,16 @@ class Recipe(Section):
     checkpoints: CheckpointSection = Field(default_factory=CheckpointSection)
     launcher: LauncherSection = Field(default_factory=LauncherSection)
 
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.training.objective]
+
+    @property
+    def conversations_per_row(self) -> int:
+        return 2 if self.objective.pairs else 1
+
     def effective_batch(self) -> int:
-        """Conversations per step, on all devices together."""
+        """Conversations, or pairs of them, per step, on all devices together."""
         return self.training.batch * self.training.accumulation * self.launcher.processes
 
     def reached(self, steps: int, rows: int) -> int:
@@ -111,9 +120,33 @@ class Recipe(Section):
         if lora.last_layer is not None and (lora.first_layer or 0) > lora.last_layer:
             yield f"lora.first_layer: {lora.first_layer} comes after lora.last_layer, which is {lora.last_layer}."
 
+    def _unpaired(self) -> Iterator[str]:
+        """What cannot be done with pairs of answers."""
+        name, training = self.training.objective, self.training
+        if not self.objective.pairs:
+            return
+        if self.data.packs:
+            yield f"data.packing: {name} compares the two answers of a row, which packing would tear apart. Choose auto or off."
+        if self.data.train_on == "all":
+            yield f"data.train_on: {name} compares answers, so only those count. Choose assistant, or training.objective sft."
+        if training.label_smoothing:
+            yield f"training.label_smoothing: {name} has no labels to smooth; leave it 0, or choose training.objective sft."
+        if self.objective.reference and METHODS[self.lora.method].begins == "pissa":
+            yield (
+                f"lora.method: pissa begins with weights taken out of the base model, so {name} would have nothing to stay "
+                "near. Choose lora, or training.objective orpo."
+            )
+
     def contradictions(self) -> list[str]:
         """Settings that are fine alone and wrong together, a sentence each."""
-        problems = [*self._astray(), *self._unmixable(), *self._untrusted(), *self._unprunable(), *self._unbuildable()]
+        problems = [
+            *self._astray(),
+            *self._unmixable(),
+            *self._untrusted(),
+            *self._unprunable(),
+            *self._unbuildable(),
+            *self._unpaired(),
+        ]
         if self.training.eval_every and not self.measures_held_out():
             problems.append(
                 f"training.eval_every: {self.training.eval_every} asks for a loss on held-out rows, but "

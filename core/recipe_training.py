@@ -7,12 +7,28 @@ from typing import Literal
 from pydantic import Field
 
 from core.recipe_sections import AutoOnOff, Section
+from core.training.objectives import OBJECTIVES
 from core.training.trackers import TRACKERS
 
 
 class TrainingSection(Section):
     """How it is taught."""
 
+    objective: Literal[*OBJECTIVES] = Field(
+        "sft",
+        title="Learns",
+        description="`sft` learns to say the answers. `dpo` and `orpo` learn from pairs, of which one answer was chosen and one "
+        "rejected: data of the layout `preference`, and what was judged in Chat.",
+    )
+    beta: float = Field(
+        0.1,
+        gt=0,
+        le=10,
+        title="Beta",
+        description="For pairs. With `dpo`, how strongly it is held to what it was before; with `orpo`, how much the rejected "
+        "answers count. With `dpo` raise it if answers get worse or longer, lower it if little changes; with `orpo` the other "
+        "way round.",
+    )
     epochs: float = Field(
         1,
         gt=0,
