@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from html import escape
 
-from core.data.preview import ShownRow, Token
+from core.data.preview import Shown, ShownRow, Token
 from core.inference.client import Reading
 from studio import words
 from studio.charts import Palette
 
 NEWLINE = "↵"
 GAP = " \u2003"
+PAIR = ("Chosen", "Rejected")
 MOST_TOKENS = 3_000  # what a browser draws at once without a pause
 MOST_LOST = 600  # characters
 NUL = str.maketrans({"\x00": "\ufffd"})  # a browser would drop it
@@ -17,11 +18,28 @@ NUL = str.maketrans({"\x00": "\ufffd"})  # a browser would drop it
 
 def token_html(shown: ShownRow, limit: int, colours: Palette, edges: bool = True, most: int | None = None) -> str:
     """The whole row, or its first `most` tokens; `edges` alternates two shades. The style stands inside: first, it is dropped."""
+    label = f"The row as {words.count(len(shown.tokens), 'token')}, {shown.trained:,} of them trained on"
+    left, drawn = len(shown.tokens) if most is None else most, []
+    pair = len(shown.conversations) > 1
+    for number, conversation in enumerate(shown.conversations):
+        if left > 0:
+            drawn += [_named(PAIR[number])] if pair else []
+            drawn.append(
+                _conversation(conversation, edges, left, _cut(conversation, limit, None if pair else shown.lost))
+            )
+        left -= len(conversation.tokens)
+    return f'<div class="tokens" role="group" aria-label="{label}">{_style(colours)}{"".join(drawn)}</div>'
+
+
+def _named(name: str) -> str:
+    return f'<div class="which">{name}</div>'
+
+
+def _conversation(shown: Shown, edges: bool, most: int, end: str) -> str:
+    """Its tokens, and where it is cut once all are drawn."""
     drawn = shown.tokens[:most]
     spans = "".join(_span(token, number % 2 if edges else 0) for number, token in enumerate(drawn))
-    end = _cut(shown, limit) if shown.cut and len(drawn) == len(shown.tokens) else ""
-    label = f"The row as {words.count(len(shown.tokens), 'token')}, {shown.trained:,} of them trained on"
-    return f'<div class="tokens" role="group" aria-label="{label}">{_style(colours)}<p>{spans}</p>{end}</div>'
+    return f"<p>{spans}</p>{end if len(drawn) == len(shown.tokens) else ''}"
 
 
 def prompt_html(reading: Reading, colours: Palette, most: int = MOST_TOKENS) -> str:
@@ -48,9 +66,14 @@ def legend_html(shown: ShownRow | None, limit: int, colours: Palette) -> str:
 def _counts(shown: ShownRow, limit: int) -> Iterator[str]:
     yield f'<span class="t0"> trained on </span> <b>{shown.trained:,}</b>'
     yield f'<span class="c">context only</span> <b>{len(shown.tokens) - shown.trained:,}</b>'
-    yield f'<span class="c">{len(shown.tokens):,} of {limit:,} tokens</span>'
+    yield f'<span class="c">{_sizes(shown)} of {limit:,} tokens</span>'
     if shown.cut:
         yield f'<span class="cut">{shown.cut:,} cut</span>'
+
+
+def _sizes(shown: ShownRow) -> str:
+    """57, or of a pair 57 and 61."""
+    return " and ".join(f"{len(conversation.tokens):,}" for conversation in shown.conversations)
 
 
 def _span(token: Token, shade: int) -> str:
@@ -72,9 +95,11 @@ def one_line_end(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(NUL)
 
 
-def _cut(shown: ShownRow, limit: int) -> str:
-    """Where the row is cut, what that costs, and how the lost text begins."""
-    answers = f", {shown.lost:,} of them answers," if shown.lost else ", no answer among them,"
+def _cut(shown: Shown, limit: int, lost: int | None) -> str:
+    """Where a conversation is cut, what that costs where it is known, and how the lost text begins; "" where it is whole."""
+    if not shown.cut:
+        return ""
+    answers = {None: "", 0: ", no answer among them,"}.get(lost, f", {lost or 0:,} of them answers,")
     fit = "does not fit" if shown.cut == 1 else "do not fit"
     told = f"✂ cut here: {words.count(shown.cut, 'token')}{answers} {fit} into {limit:,}"
     rest = shown.rest[:MOST_LOST] + ("…" if len(shown.rest) > MOST_LOST else "")
@@ -93,6 +118,7 @@ def _style(colours: Palette) -> str:
         f".tokens span.t0 {{background: {one}}} .tokens span.t1 {{background: {other}}}"
         ".tokens span.s {font-size: 0.82em}"
         f".tokens span:hover {{outline: 1px solid {colours.axis}}}"
+        f".tokens .which {{color: {colours.axis}; font-size: 0.8em; margin: 6px 0 2px}}"
         f".tokens .cut {{color: {colours.held_out_label}}}"
         f".tokens div.cut {{border-top: 1px dashed {colours.held_out}; margin-top: 8px;"
         " padding: 4px 0; font-size: 0.9em}"

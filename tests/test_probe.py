@@ -200,7 +200,8 @@ def test_the_rows_decide_the_batches(toy):
     recipe = toy_recipe(toy)
     probed(recipe)
     found = forecast.rows_of(recipe)
-    lengths, labels = (column for column in vars(workload._rows(found.prepared.files, 400)).values())
+    rows = workload._rows(found.prepared.files, 400)
+    lengths, labels = rows.tokens, rows.labels
     side_by_side = workload.counted(recipe, found.prepared, padded=False)
     padded = workload.counted(recipe, found.prepared, padded=True)
     assert lengths.max() <= side_by_side.largest.tokens <= np.sort(lengths)[-2:].sum()

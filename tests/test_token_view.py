@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from core.data.preview import ShownRow, Token
+from core.data.preview import Shown, ShownRow, Token
 from studio.charts import LIGHT
 from studio.token_view import MOST_LOST, token_html
 
@@ -40,7 +40,7 @@ def special(text: str, is_trained: bool = False) -> Token:
 
 
 def row(*tokens: Token, cut: int = 0, lost: int = 0, rest: str = "") -> ShownRow:
-    return ShownRow(0, 1, "trained on", list(tokens), cut, lost, rest, seen=1)
+    return ShownRow(0, 1, "trained on", [Shown(list(tokens), cut, rest)], lost, seen=1)
 
 
 def html(*tokens: Token, **options) -> str:

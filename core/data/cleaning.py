@@ -4,6 +4,7 @@ import numpy as np
 
 from core.data import held_out, similar
 from core.data.fates import Cleaned, Fate
+from core.data.lengths import lengths_of
 from core.data.pool import Pool
 from core.data.similar import Tick
 from core.recipe import Recipe
@@ -27,11 +28,11 @@ def clean(pool: Pool, recipe: Recipe, tick: Tick) -> Cleaned:
 def _by_length(cleaned: Cleaned) -> None:
     """Too long, nothing left, too short; what is held out must have something to measure as well."""
     data = cleaned.recipe.data
-    supervised, length = cleaned.pool.column("supervised"), cleaned.pool.column("length")
+    supervised, lengths = cleaned.pool.column("supervised"), lengths_of(cleaned.pool, data.max_length)
     cleaned.decide(supervised < data.cleaning.shortest_answer, Fate.TOO_SHORT)
     cleaned.decide(supervised == 0, Fate.NOTHING_LEFT)
     if data.cleaning.too_long == "drop":
-        cleaned.decide(length > data.max_length, Fate.TOO_LONG)
+        cleaned.decide(lengths.longest > data.max_length, Fate.TOO_LONG)
 
 
 def _exact_duplicates(cleaned: Cleaned, positions: np.ndarray) -> None:

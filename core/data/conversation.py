@@ -29,6 +29,14 @@ class Conversation:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two answers to the same; of both only what differs is learned from."""
+
+    chosen: Conversation
+    rejected: Conversation
+
+
+@dataclass(frozen=True)
 class PlainText:
     """Text without turns: all of it is learned, and no chat template is needed."""
 

@@ -9,7 +9,8 @@ from pathlib import PurePath
 from transformers import PreTrainedTokenizerBase
 
 from core.data import tokens
-from core.data.conversation import Conversation, PlainText
+from core.data.conversation import Conversation, Pair, PlainText
+from core.data.rendered import Rendered, RenderedPair, body_of, digest_of
 from core.data.sources import Opened
 from core.data.store import EncodedRow
 from core.data.turn_order import is_broken
@@ -29,6 +30,11 @@ class Encoder:
 
     tokenizer: PreTrainedTokenizerBase
     recipe: Recipe
+
+    @property
+    def pairs(self) -> bool:
+        """Whether rows are pairs of answers."""
+        return self.recipe.objective.pairs
 
     @cached_property
     def template(self) -> str:
@@ -51,64 +57,24 @@ class Encoder:
             # A file is known by its contents and its kind: a restored run may find it under another name.
             asked["source"] = PurePath(opened.source.source).suffix.lower()
         shape = [VERSION, asked, opened.fingerprint, data.max_length, data.train_on, self.identity]
+        # Only where it is so: sets of answers keep the names that they had before there were pairs.
+        shape += ["pairs"] if self.pairs else []
         return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
-    def rendered(self, said: Conversation | PlainText) -> "Rendered":
+    def rendered(self, said: Conversation | PlainText | Pair) -> Rendered | RenderedPair:
+        if isinstance(said, Pair):
+            return RenderedPair(self._rendered(said.chosen), self._rendered(said.rejected))
+        return self._rendered(said)
+
+    def _rendered(self, said: Conversation | PlainText) -> Rendered:
         text, spans = tokens.rendered(said, self.tokenizer, self.template if isinstance(said, Conversation) else "")
         broken = isinstance(said, Conversation) and is_broken(said.messages)
-        return Rendered(text, spans, _body(said, text), digest_of(text), broken)
+        return Rendered(text, spans, body_of(said, text), digest_of(text), broken)
 
-    def encoded(self, rows: list[tuple[int, "Rendered"]]) -> list[EncodedRow]:
+    def encoded(self, rows: list[tuple[int, Rendered | RenderedPair]]) -> list[EncodedRow]:
         """Rows with their numbers, cut to the limit."""
-        texts, spans = [row.text for _, row in rows], [row.spans for _, row in rows]
-        found = tokens.encode(texts, spans, self.tokenizer, self.recipe.data.train_on)
+        parts = [part for _, row in rows for part in row.parts]
+        texts, spans = [part.text for part in parts], [part.spans for part in parts]
+        found = iter(tokens.encode(texts, spans, self.tokenizer, self.recipe.data.train_on))
         longest = self.recipe.data.max_length
-        return [row.encoded(number, whole, longest) for (number, row), whole in zip(rows, found, strict=True)]
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """One row as text: its assistant turns, the character at which it begins to differ, its digest, if it is broken."""
-
-    text: str
-    spans: list[tokens.Span]
-    body: int
-    digest: int
-    broken: bool
-
-    def encoded(self, number: int, whole: tokens.Encoded, max_length: int) -> EncodedRow:
-        """Cut to the limit, with what was lost by that."""
-        labels = whole.labels[:max_length]
-        supervised = len(labels) - labels.count(tokens.IGNORED)
-        return EncodedRow(
-            input_ids=whole.input_ids[:max_length],
-            labels=labels,
-            row=number,
-            length=len(whole.input_ids),
-            supervised=supervised,
-            lost=whole.supervised - supervised,
-            body=min(tokens.first_token(whole.offsets, self.body), max_length),
-            digest=self.digest,
-            text=self.text,
-            ends=[end for _, end in whole.offsets],
-            broken=self.broken,
-        )
-
-
-def digest_of(text: str) -> int:
-    """The same 63 bits for what the model reads as the same, whatever layout it came in."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
-
-
-def _body(said: Conversation | PlainText, text: str) -> int:
-    """Where the first turn begins that is not the system's: a system prompt that all rows share makes none alike."""
-    place = 0
-    for message in said.messages if isinstance(said, Conversation) else ():
-        words = message["content"].strip()
-        found = text.find(words[:200], place)
-        if message["role"] != "system":
-            return max(place, found)
-        # A short question may stand in the system prompt as well, so it is looked for after that.
-        if found >= 0 and text.startswith(words, found):
-            place = found + len(words)
-    return 0
+        return [row.encoded(number, [next(found) for _ in row.parts], longest) for number, row in rows]

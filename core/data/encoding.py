@@ -16,13 +16,14 @@ import pyarrow as pa
 from core import home
 from core.data import hands
 from core.data.bad_rows import BadRows
-from core.data.conversation import RowProblem
+from core.data.conversation import Conversation, Pair, PlainText, RowProblem
 from core.data.encoder import Encoder
 from core.data.formats.recognise import Reading, reading_of
 from core.data.readers.row import BATCH_ROWS, RawRow, columns_of, next_batch
 from core.data.report import SourceCount
 from core.data.sources import Opened
 from core.data.store import EncodedRows, RowWriter, batches_of
+from core.errors import DataError
 from core.files import read_json, whole_folder, write_whole
 from core.jobs.worker import Worker
 
@@ -96,10 +97,13 @@ class _Work:
             try:
                 if row.problem or not row.values:
                     raise RowProblem(row.problem or "has no columns")
-                good.append((row.number, self.encoder.rendered(self.reading.conversation(row.values))))
+                good.append((row.number, self.encoder.rendered(self._said(row))))
             except RowProblem as problem:
                 problems.append((place, str(problem)))
         return _Done(batches_of(self.encoder.encoded(good)) if good else [], problems)
+
+    def _said(self, row: RawRow) -> Conversation | PlainText | Pair:
+        return (self.reading.pair if self.encoder.pairs else self.reading.conversation)(row.values)
 
 
 def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[tuple[list[RawRow], _Done]]:
@@ -108,8 +112,18 @@ def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[
     for batch in batches:
         if names := columns_of(batch):
             reading = reading_of(opened.source, names, [row.values for row in batch if row.values][:SAMPLE_ROWS])
+            _check_pairs(opened, encoder, reading)
             counted.layout, counted.confidence = reading.layout.NAME, round(reading.confidence, 3)
             processes = hands.how_many() if len(batch) == BATCH_ROWS else 1
             yield from hands.worked(_Work(encoder, reading), chain([batch], batches), processes)
             return
         yield batch, _Work(encoder, None)(batch)
+
+
+def _check_pairs(opened: Opened, encoder: Encoder, reading: Reading) -> None:
+    if encoder.pairs and not reading.has_pairs:
+        raise DataError(
+            f"{opened.source.source}: training.objective {encoder.recipe.training.objective} learns from pairs, a chosen and a "
+            f"rejected answer in each row (layout preference), and this data has the layout {reading.layout.NAME}. Choose "
+            "other data, or training.objective sft."
+        )

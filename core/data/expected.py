@@ -101,7 +101,8 @@ def _reading(recipe: Recipe, source: Source) -> str:
     """Everything that decides how many rows and tokens a data set has."""
     data = recipe.data
     read = source.model_dump_json(exclude=USED_AS)
-    return f"{read} {data.max_length} {data.train_on} {recipe.model.source} {recipe.model.chat_template}"
+    labels = f"{data.max_length} {data.train_on} {recipe.objective.pairs}"
+    return f"{read} {labels} {recipe.model.source} {recipe.model.chat_template}"
 
 
 def _counted(counts: dict[str, Any]) -> Known:

@@ -33,21 +33,36 @@ class Token:
 
 
 @dataclass(frozen=True)
-class ShownRow:
-    """One row as tokens: `number` is its place in the data set as prepared, `row` its line or number in the source.
+class Shown:
+    """One conversation as tokens; `rest` is the text that was cut off, of `cut` tokens."""
 
-    `rest` is the text that was cut off, of `cut` tokens, `lost` of them trained; `fate` says what became of the row, in
-    words; `seen` is how often an epoch sees it.
+    tokens: list[Token]
+    cut: int
+    rest: str
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """One row: `number` is its place in the data set as prepared, `row` its line or number in the source.
+
+    `conversations` are one, or the chosen and the rejected one of a pair. `lost` are the trained tokens that were cut off;
+    `fate` says what became of the row, in words; `seen` is how often an epoch sees it.
     """
 
     number: int
     row: int
     fate: str
-    tokens: list[Token]
-    cut: int
+    conversations: list[Shown]
     lost: int
-    rest: str
     seen: int
+
+    @property
+    def tokens(self) -> list[Token]:
+        return [token for conversation in self.conversations for token in conversation.tokens]
+
+    @property
+    def cut(self) -> int:
+        return sum(conversation.cut for conversation in self.conversations)
 
     @property
     def trained(self) -> int:
@@ -113,25 +128,33 @@ class SourceView:
 
     def row(self, number: int) -> ShownRow:
         """One row as tokens, made when it is looked at."""
-        text, ends = self.rows.text(number)
-        ids, labels = self.rows.tokens(number).tolist(), self.rows.tokens(number, "labels").tolist()
-        pieces = [text[begin:end] for begin, end in pairwise([0, *ends])]
-        special = set(self.report["special_ids"])
-        tokens = [
-            Token(piece, id, label >= 0, id in special)
-            for piece, id, label in zip(pieces[: len(ids)], ids, labels, strict=True)
-        ]
-        fate = self.report["fates"][self.fates[number]]
         return ShownRow(
             number,
             self.row_of(number),
-            fate,
-            tokens,
-            cut=len(ends) - len(ids),
+            self.report["fates"][self.fates[number]],
+            list(self._conversations(number)),
             lost=int(self.rows.numbers("lost")[number]),
-            rest=text[ends[len(ids) - 1] :],
             seen=int(np.count_nonzero(self.train == self.first + number)),
         )
+
+    def _conversations(self, number: int) -> Iterator[Shown]:
+        """The one of a row, or both of a pair."""
+        text, ends = self.rows.text(number)
+        ids, labels = self.rows.tokens(number).tolist(), self.rows.tokens(number, "labels").tolist()
+        pieces = [text[begin:end] for begin, end in pairwise([0, *ends])]
+        first, kept = int(self.rows.numbers("first")[number]), 0
+        for whole in filter(None, ([*pieces[:first]], [*pieces[first:]])):
+            here = slice(kept, kept + min(len(whole), self.report["max_length"]))
+            tokens = list(map(self._token, whole, ids[here], labels[here]))
+            yield Shown(tokens, cut=len(whole) - len(tokens), rest="".join(whole[len(tokens) :]))
+            kept = here.stop
+
+    def _token(self, piece: str, id: int, label: int) -> Token:
+        return Token(piece, id, label >= 0, id in self._special)
+
+    @cached_property
+    def _special(self) -> set[int]:
+        return set(self.report["special_ids"])
 
     def row_of(self, number: int) -> int:
         """The line or number in the source of one row."""
@@ -215,4 +238,5 @@ def _with_same_data(recipe: Recipe, kind: str | None = None) -> Iterator[Job]:
 
 def _data_of(recipe: Recipe) -> tuple:
     model = recipe.model.model_copy(update={"start_from": None, "drop_layers": 0})
-    return model, recipe.data.model_copy(update={"packing": "auto"}), recipe.training.seed
+    data = recipe.data.model_copy(update={"packing": "auto"})
+    return model, data, recipe.training.seed, recipe.objective.pairs

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.data.fates import DROPPED, WORDS, Cleaned, Fate
+from core.data.lengths import Lengths, lengths_of
 from core.recipe import Recipe
 
 BUCKETS = 40
@@ -58,9 +59,10 @@ class Report:
                 "examples": {fate.words: found for fate in DROPPED if (found := self._examples(fate))},
                 "fates": [WORDS[fate] for fate in Fate],
                 "sources": sources,
+                "pairs": self.recipe.objective.pairs,
                 "max_length": self.recipe.data.max_length,
             }
-            | _lengths(self._length)
+            | _lengths(self._lengths.longest)
         )
 
     @property
@@ -88,25 +90,19 @@ class Report:
             "dropped": dict(counted.dropped + dropped),
             "held_out_rows": held_out,
             "usable_rows": len(usable),
-            "usable_tokens": _sum(self._kept, usable + of_source.start),
+            "usable_tokens": _sum(self._lengths.kept, usable + of_source.start),
             "usable_supervised_tokens": _sum(self._supervised, usable + of_source.start),
             "left_out": int((fates == Fate.NOT_DRAWN).sum()),
             "rows": len(train),
             "distinct_rows": len(np.unique(train)),
             "epochs": round(len(train) / len(usable), 3) if len(usable) else 0.0,
-            "tokens": _sum(self._kept, train),
+            "tokens": _sum(self._lengths.kept, train),
             "supervised_tokens": _sum(self._supervised, train),
         }
 
     @cached_property
-    def _length(self) -> np.ndarray:
-        """Tokens of each row before the cut."""
-        return self._pool.column("length")
-
-    @cached_property
-    def _kept(self) -> np.ndarray:
-        """Tokens of each row after the cut."""
-        return np.minimum(self._length, self.recipe.data.max_length)
+    def _lengths(self) -> Lengths:
+        return lengths_of(self._pool, self.recipe.data.max_length)
 
     @cached_property
     def _supervised(self) -> np.ndarray:
@@ -115,7 +111,7 @@ class Report:
     def _cut(self) -> dict[str, int]:
         """Rows that are used and were cut, and what they lost."""
         used = self.cleaned.fates <= Fate.NOT_DRAWN
-        longer = used & (self._length > self._kept)
+        longer = used & (self._lengths.longest > self._lengths.limit)
         lost = _sum(self._pool.column("lost"), longer)
         return {"cut_rows": int(longer.sum()), "cut_supervised_tokens": lost, "usable_rows": int(used.sum())}
 

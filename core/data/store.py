@@ -24,6 +24,7 @@ ROWS = pa.schema(
         ("body", pa.int32()),
         ("digest", pa.int64()),
         ("broken", pa.bool_()),
+        ("first", pa.int32()),
     ]
 )
 # A look at one row maps a hundred kilobytes around it, which then count as this process's memory.
@@ -33,11 +34,11 @@ TEXTS = pa.schema([("text", pa.large_string()), ("ends", pa.list_(pa.int32()))])
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """One row, cut to the limit.
+    """One row, cut to the limit: a conversation, or a chosen and a rejected one, each cut for itself, one after the other.
 
     `row` is its number in the source; `body` the token at which its first turn begins that is not the system's; `digest`
     is the same for the same conversation; `ends` are the characters at which its tokens end; `broken` are its turns where
-    they are out of order.
+    they are out of order. Of a pair, `first` are the tokens of the chosen one before the cut; 0 where the row is none.
     """
 
     input_ids: list[int]
@@ -51,6 +52,7 @@ class EncodedRow:
     text: str
     ends: list[int]
     broken: bool = False
+    first: int = 0
 
 
 def batches_of(rows: list[EncodedRow]) -> list[pa.RecordBatch]:
@@ -115,7 +117,9 @@ class EncodedRows:
         return self.table.num_rows
 
     def numbers(self, column: str) -> np.ndarray:
-        """One of the columns of numbers, all rows, shape (rows,)."""
+        """One of the columns of numbers, all rows, shape (rows,); 0 where the rows were made before it was there."""
+        if column not in self.table.column_names:
+            return np.zeros(len(self), np.int32)
         found = np.array(self.table.column(column))
         self._give_back()
         return found

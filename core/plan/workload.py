@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from core import home
+from core.data.lengths import lengths_of
+from core.data.pool import Pool
 from core.data.preview import Prepared
 from core.data.store import EncodedRows
 from core.recipe import Recipe
@@ -41,7 +43,8 @@ class Workload:
 
 def assumed(recipe: Recipe, tokens_per_row: float | None = None) -> Workload:
     """Where no rows were counted: every row as long as the recipe allows; with a mean length, that for the usual one."""
-    batch, longest = recipe.training.batch, recipe.data.max_length
+    longest = recipe.data.max_length
+    batch = recipe.training.batch * recipe.conversations_per_row
     mean = longest if recipe.data.packs else min(longest, tokens_per_row or longest)
     share = 1.0 if recipe.data.train_on == "all" else ASSUMED_LABELS
     full = Batch(batch * longest, batch * longest * share, longest)
@@ -61,9 +64,9 @@ def _drawn(rows: "Rows", batch: int, padded: bool, batches: int) -> Workload:
     order = np.random.default_rng(DRAW).permutation(len(rows.tokens))
     starts = np.arange(0, len(order), batch)
     tokens, labels = (np.add.reduceat(column[order], starts) for column in (rows.tokens, rows.labels))
-    longest = np.maximum.reduceat(rows.tokens[order], starts)
+    longest = np.maximum.reduceat(rows.longest[order], starts)
     if padded:
-        tokens = longest * np.diff([*starts, len(order)])
+        tokens = longest * np.diff([*starts, len(order)]) * rows.conversations
     peak = int(tokens[:batches].argmax())
     largest = Batch(float(tokens[peak]), float(labels[:batches].max()), float(longest[peak]))
     return Workload(largest, Batch(float(tokens.mean()), float(labels.mean()), float(longest.mean())), counted=True)
@@ -81,15 +84,21 @@ def _packed(recipe: Recipe, report: dict[str, Any], rows: "Rows") -> Workload:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Tokens and labels of every row that is trained on, (rows,) each; the same object for the same set."""
+    """Tokens and labels of every row that is trained on, and the tokens of its longest conversation, (rows,) each.
+
+    The same object for the same set; `conversations` are in each row.
+    """
 
     tokens: np.ndarray
     labels: np.ndarray
+    longest: np.ndarray
+    conversations: int
 
 
 @functools.lru_cache(maxsize=8)
 def _rows(files: home.PreparedFiles, limit: int) -> Rows:
-    sources = [EncodedRows(home.encoded_files(source["key"])) for source in Prepared(files).report["sources"]]
-    length, supervised = (np.concatenate([rows.numbers(name) for rows in sources]) for name in ("length", "supervised"))
-    train = np.load(files.train)
-    return Rows(np.minimum(length, limit)[train], supervised[train])
+    report = Prepared(files).report
+    pool = Pool([EncodedRows(home.encoded_files(source["key"])) for source in report["sources"]])
+    lengths, train = lengths_of(pool, limit), np.load(files.train)
+    longest = np.minimum(lengths.longest, limit)
+    return Rows(lengths.kept[train], pool.column("supervised")[train], longest[train], 2 if report.get("pairs") else 1)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from core.data.conversation import Conversation, PlainText, RowProblem
+from core.data.conversation import Conversation, Pair, PlainText, RowProblem
 from core.data.formats import template
 from core.data.formats.columns import columns_of, needed
 from core.data.formats.misfit import listed, misfit, template_problem, unknown_column
-from core.data.formats.table import BY_ROWS, FORMATS, LAST_RESORTS
+from core.data.formats.table import BY_ROWS, FORMATS, LAST_RESORTS, PAIRED
 from core.data.system_prompt import with_own, with_system_prompt
 from core.errors import DataError
 from core.recipe_data import Source
@@ -32,12 +32,26 @@ class Reading:
 
     def conversation(self, row: dict[str, Any]) -> Conversation | PlainText:
         """What one row says, its own system prompt or the source's included; raises RowProblem."""
+        self._check_columns(row)
+        said = self.layout.conversation(row, self.columns)
+        return said if isinstance(said, PlainText) else self._with_system_prompt(said, row)
+
+    def pair(self, row: dict[str, Any]) -> Pair:
+        """Both answers of one row of a layout that has two; raises RowProblem."""
+        self._check_columns(row)
+        found = self.layout.pair(row, self.columns)
+        return Pair(*(self._with_system_prompt(said, row) for said in (found.chosen, found.rejected)))
+
+    @property
+    def has_pairs(self) -> bool:
+        return self.layout in PAIRED
+
+    def _check_columns(self, row: dict[str, Any]) -> None:
         missing = [column for column in needed(self.layout, self.columns) if column not in row]
         if missing:
             raise RowProblem(f"has no column {listed(missing)}")
-        said = self.layout.conversation(row, self.columns)
-        if isinstance(said, PlainText):
-            return said
+
+    def _with_system_prompt(self, said: Conversation, row: dict[str, Any]) -> Conversation:
         own = with_own(said, row, self.columns)
         return with_system_prompt(own, self.source.system, self.source.system_mode)
 

@@ -2,7 +2,7 @@
 
 A layout is a module with NAME, TITLE, COLUMNS (its names, each as a column is called that nobody has named), HELP (a
 line for each), REQUIRED, ANSWER (the name of the answer's column, None where an answer template makes no sense) and
-`conversation(row, columns)`, which raises RowProblem.
+`conversation(row, columns)`, which raises RowProblem; one of PAIRED also `pair(row, columns)`.
 """
 
 from types import ModuleType
@@ -41,3 +41,5 @@ FORMATS: dict[str, ModuleType] = {
 LAST_RESORTS = (text, fields)
 # Recognised by what stands in the rows, never by the columns alone.
 BY_ROWS = (marked_text,)
+# Rows of two answers, of which one was chosen.
+PAIRED = (preference,)
