@@ -302,6 +302,11 @@ def adapter_config(folder: Path) -> Path:
     return folder / "adapter_config.json"
 
 
+def reference_file(checkpoint: Path) -> Path:
+    """First weights of what is trained, where the run on another machine could not make them again."""
+    return checkpoint / "reference.safetensors"
+
+
 def reporter_file(checkpoint: Path) -> Path:
     """Numbers that were in no report yet when the checkpoint was made."""
     return checkpoint / "reporter.json"

@@ -11,7 +11,18 @@ import numpy as np
 from core.jobs.tail import GrowingFile, number
 from core.jobs.thinning import BUCKETS, Buckets, Thinned
 
-COLUMNS = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_s", "memory_bytes", "elapsed_s", "left_s")
+COLUMNS = (
+    "step",
+    "epoch",
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "tokens_per_s",
+    "memory_bytes",
+    "elapsed_s",
+    "left_s",
+    "preferred",  # only of a training on pairs
+)
 HELD_OUT = "held_out_loss"
 EVERYTHING = slice(None)
 

@@ -28,6 +28,7 @@ class Reporter(TrainerCallback):
         self.log_every = log_every
         self.supervised_tokens = 0
         self.window: list[float] = list(saved.get("window", []))
+        self.preferred: list[float] = list(saved.get("preferred", [0, 0]))
         self.elapsed_before_s = float(saved.get("elapsed_s", 0.0))
         self.divergence = Divergence(worker.job)
         self.best = worker.job.metrics.best_held_out_loss or math.inf
@@ -37,8 +38,12 @@ class Reporter(TrainerCallback):
         self._stepping_since: float | None = None
 
     def saved(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this: the losses that are in no line yet, and the seconds so far."""
-        return {"window": self.window, "elapsed_s": self.elapsed_s}
+        """What a checkpoint keeps of this: the losses and pairs that are in no line yet, and the seconds so far."""
+        return {"window": self.window, "preferred": self.preferred, "elapsed_s": self.elapsed_s}
+
+    def saw(self, preferred: float, pairs: int) -> None:
+        """Some pairs were learned from; of so many of them the chosen answer was preferred."""
+        self.preferred = [self.preferred[0] + preferred, self.preferred[1] + pairs]
 
     @property
     def elapsed_s(self) -> float:
@@ -82,8 +87,15 @@ class Reporter(TrainerCallback):
             memory_bytes=self.device.memory_bytes(),
             elapsed_s=self.elapsed_s,
             left_s=self._left_s(state),
+            **self._preferred(),
         )
         self.window.clear()
+
+    def _preferred(self) -> dict[str, float]:
+        """The share of pairs since the last report of which the chosen answer was preferred; nothing where there were none."""
+        preferred, pairs = self.preferred
+        self.preferred = [0, 0]
+        return {"preferred": preferred / pairs} if pairs else {}
 
     def _left_s(self, state: TrainerState) -> float:
         """Seconds for the steps that are left, at the pace of those this process has done."""
@@ -106,12 +118,13 @@ class Reporter(TrainerCallback):
         **kw: Any,
     ) -> None:
         loss = metrics["eval_loss"]
+        preferred = {"preferred": metrics["preferred"]} if metrics.get("preferred") is not None else {}
         self.worker.metric(step=state.global_step, held_out_loss=loss)
         self.divergence.measured(state.global_step, loss)
         best, self.best = loss < self.best, min(loss, self.best)
         shown = loss if math.isfinite(loss) else None
         of_each = {name: value for name, value in metrics.get("sources", {}).items() if math.isfinite(value)}
-        self.worker.event("held_out", step=state.global_step, loss=shown, best=best, sources=of_each)
+        self.worker.event("held_out", step=state.global_step, loss=shown, best=best, sources=of_each, **preferred)
 
 
 class EvaluationCut(Exception):

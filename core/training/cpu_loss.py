@@ -72,10 +72,10 @@ class CrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for begin in range(0, len(targets), LABELS_AT_ONCE):
             part = slice(begin, begin + LABELS_AT_ONCE)
-            loss, slope = _of_part(hidden[part], weight, bias, targets[part], smoothing)
-            total += loss
+            losses, slope = loss_of_part(hidden[part], weight, bias, targets[part], smoothing)
+            total += losses.sum()
             if any(wanted):
-                _add_gradients(grads, slope.to(weight.dtype), hidden[part], weight, part)
+                add_gradients(grads, slope.to(weight.dtype), hidden[part], weight, part)
             del slope  # or the next part's logits would stand beside it
         ctx.grads = grads
         return total
@@ -85,10 +85,10 @@ class CrossEntropy(torch.autograd.Function):
         return *(None if found is None else found * grad.to(found.dtype) for found in ctx.grads), None, None, None
 
 
-def _of_part(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, smoothing: float
+def loss_of_part(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, smoothing: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of some positions, and its slope at their logits, (positions, vocabulary): softmax less the target."""
+    """The losses of some positions, (positions,), and their slopes at the logits, (positions, vocabulary): softmax less the target."""
     logits = _logits(hidden, weight, bias)
     # In place from here on: each further copy would be as large as the logits.
     right = logits.gather(1, targets[:, None])
@@ -96,12 +96,12 @@ def _of_part(
     highest = logits.amax(1, keepdim=True)
     slope = logits.sub_(highest).exp_()
     total = slope.sum(1, keepdim=True)
-    loss = (total.log() + highest - wanted).sum()
+    losses = (total.log() + highest - wanted).squeeze(1)
     slope.div_(total)
     slope.scatter_add_(1, targets[:, None], torch.full_like(right, smoothing - 1.0))
     if smoothing:
         slope.sub_(smoothing / slope.shape[1])
-    return loss, slope
+    return losses, slope
 
 
 def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -118,7 +118,7 @@ def _tile(positions: int, words: int) -> torch.Tensor:
     return room(positions * words * 4).view(torch.float32).view(positions, words)
 
 
-def _add_gradients(
+def add_gradients(
     grads: list[torch.Tensor | None], slope: torch.Tensor, hidden: torch.Tensor, weight: torch.Tensor, part: slice
 ) -> None:
     of_hidden, of_weight, of_bias = grads

@@ -1,14 +1,16 @@
-"""The held-out loss while a model is trained: by supervised token, of all rows and of each data set's.
+"""The held-out loss while a model is trained: by supervised token, or by pair, of all rows and of each data set's.
 
 The same function as in an evaluation afterwards, so that the two can be compared.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch import distributed
 
 from core.evaluation.losses import row_losses
@@ -18,8 +20,20 @@ if TYPE_CHECKING:
     from core.training.trainer import Trainer
 
 
-def measure(trainer: "Trainer", after_batch: Callable[[], None]) -> tuple[float, dict[str, float]]:
-    """The mean loss over all supervised tokens, and that of each data set by its name."""
+@dataclass(frozen=True)
+class Measured:
+    """The mean loss over all supervised tokens, or over pairs, and that of each data set by its name.
+
+    `preferred` is the share of pairs of which the chosen answer is preferred; None where no pairs are learned from.
+    """
+
+    loss: float
+    of_each: dict[str, float]
+    preferred: float | None = None
+
+
+def measure(trainer: "Trainer", after_batch: Callable[[], None]) -> Measured:
+    """Measure all held-out rows."""
     session, model = trainer.session, trainer.accelerator.unwrap_model(trainer.model)
     model.eval()
     # The number format of the training: the model is asked past the call that would set it.
@@ -28,25 +42,34 @@ def measure(trainer: "Trainer", after_batch: Callable[[], None]) -> tuple[float,
     model.train()
     names = session.source_names
     of_each = {name: _mean(sums[number]) for number, name in enumerate(names) if sums[number, 1]}
-    return _mean(sums.sum(0)), of_each if len(names) > 1 else {}
+    together = sums.sum(0)
+    preferred = float(together[2] / together[1]) if trainer.preferences and together[1] else None
+    return Measured(_mean(together), of_each if len(names) > 1 else {}, preferred)
 
 
 def _sums(trainer: "Trainer", model: torch.nn.Module, after_batch: Callable[[], None]) -> np.ndarray:
-    """Losses and tokens of each data set, shape (sources, 2); every process of a training computes its share of the rows."""
+    """What was found of each data set, shape (sources, columns); every process of a training computes its share of the rows."""
     session, arguments = trainer.session, trainer.args
     mine = range(arguments.process_index, len(session.held_out), arguments.world_size)
-    at_once = session.micro.batch
-    found = row_losses(base_of(model), session.held_out.select(mine), at_once, lambda done: after_batch())
+    found = _of_rows(trainer, model, session.held_out.select(mine), after_batch)
     # What is agreed on after a batch is agreed on by all, so all have as many.
-    for _ in range(_batches(-(-len(session.held_out) // arguments.world_size), at_once) - _batches(len(mine), at_once)):
+    at_once, most = session.micro.batch, -(-len(session.held_out) // arguments.world_size)
+    for _ in range(_batches(most, at_once) - _batches(len(mine), at_once)):
         after_batch()
-    sums = np.zeros((len(session.source_names), 2))
+    sums = np.zeros((len(session.source_names), found.shape[1]))
     np.add.at(sums, np.array(session.held_out["source"])[list(mine)], found)
     if distributed.is_initialized():
         together = torch.tensor(sums, device=arguments.device, dtype=torch.float64)
         distributed.all_reduce(together)
         sums = together.cpu().numpy()
     return sums
+
+
+def _of_rows(trainer: "Trainer", model: torch.nn.Module, rows: Dataset, after_batch: Callable[[], None]) -> np.ndarray:
+    """Losses and what they are the sum of, tokens or pairs, and whether the chosen answer is preferred, (rows, 2 or 3)."""
+    if trainer.preferences:
+        return trainer.preferences.held_out(rows, after_batch)
+    return row_losses(base_of(model), rows, trainer.session.micro.batch, lambda done: after_batch())
 
 
 def _batches(rows: int, at_once: int) -> int:

@@ -86,7 +86,7 @@ def choose(recipe: Recipe, place: Place) -> Speed:
         products=products(place, recipe.training.precision),
         rows=_rows(attention),
         attention=attention,
-        loss=_loss(place),
+        loss=_loss(recipe, place),
         adapter=_adapter(recipe, place),
         kept=_kept(recipe, place),
         kernels=_kernels(place),
@@ -126,12 +126,20 @@ def _rows(attention: Choice) -> Choice:
     return Choice("side by side", "Nothing is computed for padding; each conversation attends to itself only.")
 
 
-def _loss(place: Place) -> Choice:
+def _loss(recipe: Recipe, place: Place) -> Choice:
+    if recipe.objective.pairs:
+        return _loss_of_pairs(place)
     if place.kind != "cpu":
         return Choice("at every position", "TRL's, in chunks, with kernels of its own where the GPU has them.")
     if place.processes > 1:
         return Choice("at every position", "TRL's: several processes add up their gradients inside the model's call.")
     return Choice("at labels", "Logits only where there is something to learn, a few at a time, gradient included.")
+
+
+def _loss_of_pairs(place: Place) -> Choice:
+    if place.processes > 1:
+        return Choice("at every position", "Several processes add up their gradients inside the model's call.")
+    return Choice("at labels", "Logits only where there is something to learn, made again for the gradient.")
 
 
 def _adapter(recipe: Recipe, place: Place) -> Choice:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from core.files import read_json
 from core.models.give_back import give_back
 from core.plan.plan import eval_every
 from core.recipe import Recipe
-from core.training import checkpoints, cpu_loss, documents, gated, held_out, schedules, short_lora, trackers
+from core.training import checkpoints, cpu_loss, documents, gated, held_out, pairs, schedules, short_lora, trackers
 from core.training.best import HeldOutJudge
 from core.training.callbacks import EvaluationCut, MinuteSaver, Reporter, Stopper
 from core.training.gauge import Gauge
@@ -26,6 +26,7 @@ from core.training.heap import Blocks, keep_blocks
 from core.training.kept_inputs import KeptInputs, bytes_of_a_token
 from core.training.methods import METHODS
 from core.training.model import base_of, make_portable
+from core.training.preferences import Preferences
 from core.training.session import Session
 from core.training.speed import Speed, choose
 
@@ -51,25 +52,38 @@ class Trainer(SFTTrainer):
     speed: Speed
     blocks: Blocks
     kept_inputs: KeptInputs | None = None
+    preferences: Preferences | None = None
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         self.blocks.for_a_batch(tuple(inputs["input_ids"].shape))
+        if self.preferences:
+            return self.preferences.loss(model, inputs, num_items_in_batch)
         # Only what is trained on is smoothed: held-out losses stay comparable.
         smoothing = self.session.job.recipe.training.label_smoothing if model.training else 0.0
         if self.speed.at_labels and not return_outputs:
-            with self.kept_inputs.apart(inputs["input_ids"].numel()) if self.kept_inputs else nullcontext():
+            with self.keeping(inputs):
                 return cpu_loss.loss_at_labels(base_of(model), inputs, num_items_in_batch, smoothing)
         # Not through the trainer's settings: there it would smooth the held-out loss too.
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
+    def keeping(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
+        """While a batch goes forwards."""
+        return self.kept_inputs.apart(inputs["input_ids"].numel()) if self.kept_inputs else nullcontext()
+
     def get_batch_samples(self, *args: Any, **named: Any) -> tuple[list, Any]:
         batches, items = super().get_batch_samples(*args, **named)
         self.gauge.see(batches)
         self.reporter.supervised_tokens += int(items) if items is not None else 0
-        return batches, items
+        return batches, (sum(map(pairs.conversations, batches)) // 2 if self.preferences else items)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """The dataset's columns that are kept: of pairs also where the second conversation begins."""
+        super()._set_signature_columns_if_needed()
+        if "second" not in self._signature_columns:
+            self._signature_columns.append("second")
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Nobody reads it, and counting goes through every module at every batch."""
@@ -80,12 +94,12 @@ class Trainer(SFTTrainer):
         try:
             # A measurement draws no random number from the training: cut short or not, the next step is the same.
             with torch.random.fork_rng():
-                loss, of_each = held_out.measure(self, self._after_a_batch)
+                found = held_out.measure(self, self._after_a_batch)
         except EvaluationCut:
             Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
             return {}
-        self.log({"eval_loss": loss})
-        measured = {"eval_loss": loss, "sources": of_each}
+        self.log({"eval_loss": found.loss})
+        measured = {"eval_loss": found.loss, "sources": found.of_each, "preferred": found.preferred}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
         return measured
 
@@ -127,6 +141,8 @@ class Trainer(SFTTrainer):
             if self.is_world_process_zero():
                 home.reporter_file(written).write_text(json.dumps(self.reporter.saved()))
                 make_portable(written, job.recipe, self.accelerator.unwrap_model(self.model))
+                if self.preferences:
+                    self.preferences.save(written)
                 size = checkpoints.publish(written, job, step, self.session.made())
                 self.session.worker.event("checkpoint", step=step, size_bytes=size)
                 checkpoints.prune(job, job.recipe.checkpoints.keep, self.reporter.divergence.since)
@@ -165,6 +181,10 @@ def build(session: Session, model: Any, tokenizer: PreTrainedTokenizerBase) -> T
     # TRL makes the adapter on a quantised model bf16, PEFT loads it as fp32: a resumed run would not be the same.
     for weights in model.parameters():
         weights.data = weights.data.float() if weights.requires_grad else weights.data
+    if recipe.objective.pairs:
+        trainer.data_collator = pairs.PairCollator(trainer.data_collator)
+        trainer.preferences = Preferences(trainer)
+        trainer.loss_is_scaled_for_ga = True
     # Loading has left holes that no batch would fit into.
     give_back()
     keep_blocks()

@@ -1,0 +1,83 @@
+"""A training on pairs of answers: what the trainer does otherwise, from the loss of a batch to the held-out pairs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import distributed
+
+from core.evaluation.losses import row_losses
+from core.training import likelihood
+from core.training.model import base_of
+from core.training.pairs import halves
+from core.training.preference import LOSSES, Judged, Likelihoods
+from core.training.reference import Reference
+
+if TYPE_CHECKING:
+    from core.training.trainer import Trainer
+
+
+class Preferences:
+    """The loss over pairs, and the model as it was at the start where the objective stays near it."""
+
+    def __init__(self, trainer: "Trainer"):
+        recipe, begun = trainer.session.job.recipe, trainer.session.point.checkpoint
+        self.trainer, self.name, self.beta = trainer, recipe.training.objective, recipe.training.beta
+        # What it goes on from may be gone on another machine; whatever else it begins with is made again there.
+        self.saved = bool(recipe.model.start_from)
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        self.reference = Reference(model, begun.folder if begun else None) if recipe.objective.reference else None
+        self._held_out_before: Likelihoods | None = None
+
+    def loss(self, model: Any, inputs: dict[str, Any], pairs: int) -> torch.Tensor:
+        """Mean over the pairs of a step, of which this batch has some; `pairs` is how many the step has."""
+        before = None
+        if self.reference:
+            with self.reference.in_place():
+                before = self._likelihoods(base_of(self.reference.model), inputs)
+        with self.trainer.keeping(inputs):
+            found = self._judged(self._likelihoods(model, inputs), before)
+        self.trainer.reporter.saw(*_together(found.preferred.sum(), len(found.preferred)))
+        return found.losses.sum() / pairs
+
+    def held_out(self, rows: Dataset, after_batch: Callable[[], None]) -> np.ndarray:
+        """Of each held-out pair its loss, 1, and whether the chosen answer is preferred, shape (rows, 3)."""
+        if self.reference and self._held_out_before is None:
+            with self.reference.in_place():
+                self._held_out_before = self._measured(rows, lambda: None)
+        found = self._judged(self._measured(rows, after_batch), self._held_out_before)
+        return torch.stack([found.losses, torch.ones_like(found.losses), found.preferred], dim=1).numpy()
+
+    def save(self, checkpoint: Path) -> None:
+        """What a resume on another machine could not make again."""
+        if self.reference and self.saved:
+            self.reference.save(checkpoint)
+
+    def _judged(self, now: Likelihoods, before: Likelihoods | None) -> Judged:
+        return LOSSES[self.name](now, before, self.beta)
+
+    def _likelihoods(self, model: Any, inputs: dict[str, Any]) -> Likelihoods:
+        if not self.trainer.speed.at_labels:
+            return likelihood.at_every_position(model, inputs)
+        # The number format of the training: the model is asked past the call that would set it.
+        with self.trainer.accelerator.autocast():
+            return likelihood.at_labels(base_of(self.trainer.accelerator.unwrap_model(model)), inputs)
+
+    def _measured(self, rows: Dataset, after_batch: Callable[[], None]) -> Likelihoods:
+        """By the very function that measures every held-out row."""
+        trainer = self.trainer
+        base = base_of(trainer.accelerator.unwrap_model(trainer.model))
+        both = [half for row in rows for half in halves(row)]
+        found = torch.from_numpy(row_losses(base, both, 2 * trainer.session.micro.batch, lambda done: after_batch()))
+        return Likelihoods(-found[:, 0], found[:, 1])
+
+
+def _together(preferred: torch.Tensor, pairs: int) -> tuple[float, int]:
+    """The same of all processes of a training."""
+    both = torch.stack([preferred.double(), torch.tensor(pairs, device=preferred.device).double()])
+    if distributed.is_initialized():
+        distributed.all_reduce(both)
+    return both[0].item(), int(both[1])

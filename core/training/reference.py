@@ -1,0 +1,51 @@
+"""The model as it was at the start: what a training on preferences is to stay near.
+
+Only what is trained has changed since, so the first weights of that are kept, and put in place for a moment. That holds for
+every adapter, for one that goes on from an earlier run, and for a model that is trained whole.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from core import home
+
+
+class Reference:
+    """The first weights of what is trained."""
+
+    def __init__(self, model: torch.nn.Module, checkpoint: Path | None = None):
+        """Those that the model has now; where a checkpoint brings some along, those."""
+        self.model = model
+        self.first = {name: weights.detach().clone() for name, weights in self._trained()}
+        if checkpoint and home.reference_file(checkpoint).is_file():
+            saved = load_file(home.reference_file(checkpoint))
+            self.first = {name: saved[name].to(weights.device) for name, weights in self.first.items()}
+
+    def save(self, checkpoint: Path) -> None:
+        save_file(self.first, home.reference_file(checkpoint))
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The model as it was, without dropout and without gradients; afterwards it is what it was before, whatever happens."""
+        now, learns = {name: weights.data for name, weights in self._trained()}, self.model.training
+        self._put(self.first)
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self._put(now)
+            self.model.train(learns)
+
+    def _trained(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        return ((name, weights) for name, weights in self.model.named_parameters() if weights.requires_grad)
+
+    def _put(self, data: dict[str, torch.Tensor]) -> None:
+        for name, weights in self._trained():
+            weights.data = data[name]
+        # Short copies of the others may be kept there.
+        torch.clear_autocast_cache()
