@@ -7,6 +7,7 @@ are made again for its gradient. Models whose logits are changed after the outpu
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from core.data.tokens import IGNORED
@@ -20,8 +21,8 @@ def at_labels(base: Any, inputs: dict[str, torch.Tensor]) -> Likelihoods:
     """Of every conversation of a batch, by a decoder with a plain output layer (`cpu_loss.applies_to`)."""
     hidden = base.model(**_seen(inputs), use_cache=False).last_hidden_state  # (batch, seq, hidden)
     learned = inputs["labels"][:, 1:] != IGNORED
-    head, targets = base.lm_head, inputs["labels"][:, 1:][learned]
-    return _summed(LogLikelihood.apply(hidden[:, :-1][learned], head.weight, head.bias, targets), learned, inputs)
+    found = _of_labels(hidden[:, :-1][learned], base.lm_head, inputs["labels"][:, 1:][learned])
+    return _summed(found, learned, inputs)
 
 
 def at_every_position(model: Any, inputs: dict[str, torch.Tensor]) -> Likelihoods:
@@ -34,6 +35,15 @@ def at_every_position(model: Any, inputs: dict[str, torch.Tensor]) -> Likelihood
 
 def _seen(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: inputs[name] for name in SEEN if name in inputs}
+
+
+def _of_labels(hidden: torch.Tensor, head: nn.Linear, targets: torch.Tensor) -> torch.Tensor:
+    """In the number format of the training forwards and backwards: on its way back nothing sets it."""
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else head.weight.dtype
+    bias = None if head.bias is None else head.bias.to(dtype)
+    with torch.autocast(kind, enabled=False):
+        return LogLikelihood.apply(hidden.to(dtype), head.weight.to(dtype), bias, targets)
 
 
 def _summed(found: torch.Tensor, learned: torch.Tensor, inputs: dict[str, torch.Tensor]) -> Likelihoods:

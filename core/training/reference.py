@@ -30,16 +30,24 @@ class Reference:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model as it was, without dropout and without gradients; afterwards it is what it was before, whatever happens."""
-        now, learns = {name: weights.data for name, weights in self._trained()}, self.model.training
+        """The model as it was, without dropout, noise and gradients; afterwards it is what it was before, whatever happens.
+
+        All else stays in training: layers in 8 bits multiply otherwise where they only answer.
+        """
+        now, noisy = {name: weights.data for name, weights in self._trained()}, list(self._noisy())
         self._put(self.first)
-        self.model.eval()
+        _train(noisy, False)
         try:
             with torch.no_grad():
                 yield
         finally:
             self._put(now)
-            self.model.train(learns)
+            _train(noisy, True)
+
+    def _noisy(self) -> Iterator[torch.nn.Module]:
+        """What draws random numbers in training: dropout, and the embedding with NEFTune."""
+        found = (module for module in self.model.modules() if module.training)
+        return (one for one in found if isinstance(one, torch.nn.Dropout) or hasattr(one, "neftune_noise_alpha"))
 
     def _trained(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         return ((name, weights) for name, weights in self.model.named_parameters() if weights.requires_grad)
@@ -49,3 +57,8 @@ class Reference:
             weights.data = data[name]
         # Short copies of the others may be kept there.
         torch.clear_autocast_cache()
+
+
+def _train(modules: list[torch.nn.Module], learns: bool) -> None:
+    for module in modules:
+        module.train(learns)
