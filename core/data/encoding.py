@@ -23,6 +23,7 @@ from core.data.readers.row import BATCH_ROWS, RawRow, columns_of, next_batch
 from core.data.report import SourceCount
 from core.data.sources import Opened
 from core.data.store import EncodedRows, RowWriter, batches_of
+from core.data.unpaired import unpaired
 from core.errors import DataError
 from core.files import read_json, whole_folder, write_whole
 from core.jobs.worker import Worker
@@ -121,9 +122,5 @@ def _worked(opened: Opened, encoder: Encoder, counted: SourceCount) -> Iterator[
 
 
 def _check_pairs(opened: Opened, encoder: Encoder, reading: Reading) -> None:
-    if encoder.pairs and not reading.has_pairs:
-        raise DataError(
-            f"{opened.source.source}: training.objective {encoder.recipe.training.objective} learns from pairs, a chosen and a "
-            f"rejected answer in each row (layout preference), and this data has the layout {reading.layout.NAME}. Choose "
-            "other data, or training.objective sft."
-        )
+    if problem := unpaired(encoder.recipe, opened.source.source, reading.layout.NAME):
+        raise DataError(problem)

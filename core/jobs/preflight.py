@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core import home
+from core.data import unpaired
 from core.data.formats.misfit import template_problem
 from core.data.local_files import local_files
 from core.data.named_file import named_file
@@ -48,8 +49,9 @@ def check_rows(recipe: Recipe) -> None:
     It would end after the model was fetched, or in the queue at night. A look at files on this machine: none at the Hub.
     """
     looks = [peek(source) for source in recipe.data.sources]
+    hopeless = [look.problem for look in looks if look and look.hopeless and look.problem]
     # Two tasks of one file have the same problem.
-    found = dict.fromkeys(look.problem for look in looks if look and look.hopeless and look.problem)
+    found = dict.fromkeys([*hopeless, *unpaired.problems(recipe)])
     _raise([DataError(problem) for problem in found])
 
 

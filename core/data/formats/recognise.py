@@ -9,7 +9,7 @@ from core.data.conversation import Conversation, Pair, PlainText, RowProblem
 from core.data.formats import template
 from core.data.formats.columns import columns_of, needed
 from core.data.formats.misfit import listed, misfit, template_problem, unknown_column
-from core.data.formats.table import BY_ROWS, FORMATS, LAST_RESORTS, PAIRED
+from core.data.formats.table import BY_ROWS, FORMATS, LAST_RESORTS
 from core.data.system_prompt import with_own, with_system_prompt
 from core.errors import DataError
 from core.recipe_data import Source
@@ -41,10 +41,6 @@ class Reading:
         self._check_columns(row)
         found = self.layout.pair(row, self.columns)
         return Pair(*(self._with_system_prompt(said, row) for said in (found.chosen, found.rejected)))
-
-    @property
-    def has_pairs(self) -> bool:
-        return self.layout in PAIRED
 
     def _check_columns(self, row: dict[str, Any]) -> None:
         missing = [column for column in needed(self.layout, self.columns) if column not in row]
