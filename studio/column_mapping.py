@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from core.data.formats import preference, tree
+from core.data.formats import tree
 from core.data.formats.table import FORMATS
 from core.data.peek import Peek, peek
 from core.recipe_data import Source
 from studio import draft, session, words
 from studio.markdown import plain
+from studio.pairs_note import pairs_note
 
 SURE = 0.95
 MOST_COLUMNS = 12
 NOTES = {
-    preference.NAME: "Preference data: the chosen answers are learned, the rejected ones are not used.",
     tree.NAME: "Single messages that answer each other: of several answers the best ranked is learned, the others are not used.",
 }
 
@@ -32,6 +32,7 @@ def recognised(source: Source) -> str:
 def quick_mapping(index: int, source: Source) -> None:
     """Under a data set: what is to be known of it, or why its columns fit no layout and which are question and answer."""
     found = peek(source)
+    pairs_note(index, source)
     if found and (note := NOTES.get(found.layout)):
         st.caption(f":material/info: {note}")
     if found is None or found.layout is not None or not found.problem:

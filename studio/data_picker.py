@@ -9,7 +9,7 @@ from core.catalog import Dataset
 from core.data.expected import expected_mix
 from core.data.readers.table import KINDS, READERS
 from core.errors import StudioError
-from core.feedback import FeedbackSet, feedback_sets
+from core.feedback import PAIRS, FeedbackSet, feedback_sets
 from core.jobs.preflight import check
 from core.recipe import Recipe, parse
 from studio import draft, recipe_form, session, words
@@ -121,7 +121,8 @@ def _known(known: Dataset) -> None:
 
 
 def _feedback(feedback: FeedbackSet) -> None:
-    _offered(feedback.title, feedback.rows, f"Answers {kinds_of(feedback)}", {"source": feedback.source})
+    what = "A better and a worse answer to each question:" if feedback.name == PAIRS else "Answers"
+    _offered(feedback.title, feedback.rows, f"{what} {kinds_of(feedback)}", {"source": feedback.source})
 
 
 def _offered(name: str, rows: int, description: str, source: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from core.training.trackers import TRACKERS as KNOWN_TRACKERS
 from studio import draft, recipe_form, words
 from studio.layout import section
 from studio.markdown import plain
+from studio.objective_choice import RATE, objective_choice, rate_note
 from studio.plan_panel import length_note
 from studio.schedule_chart import schedule_chart
 
@@ -39,14 +40,14 @@ PRECISIONS = {"auto": "Automatic", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16
 def essentials(recipe: Recipe, steps: int | None) -> None:
     """What nearly every run sets."""
     section("Essentials")
-    _pair(_method, _run_name, recipe)
-    if METHODS[recipe.lora.method].whole:
-        _epochs(recipe)
-    else:
-        _pair(_rank, _alpha_and_epochs, recipe)
+    _pair(objective_choice, _run_name_and_beta, recipe)
+    _pair(_method, _alpha_and_epochs, recipe)
     left, right = st.columns([1.2, 1], gap="medium")
     with left:
-        recipe_form.slider("training.learning_rate", RATES, words.rate)
+        if not METHODS[recipe.lora.method].whole:
+            recipe_form.slider("lora.rank", RANKS)
+        recipe_form.slider(RATE, RATES, words.rate)
+        rate_note(recipe)
         _batch(recipe)
         _precision_and_measuring()
         length_note(recipe)
@@ -68,15 +69,21 @@ def _method(recipe: Recipe) -> None:
     st.caption(METHODS[recipe.lora.method].cost)
 
 
-def _run_name(recipe: Recipe) -> None:
-    recipe_form.text("name")
-
-
-def _rank(recipe: Recipe) -> None:
-    recipe_form.slider("lora.rank", RANKS)
+def _run_name_and_beta(recipe: Recipe) -> None:
+    """Beta where pairs are learned from."""
+    if not recipe.objective.pairs:
+        return recipe_form.text("name")
+    one, two = st.columns(2, gap="xsmall")
+    with one:
+        recipe_form.text("name")
+    with two:
+        recipe_form.number("training.beta", step=0.05, write="%g")
 
 
 def _alpha_and_epochs(recipe: Recipe) -> None:
+    """Without an adapter there is no alpha."""
+    if METHODS[recipe.lora.method].whole:
+        return _epochs(recipe)
     one, two = st.columns(2, gap="xsmall")
     with one:
         recipe_form.number("lora.alpha")
@@ -100,7 +107,7 @@ def _batch(recipe: Recipe) -> None:
     with three:
         recipe_form.number("training.seed")
     training, processes = recipe.training, recipe.launcher.processes
-    together = words.count(recipe.effective_batch(), "example")
+    together = words.count(recipe.effective_batch(), "pair" if recipe.objective.pairs else "example")
     times = f" × {processes} processes" if processes > 1 else ""
     st.caption(f"{training.batch} × {training.accumulation}{times} = **{together} per step**")
 

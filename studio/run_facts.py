@@ -18,9 +18,10 @@ def model_name(recipe: Recipe) -> str:
 
 
 def method(recipe: Recipe) -> str:
-    """LoRA r16"""
+    """LoRA r16; DPO · LoRA r16 where pairs are learned from."""
     chosen = METHODS[recipe.lora.method]
-    return "Full" if chosen.whole else f"{chosen.title} r{recipe.lora.rank}"
+    how = "Full" if chosen.whole else f"{chosen.title} r{recipe.lora.rank}"
+    return f"{recipe.training.objective.upper()} · {how}" if recipe.objective.pairs else how
 
 
 def final_word(job: Job) -> str:
@@ -30,12 +31,12 @@ def final_word(job: Job) -> str:
 
 def data_names(recipe: Recipe) -> str:
     """The first two data sets, and how many more."""
-    names = [_data_name(source.source) for source in recipe.data.sources]
+    names = [data_name(source.source) for source in recipe.data.sources]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
 
 
-def _data_name(source: str) -> str:
+def data_name(source: str) -> str:
     known = catalog.dataset(source)
     return known.name if known else PurePath(source).name
 

@@ -40,6 +40,7 @@ SETTINGS: dict[str, Choice] = {
     "lora.alpha": Choice([8, 16, 32, 64, 128]),
     "lora.dropout": Choice(DROPOUTS),
     "model.drop_layers": Choice([0, 2, 4, 6, 8]),
+    "training.beta": Choice([0.05, 0.1, 0.2, 0.3, 0.5]),
     "training.epochs": Choice([1, 2, 3, 4, 5]),
     "training.batch": Choice([1, 2, 4, 8, 16, 32]),
     "training.accumulation": Choice([1, 2, 4, 8, 16]),
@@ -79,8 +80,9 @@ def _title(path: str) -> str:
 
 
 def _settings(recipe: Recipe) -> list[str]:
-    """Without an adapter its settings say nothing, nor do epochs where a number of steps is set."""
+    """Without an adapter its settings say nothing, nor do epochs where a number of steps is set, nor beta without pairs."""
     silent = {"training.epochs"} if recipe.training.max_steps else set()
+    silent |= set() if recipe.objective.pairs else {"training.beta"}
     if METHODS[recipe.lora.method].whole:
         silent |= {path for path in SETTINGS if path.startswith("lora.") and path != "lora.method"}
     return [path for path in SETTINGS if path not in silent]

@@ -8,12 +8,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Objective:
-    """`hint` is a sentence for who chooses; `pairs` are rows of two answers, `reference` is the model as it was at the start."""
+    """`hint` is a sentence for who chooses; `pairs` are rows of two answers, `reference` is the model as it was at the start.
+
+    `rate` is the learning rate to begin with, `highest_rate` what it bears, both with an adapter: the whole model bears a
+    tenth. Without them it is as the recipe has it. `loss` is a sentence on its loss, where that is not the loss of a token.
+    """
 
     title: str
     hint: str
     pairs: bool = False
     reference: bool = False
+    rate: float | None = None
+    highest_rate: float | None = None
+    loss: str = ""
+
+    def usual_rate(self, whole: bool) -> float | None:
+        return _of(self.rate, whole)
+
+    def bears(self, rate: float, whole: bool) -> bool:
+        """Whether a learning rate is one that it can be taught with; `whole` where the model itself is trained."""
+        highest = _of(self.highest_rate, whole)
+        return highest is None or rate <= highest
+
+
+def _of(rate: float | None, whole: bool) -> float | None:
+    return float(f"{rate / 10:g}") if rate and whole else rate
 
 
 OBJECTIVES = {
@@ -22,14 +41,20 @@ OBJECTIVES = {
     "dpo": Objective(
         "Preferences (DPO)",
         "Learns to prefer the chosen of two answers to the rejected one, and to stay near what the model was before. Usually "
-        "after a training on answers. Wants a low learning rate, near 2e-5 with LoRA.",
+        "after a training on answers.",
         pairs=True,
         reference=True,
+        rate=2e-5,
+        highest_rate=5e-5,
+        loss="The loss of a pair: 0.693 where neither answer is preferred, less where the chosen one is.",
     ),
     # arXiv:2403.07691
     "orpo": Objective(
         "Answers and preferences (ORPO)",
         "Learns to say the chosen answer and to prefer it to the rejected one, in one training, without a model to stay near.",
         pairs=True,
+        rate=5e-5,
+        highest_rate=1e-4,
+        loss="The loss of the chosen answer, and beta times that of preferring it to the rejected one.",
     ),
 }
