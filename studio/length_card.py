@@ -16,10 +16,12 @@ def length_card(report: dict[str, Any]) -> None:
         section("Example length")
         _cut_badge(report)
     length_chart(report)
-    st.caption(f"median {report['median']:,} · p95 {report['p95']:,} · longest {report['longest']:,} tokens")
+    longer = "the longer one of each pair: " if report.get("pairs") else ""
+    st.caption(f"{longer}median {report['median']:,} · p95 {report['p95']:,} · longest {report['longest']:,} tokens")
     with st.container(gap="xxsmall"):
         st.markdown(f":small[{cut_words(report)}]")
-        st.markdown(f":small[{packing_words(report, session.draft().data.packs)}]")
+        if not report.get("pairs"):  # their two answers stay together
+            st.markdown(f":small[{packing_words(report, session.draft().data.packs)}]")
 
 
 def cut_words(report: dict[str, Any]) -> str:
@@ -28,7 +30,9 @@ def cut_words(report: dict[str, Any]) -> str:
     if dropped := report["dropped"].get(TOO_LONG):
         return f":orange[:material/filter_alt:] **{words.count(dropped, 'row')}** over {limit} left out whole."
     if not report["cut_rows"]:
-        return f":green[:material/check:] Every row fits into {limit}."
+        return (
+            f":green[:material/check:] Every {'answer of a pair' if report.get('pairs') else 'row'} fits into {limit}."
+        )
     lost = report["cut_supervised_tokens"]
     cost = f"{words.count(lost, 'token')} of answers" if lost else "no answer"
     advice = " Raise Max tokens to keep them." if lost else ""

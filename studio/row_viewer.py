@@ -11,7 +11,7 @@ from studio.token_view import MOST_TOKENS, legend_html, token_html
 
 SOURCE_KEY, EDGES_KEY = "viewer:source", "viewer:edges"
 NOTHING = "\u00a0"  # keeps its line's height
-HEIGHT = 300  # fixed, so that leafing does not move the page
+HEIGHT, PAIR_HEIGHT = 300, 430  # fixed, so that leafing does not move the page
 FATES = {"trained on": "blue", "held out": "orange", "left out by the mix": "gray"}
 
 
@@ -50,7 +50,7 @@ def _source(sources: list[str]) -> int:
 def _row(choice: RowChoice, edges: bool) -> None:
     limit = choice.prepared.report["max_length"]
     shown = None if choice.number is None else choice.view.row(choice.number)
-    with st.container(height=HEIGHT, border=False):
+    with st.container(height=PAIR_HEIGHT if choice.prepared.report.get("pairs") else HEIGHT, border=False):
         if shown:
             _tokens(shown, limit, edges, choice.key("whole"))
         else:

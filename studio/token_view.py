@@ -6,11 +6,11 @@ from html import escape
 from core.data.preview import Shown, ShownRow, Token
 from core.inference.client import Reading
 from studio import words
-from studio.charts import Palette
+from studio.charts import Palette, see_through
 
 NEWLINE = "↵"
 GAP = " \u2003"
-PAIR = ("Chosen", "Rejected")
+PAIR = ("chosen", "rejected")
 MOST_TOKENS = 3_000  # what a browser draws at once without a pause
 MOST_LOST = 600  # characters
 NUL = str.maketrans({"\x00": "\ufffd"})  # a browser would drop it
@@ -23,16 +23,16 @@ def token_html(shown: ShownRow, limit: int, colours: Palette, edges: bool = True
     pair = len(shown.conversations) > 1
     for number, conversation in enumerate(shown.conversations):
         if left > 0:
-            drawn += [_named(PAIR[number])] if pair else []
-            drawn.append(
-                _conversation(conversation, edges, left, _cut(conversation, limit, None if pair else shown.lost))
-            )
+            end = _cut(conversation, limit, None if pair else shown.lost)
+            made = _conversation(conversation, edges, left, end)
+            drawn.append(_named(PAIR[number], made) if pair else made)
         left -= len(conversation.tokens)
     return f'<div class="tokens" role="group" aria-label="{label}">{_style(colours)}{"".join(drawn)}</div>'
 
 
-def _named(name: str) -> str:
-    return f'<div class="which">{name}</div>'
+def _named(name: str, made: str) -> str:
+    """One of a pair: under its name, along a line of its colour."""
+    return f'<div class="one {name}"><div class="which">{name.capitalize()}</div>{made}</div>'
 
 
 def _conversation(shown: Shown, edges: bool, most: int, end: str) -> str:
@@ -64,7 +64,9 @@ def legend_html(shown: ShownRow | None, limit: int, colours: Palette) -> str:
 
 
 def _counts(shown: ShownRow, limit: int) -> Iterator[str]:
-    yield f'<span class="t0"> trained on </span> <b>{shown.trained:,}</b>'
+    names = PAIR if len(shown.conversations) > 1 else ("trained on",)
+    for name, conversation in zip(names, shown.conversations, strict=False):
+        yield f'<span class="{name}"><span class="t0"> {name} </span></span> <b>{conversation.trained:,}</b>'
     yield f'<span class="c">context only</span> <b>{len(shown.tokens) - shown.trained:,}</b>'
     yield f'<span class="c">{_sizes(shown)} of {limit:,} tokens</span>'
     if shown.cut:
@@ -118,7 +120,13 @@ def _style(colours: Palette) -> str:
         f".tokens span.t0 {{background: {one}}} .tokens span.t1 {{background: {other}}}"
         ".tokens span.s {font-size: 0.82em}"
         f".tokens span:hover {{outline: 1px solid {colours.axis}}}"
-        f".tokens .which {{color: {colours.axis}; font-size: 0.8em; margin: 6px 0 2px}}"
+        f".tokens .rejected span.t0 {{background: {see_through(colours.held_out, 0.3)}}}"
+        f".tokens .rejected span.t1 {{background: {see_through(colours.held_out, 0.16)}}}"
+        f".tokens .rejected span.t0, .tokens .rejected span.t1 {{border-bottom: 1px dashed {colours.held_out}}}"
+        f".tokens .one {{border-left: 3px solid {colours.train}; padding-left: 12px}}"
+        f".tokens .one.rejected {{border-left: 3px dashed {colours.held_out}; margin-top: 16px}}"
+        f".tokens .which {{color: {colours.train_label}; font-weight: 600}}"
+        f".tokens .rejected .which {{color: {colours.held_out_label}}}"
         f".tokens .cut {{color: {colours.held_out_label}}}"
         f".tokens div.cut {{border-top: 1px dashed {colours.held_out}; margin-top: 8px;"
         " padding: 4px 0; font-size: 0.9em}"

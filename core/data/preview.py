@@ -40,6 +40,10 @@ class Shown:
     cut: int
     rest: str
 
+    @property
+    def trained(self) -> int:
+        return sum(token.trained for token in self.tokens)
+
 
 @dataclass(frozen=True)
 class ShownRow:
@@ -66,7 +70,7 @@ class ShownRow:
 
     @property
     def trained(self) -> int:
-        return sum(token.trained for token in self.tokens)
+        return sum(conversation.trained for conversation in self.conversations)
 
     @property
     def held_out(self) -> bool:
