@@ -82,7 +82,9 @@ def _curves(jobs: list[Job], labels: list[str]) -> None:
         st.caption(f"None of these runs has {'a held-out loss' if shown == HELD_OUT else 'made a step'} yet.")
         return
     charts.show(figure, alt=finding(lines), key="compare")
-    if len({job.recipe.model.source for job in jobs}) > 1:
+    if len({_objective(job.recipe) for job in jobs}) > 1:
+        st.caption("These runs learn by different objectives, or betas of one. Loss compares only within the same.")
+    elif len({job.recipe.model.source for job in jobs}) > 1:
         st.caption("These runs teach different base models. Loss compares only within one base model.")
     elif len(_held_out(jobs)) > 1 and not _comparable(jobs):
         st.caption(
@@ -143,4 +145,9 @@ def _comparable(jobs: list[Job]) -> bool:
 def _measured_on(recipe: Recipe) -> Any:
     """Without what decides only how often the other rows are learned."""
     data = recipe.data.model_dump(exclude={"packing": True, "mixing": True, "sources": {"__all__": {"weight"}}})
-    return recipe.model.source, recipe.model.chat_template, data, recipe.training.seed
+    return recipe.model.source, recipe.model.chat_template, data, recipe.training.seed, _objective(recipe)
+
+
+def _objective(recipe: Recipe) -> tuple[str, float | None]:
+    """What its loss is; with pairs beta is part of it."""
+    return recipe.training.objective, recipe.training.beta if recipe.objective.pairs else None

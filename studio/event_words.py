@@ -43,9 +43,15 @@ def _held_out(event: Row) -> tuple[str, str, str] | None:
         return None
     return (
         "star",
-        f"Best held-out loss so far · **{words.loss(event['loss'])}** at step {words.whole(event['step'])}",
+        f"Best held-out loss so far · **{words.loss(event['loss'])}** at step {words.whole(event['step'])}{_preferred(event)}",
         "",
     )
+
+
+def _preferred(event: Row) -> str:
+    """Of a training on pairs: how many of the chosen answers are preferred."""
+    share = event.get("preferred")
+    return f", {words.percent(share)} preferred" if words.known(share) else ""
 
 
 def _checkpoint(event: Row) -> tuple[str, str, str]:

@@ -18,6 +18,7 @@ from studio.run_row import RunRow, row_of
 SPARKLINE_POINTS = 40
 # What the table on the page is: its widget's key, the ids of its rows, and how often runs had been chosen elsewhere.
 TABLE = "table of runs"
+LOSS_HELP = "Compares only among runs of the same base model, objective and held-out rows."
 # Which name was pressed in the table of recent runs.
 PRESSED = "recent runs:name"
 
@@ -82,13 +83,13 @@ def _look(tags: bool) -> dict[str, Any]:
         "alt": "Runs",
         "column_config": {
             "Status": status,
-            "Run": column.TextColumn(width=148 if tags else 204),
+            "Run": column.TextColumn(width=148 if tags else 180),
             "Progress": column.ProgressColumn(min_value=0, max_value=100, format="%d%%", color="gray", width=88),
             "Train loss": column.LineChartColumn(color="blue", width=76),
-            "Best held-out": column.NumberColumn(format="%.3f", width=92),
+            "Best held-out": column.NumberColumn(format="%.3f", width=92, help=LOSS_HELP),
             "Model": column.TextColumn(width=120 if tags else 144),
             "Data": column.TextColumn(width=100),
-            "Method": column.TextColumn(width=76),
+            "Method": column.TextColumn(width=76 if tags else 100),
             "Tags": column.ListColumn(width=80),
             "Time": column.TextColumn(alignment="right", width=78),
             "Started": column.TextColumn(width=84),

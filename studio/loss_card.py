@@ -26,6 +26,8 @@ def loss_card(job: Job, height: int = 322) -> None:
         # New data replaces the plot, and a zoom with it; so zooming waits until the curve stands still.
         figure["layout"]["dragmode"] = False if follow else "zoom"
         charts.show(figure, alt=finding(curve), key="loss")
+        if what := job.recipe.objective.loss:
+            st.caption(what)
 
 
 def _controls(job: Job) -> tuple[bool, bool, int | None]:

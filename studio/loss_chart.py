@@ -21,11 +21,12 @@ MOST, SPAN = 0.07, 14
 # How many reports before a short range are smoothed over with it; earlier ones would weigh nothing.
 BEFORE = 400
 HELD_OUT_BUCKETS = 250
+LEAST_SPAN = 0.01
 
 
 @dataclass(frozen=True)
 class LossCurve:
-    """What is drawn, all in steps and nats a token; a loss that was not finite is NaN and leaves a gap.
+    """What is drawn, all in steps and nats, a token or a pair; a loss that was not finite is NaN and leaves a gap.
 
     Of a long run `losses` are the extremes, so the means of neighbours are smoothed in their place.
     """
@@ -188,7 +189,11 @@ def _range(curve: LossCurve) -> tuple[float, float]:
     shown = np.concatenate([curve.losses, curve.held_out_losses])
     finite = shown[np.isfinite(shown)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    if high == low:
+        return low - 0.5, high + 0.5
+    # The first losses of dpo differ in their tenth digit.
+    room = max(0.0, LEAST_SPAN - (high - low)) / 2
+    return low - room, high + room
 
 
 def _between(low: float, high: float, share: float, logarithmic: bool) -> float:

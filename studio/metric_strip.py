@@ -1,4 +1,6 @@
-"""The five numbers above the curves: loss, held-out loss, perplexity, speed, memory."""
+"""The five numbers above the curves: loss, held-out loss, perplexity or what is preferred, speed, memory."""
+
+from statistics import fmean
 
 import streamlit as st
 
@@ -18,7 +20,7 @@ def metric_strip(job: Job, machine: Machine) -> None:
     with strip.cell():
         held_out_loss(job)
     with strip.cell():
-        _neutral("Perplexity", words.perplexity(job.metrics.last_held_out_loss), "held-out rows")
+        (_preferred if job.recipe.objective.pairs else _perplexity)(job)
     with strip.cell():
         _neutral("Tokens / s", words.whole(job.metrics.last("tokens_per_s")), "supervised")
     with strip.cell():
@@ -77,6 +79,21 @@ def _falling(label: str, number: float, change: float | None, fact: str, border:
 def _neutral(label: str, value: str, fact: str, border: bool = True) -> None:
     height = "stretch" if border else "content"
     st.metric(label, value, delta=fact, delta_color="off", delta_arrow="off", border=border, height=height)
+
+
+def _perplexity(job: Job) -> None:
+    _neutral("Perplexity", words.perplexity(job.metrics.last_held_out_loss), "held-out rows")
+
+
+def _preferred(job: Job) -> None:
+    """Of the held-out pairs where they were measured, else of the last that were trained on."""
+    held_out = (job.newest_event("held_out") or {}).get("preferred")
+    seen = [share for share in job.metrics["preferred"][-LOOK_BACK:] if words.known(share)]
+    if words.known(held_out):
+        share, whose = held_out, "of held-out pairs"
+    else:
+        share, whose = (fmean(seen), "of the newest pairs") if seen else (None, "of pairs")
+    _neutral("Chosen preferred", words.percent(share), f"{whose}, chance is 50%")
 
 
 def _memory(job: Job, machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""Four small charts of one run: learning rate, gradient norm, speed, memory."""
+"""Small charts of one run: learning rate, gradient norm, speed, memory; of a run on pairs also how many are preferred."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,12 +18,13 @@ BUCKETS = 200
 
 @dataclass(frozen=True)
 class Mini:
-    """One column of the metrics, its title, how its values are written, and how its axis is."""
+    """One column of the metrics, its title, how its values are written, and how its axis is; `top` where it has an end."""
 
     column: str
     title: str
     value: Callable[[float | None], str]
     tick: Callable[[float | None], str]
+    top: float | None = None
 
 
 def _short(number: float | None) -> str:
@@ -39,13 +40,15 @@ MINIS = (
     Mini("tokens_per_s", "Tokens / s", words.whole, _short),
     Mini("memory_bytes", "Memory", words.size, lambda number: f"{number / words.GB:g}"),
 )
+PREFERRED = Mini("preferred", "Chosen preferred", words.percent, words.percent, top=1)
 
 
 def mini_charts(job: Job) -> None:
-    """Four equal cards; two and two where the window is narrow."""
-    grid = st.grid(4, min_column_width=216, gap="xsmall", border=True)
+    """Equal cards; in two or three lines where the window is narrow."""
+    minis = (PREFERRED, *MINIS) if job.recipe.objective.pairs else MINIS
+    grid = st.grid(len(minis), min_column_width=200, gap="xsmall", border=True)
     metrics = job.metrics
-    for mini in MINIS:
+    for mini in minis:
         with grid.cell():
             newest = mini.value(metrics.last(mini.column))
             kv(mini.title, f"**{newest}**")
@@ -56,7 +59,7 @@ def mini_charts(job: Job) -> None:
 
 def mini_figure(mini: Mini, steps: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
     layout = charts.frame(98, left=34, bottom=18)
-    top = max((value for value in values if math.isfinite(value)), default=0) or 1
+    top = mini.top or max((value for value in values if math.isfinite(value)), default=0) or 1
     ticks = charts.nice_ticks(0, top * 1.05, wanted=3)
     layout["yaxis"] |= {"range": [-0.04 * top, top * 1.1], "tickvals": ticks, "ticktext": [mini.tick(t) for t in ticks]}
     ends = charts.nice_ticks(0, max(steps), wanted=3, apart=1) if len(steps) else [0]

@@ -1,6 +1,5 @@
 """Which runs the table shows, and in which order: a search, pills, tags, a model, a sorting."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,10 @@ KINDS: dict[str, Callable[[RunRow], bool]] = {
     "Finished": lambda run: run.status in (Status.FINISHED, Status.STOPPED),
     "Needs attention": lambda run: run.needs_attention,
 }
+BEST = "Best held-out loss"
 ORDERS: dict[str, Callable[[RunRow], Any] | None] = {
     "Newest": None,
-    "Best held-out loss": lambda run: math.inf if run.best_held_out is None else run.best_held_out,
+    BEST: lambda run: run.rank_by_loss,
     "Longest": lambda run: -run.duration_s,
     "Name": lambda run: run.name.casefold(),
 }

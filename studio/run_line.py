@@ -16,7 +16,7 @@ AXES = {"Steps": None, "Epochs": "epoch", "Time": "elapsed_s"}  # what the losse
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run as it is drawn; losses in nats a token, NaN is a gap."""
+    """One run as it is drawn; losses in nats, NaN is a gap."""
 
     label: str
     x: np.ndarray

@@ -10,6 +10,7 @@ from core.jobs.ending import can_resume
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.status import Status
+from core.training.objectives import OBJECTIVES
 from studio.progress import percent_done
 from studio.run_facts import data_names, method, model_name, needs_attention
 
@@ -51,6 +52,17 @@ class RunRow:
     @functools.cached_property
     def best_held_out(self) -> float | None:
         return self.job.metrics.best_held_out_loss
+
+    @functools.cached_property
+    def objective(self) -> str | None:
+        return None if self.damaged else self.job.recipe.training.objective
+
+    @property
+    def rank_by_loss(self) -> tuple[bool, int, float]:
+        """Place among runs that have a held-out loss, the lowest first: of one objective after the other, as each has its own."""
+        if self.best_held_out is None or self.objective is None:
+            return True, 0, 0.0
+        return False, list(OBJECTIVES).index(self.objective), self.best_held_out
 
     @functools.cached_property
     def duration_s(self) -> float:

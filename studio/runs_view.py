@@ -6,7 +6,7 @@ from core.jobs.status import Status
 from studio import words
 from studio.errors_shown import errors_shown
 from studio.job_table import run_table, take_choice
-from studio.run_filters import filters
+from studio.run_filters import BEST, filters
 from studio.run_row import RunRow, all_rows
 
 EVERY_S = 4
@@ -53,3 +53,5 @@ def _table(runs: list[RunRow]) -> None:
     page = st.pagination(pages, key=f"runs:page:{asked}") if pages > 1 else 1
     with place:
         run_table(found[(page - 1) * ROWS : page * ROWS])
+        if asked.order == BEST and len({run.objective for run in found if run.objective}) > 1:
+            st.caption("A loss compares only among runs that learn by the same objective, so those stand together.")
