@@ -20,7 +20,7 @@ def best_at_step_4(monkeypatch):
 
     def graded(trainer, after_batch):
         real(trainer, after_batch)
-        return 1.0 + abs(trainer.state.global_step - 4), {}
+        return held_out.Measured(1.0 + abs(trainer.state.global_step - 4), {})
 
     monkeypatch.setattr(held_out, "measure", graded)
 
