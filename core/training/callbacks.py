@@ -29,8 +29,9 @@ class Reporter(TrainerCallback):
         self.supervised_tokens = 0
         self.window: list[float] = list(saved.get("window", []))
         self.preferred: list[float] = list(saved.get("preferred", [0, 0]))
+        self.chosen: list[float] = [0, 0]
         self.elapsed_before_s = float(saved.get("elapsed_s", 0.0))
-        self.divergence = Divergence(worker.job)
+        self.divergence = Divergence(worker.job, saved.get("beginning"))
         self.best = worker.job.metrics.best_held_out_loss or math.inf
         self.first_step = self._counted_tokens = 0
         self._counted_s = self._busy_s = self._step_began = 0.0
@@ -38,12 +39,14 @@ class Reporter(TrainerCallback):
         self._stepping_since: float | None = None
 
     def saved(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this: the losses and pairs that are in no line yet, and the seconds so far."""
-        return {"window": self.window, "preferred": self.preferred, "elapsed_s": self.elapsed_s}
+        """What a checkpoint keeps of this: the losses and pairs that are in no line yet, what is in none, and the seconds so far."""
+        of_pairs = {"preferred": self.preferred, "beginning": self.divergence.beginning}
+        return {"window": self.window, "elapsed_s": self.elapsed_s} | of_pairs
 
-    def saw(self, preferred: float, pairs: int) -> None:
-        """Some pairs were learned from; of so many of them the chosen answer was preferred."""
+    def saw(self, preferred: float, pairs: float, chosen: float, tokens: float) -> None:
+        """Some pairs were learned from: of how many the chosen answer was preferred, and the loss of those answers, summed."""
         self.preferred = [self.preferred[0] + preferred, self.preferred[1] + pairs]
+        self.chosen = [self.chosen[0] + chosen, self.chosen[1] + tokens]
 
     @property
     def elapsed_s(self) -> float:
@@ -73,8 +76,14 @@ class Reporter(TrainerCallback):
         self.window.append(logs["loss"])
         if state.global_step % self.log_every == 0 or state.global_step == state.max_steps:
             self._write(state, logs)
-        if self.divergence.hopeless(state.global_step, logs["loss"]):
+        if self.divergence.hopeless(state.global_step, self._of_answers(logs["loss"])):
             raise JobError(self.divergence.sentence())
+
+    def _of_answers(self, loss: float) -> float:
+        """The loss of a step, or of its chosen answers where it had pairs."""
+        chosen, tokens = self.chosen
+        self.chosen = [0, 0]
+        return chosen / tokens if tokens and math.isfinite(loss) else loss
 
     def _write(self, state: TrainerState, logs: dict[str, float]) -> None:
         self.worker.metric(
@@ -120,7 +129,8 @@ class Reporter(TrainerCallback):
         loss = metrics["eval_loss"]
         preferred = {"preferred": metrics["preferred"]} if metrics.get("preferred") is not None else {}
         self.worker.metric(step=state.global_step, held_out_loss=loss)
-        self.divergence.measured(state.global_step, loss)
+        answers = metrics.get("answers")
+        self.divergence.measured(state.global_step, loss if answers is None else answers)
         best, self.best = loss < self.best, min(loss, self.best)
         shown = loss if math.isfinite(loss) else None
         of_each = {name: value for name, value in metrics.get("sources", {}).items() if math.isfinite(value)}

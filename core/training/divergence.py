@@ -1,4 +1,8 @@
-"""When a loss has left for good: it is no number, or far above where it began, for several steps in a row."""
+"""When a loss has left for good: it is no number, or far above where it began, for several steps in a row.
+
+Of pairs it is the loss of the chosen answers that is looked at, in nats a token: their own loss knows differences alone, and
+two answers that become unlikely together leave it where it was.
+"""
 
 import math
 
@@ -15,14 +19,13 @@ FAR_STEPS, FAR_NATS = 5, 2.0
 class Divergence:
     """Looks at the loss of every step; `since` is the first step of those in a row that were bad.
 
-    The beginning is the first step's loss, or the held-out loss before it where that is higher.
+    The beginning is the first step's loss, or the held-out loss before it where that is higher. Of pairs it is in no line of
+    the metrics, so a checkpoint brings it along as `saved`.
     """
 
-    def __init__(self, job: Job):
-        self.job = job
-        losses, measured = job.metrics["loss"], job.metrics.held_out_at
-        known = [*losses[:1], *([measured[0]] if 0 in measured else [])]
-        self.beginning = max((loss for loss in known if math.isfinite(loss)), default=None)
+    def __init__(self, job: Job, saved: float | None = None):
+        self.job, self.pairs = job, job.recipe.objective.pairs
+        self.beginning = saved if self.pairs else _first_loss(job)
         self.since: int | None = None
         self.loss = math.nan
 
@@ -61,11 +64,18 @@ class Divergence:
 
     def _what(self) -> str:
         if math.isfinite(self.loss):
+            which = "loss of the chosen answers" if self.pairs else "loss"
             return (
-                f"The loss diverged at step {self.since:,}: it went from {self.beginning:.2f} to {self.loss:,.2f} and did not "
+                f"The {which} diverged at step {self.since:,}: it went from {self.beginning:.2f} to {self.loss:,.2f} and did not "
                 "come back, so the run was stopped."
             )
         return f"The loss diverged at step {self.since:,}: loss or weights are infinite or no number, so the run was stopped."
+
+
+def _first_loss(job: Job) -> float | None:
+    losses, measured = job.metrics["loss"], job.metrics.held_out_at
+    known = [*losses[:1], *([measured[0]] if 0 in measured else [])]
+    return max((loss for loss in known if math.isfinite(loss)), default=None)
 
 
 def _good_checkpoint(job: Job, since: int) -> str:
@@ -82,8 +92,9 @@ def _advice(recipe: Recipe) -> str:
 
 
 def rate_to_try(recipe: Recipe) -> float:
-    """A usual rate of the method, or a fifth of the one that failed where that is lower."""
-    training = recipe.training
-    usual = 2e-5 if METHODS[recipe.lora.method].whole else type(training).model_fields["learning_rate"].default
+    """A usual rate of the objective and method, or a fifth of the one that failed where that is lower."""
+    training, whole = recipe.training, METHODS[recipe.lora.method].whole
+    usual = 2e-5 if whole else type(training).model_fields["learning_rate"].default
+    usual = recipe.objective.usual_rate(whole) or usual
     highest = training.learning_rate / 5
     return highest if training.optimizer == "sgd" else min(usual, highest)

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class Measured:
     """The mean loss over all supervised tokens, or over pairs, and that of each data set by its name.
 
-    `preferred` is the share of pairs of which the chosen answer is preferred; None where no pairs are learned from.
+    `preferred` is the share of pairs of which the chosen answer is preferred, `answers` the mean loss over the tokens of those
+    answers; None where no pairs are learned from.
     """
 
     loss: float
     of_each: dict[str, float]
     preferred: float | None = None
+    answers: float | None = None
 
 
 def measure(trainer: "Trainer", after_batch: Callable[[], None]) -> Measured:
@@ -43,8 +45,8 @@ def measure(trainer: "Trainer", after_batch: Callable[[], None]) -> Measured:
     names = session.source_names
     of_each = {name: _mean(sums[number]) for number, name in enumerate(names) if sums[number, 1]}
     together = sums.sum(0)
-    preferred = float(together[2] / together[1]) if trainer.preferences and together[1] else None
-    return Measured(_mean(together), of_each if len(names) > 1 else {}, preferred)
+    of_pairs = (_mean(together[[2, 1]]), _mean(together[[3, 4]])) if trainer.preferences and together[1] else ()
+    return Measured(_mean(together), of_each if len(names) > 1 else {}, *of_pairs)
 
 
 def _sums(trainer: "Trainer", model: torch.nn.Module, after_batch: Callable[[], None]) -> np.ndarray:
@@ -66,7 +68,7 @@ def _sums(trainer: "Trainer", model: torch.nn.Module, after_batch: Callable[[], 
 
 
 def _of_rows(trainer: "Trainer", model: torch.nn.Module, rows: Dataset, after_batch: Callable[[], None]) -> np.ndarray:
-    """Losses and what they are the sum of, tokens or pairs, and whether the chosen answer is preferred, (rows, 2 or 3)."""
+    """Losses and what they are the sum of, tokens or pairs, (rows, 2); of pairs also what they say of the chosen answer, (rows, 5)."""
     if trainer.preferences:
         return trainer.preferences.held_out(rows, after_batch)
     return row_losses(base_of(model), rows, trainer.session.micro.batch, lambda done: after_batch())

@@ -39,17 +39,20 @@ class Preferences:
             with self.reference.in_place():
                 before = self._likelihoods(base_of(self.reference.model), inputs)
         with self.trainer.keeping(inputs):
-            found = self._judged(self._likelihoods(model, inputs), before)
-        self.trainer.reporter.saw(*_together(found.preferred.sum(), len(found.preferred)))
+            now = self._likelihoods(model, inputs)
+            found = self._judged(now, before)
+        self.trainer.reporter.saw(*_together(_seen(now, found)))
         return found.losses.sum() / pairs
 
     def held_out(self, rows: Dataset, after_batch: Callable[[], None]) -> np.ndarray:
-        """Of each held-out pair its loss, 1, and whether the chosen answer is preferred, shape (rows, 3)."""
+        """Of each held-out pair its loss, 1, whether the chosen answer is preferred, that answer's loss, its tokens, shape (rows, 5)."""
         if self.reference and self._held_out_before is None:
             with self.reference.in_place():
                 self._held_out_before = self._measured(rows, lambda: None)
-        found = self._judged(self._measured(rows, after_batch), self._held_out_before)
-        return torch.stack([found.losses, torch.ones_like(found.losses), found.preferred], dim=1).numpy()
+        now = self._measured(rows, after_batch)
+        found = self._judged(now, self._held_out_before)
+        chosen = -now.sums[0::2], now.tokens[0::2]
+        return torch.stack([found.losses, torch.ones_like(found.losses), found.preferred, *chosen], dim=1).numpy()
 
     def save(self, checkpoint: Path) -> None:
         """What a resume on another machine could not make again."""
@@ -75,9 +78,20 @@ class Preferences:
         return Likelihoods(-found[:, 0], found[:, 1])
 
 
-def _together(preferred: torch.Tensor, pairs: int) -> tuple[float, int]:
+def _seen(now: Likelihoods, found: Judged) -> torch.Tensor:
+    """Pairs whose chosen answer is preferred, pairs, loss of the chosen answers, their tokens, (4,)."""
+    sums = -now.sums[0::2].detach().sum(), now.tokens[0::2].sum()
+    return torch.stack(
+        [
+            found.preferred.sum().double(),
+            found.preferred.new_tensor(len(found.preferred)).double(),
+            *(one.double() for one in sums),
+        ]
+    )
+
+
+def _together(sums: torch.Tensor) -> list[float]:
     """The same of all processes of a training."""
-    both = torch.stack([preferred.double(), torch.tensor(pairs, device=preferred.device).double()])
     if distributed.is_initialized():
-        distributed.all_reduce(both)
-    return both[0].item(), int(both[1])
+        distributed.all_reduce(sums)
+    return sums.tolist()

@@ -99,7 +99,8 @@ class Trainer(SFTTrainer):
             Stopper.after_the_cut(self.reporter.first_step, self.state, self.control)
             return {}
         self.log({"eval_loss": found.loss})
-        measured = {"eval_loss": found.loss, "sources": found.of_each, "preferred": found.preferred}
+        measured = {"eval_loss": found.loss, "sources": found.of_each}
+        measured |= {"preferred": found.preferred, "answers": found.answers}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
         return measured
 
