@@ -17,6 +17,7 @@ from core.jobs.folder import Job
 from core.jobs.status import Status
 
 LOOK_EVERY_S = 0.5
+CURVES = ("losses", "held_out_losses", "preferred")
 
 
 def summary(job: Job) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def details(job: Job) -> dict[str, Any]:
                 for step, loss in zip(job.metrics.held_out_step, job.metrics.held_out_loss, strict=True)
             ],
         }
+        | _preferred(job)
         | _findings(job)
         | _backup(job)
     )
@@ -67,6 +69,14 @@ def _backup(job: Job) -> dict[str, Any]:
     return {"backup": shown} if shown else {}
 
 
+def _preferred(job: Job) -> dict[str, Any]:
+    """By step, the share of pairs of which the chosen answer was preferred; nothing where no pairs were learned from."""
+    metrics = job.metrics
+    if metrics.last("preferred") is None:
+        return {}
+    return {"preferred": list(zip(map(int, metrics["step"]), map(_finite, metrics["preferred"]), strict=True))}
+
+
 def _findings(job: Job) -> dict[str, Any]:
     """What an evaluation found, where the job is one."""
     found = read_findings(job.files) if job.kind == "evaluate" else None
@@ -75,7 +85,7 @@ def _findings(job: Job) -> dict[str, Any]:
 
 def page(job: Job) -> str:
     """Everything about a job but its curves, to read."""
-    shown = {name: value for name, value in details(job).items() if name not in ("losses", "held_out_losses")}
+    shown = {name: value for name, value in details(job).items() if name not in CURVES}
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip()
 
 
@@ -137,17 +147,22 @@ def _lines(job: Job) -> None:
 
 def now(job: Job) -> tuple[str, int, int | None]:
     """What the job does at this moment, how far it is, and of how much."""
-    loss = job.metrics.last("loss")
     if job.status is Status.QUEUED:
         return f"waiting, {_place(job)}", 0, None
     backup = backup_of(job) if job.kind == "train" else None
     if backup and backup.waiting:
         return "backing up to the Hub", backup.uploading.get("done", 0), backup.uploading.get("total")
-    if job.phase == "running" or (loss is not None and job.phase != "preparing"):
-        words = "training" if loss is None else f"training, loss {loss:.3f}"
-        return words, job.metrics.step, job.total_steps
+    if job.phase == "running" or (job.metrics.last("loss") is not None and job.phase != "preparing"):
+        return _training(job), job.metrics.step, job.total_steps
     progress = job.progress
     return progress.get("what", "starting"), progress.get("done", 0), progress.get("total")
+
+
+def _training(job: Job) -> str:
+    """With its loss, and of pairs how often the chosen answer is preferred."""
+    loss, preferred = job.metrics.last("loss"), job.metrics.last("preferred")
+    of_pairs = "" if preferred is None else f", chosen answer preferred in {100 * preferred:.0f} %"
+    return "training" if loss is None else f"training, loss {loss:.3f}{of_pairs}"
 
 
 def _place(job: Job) -> str:

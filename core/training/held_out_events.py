@@ -1,4 +1,4 @@
-"""The held-out losses that a training has measured, before its first step and at its last or best. No torch."""
+"""What a training has measured on held-out rows or pairs, before its first step and at its last or best. No torch."""
 
 from core.jobs.folder import Job
 
@@ -10,17 +10,46 @@ def before_and_after(job: Job, step: int | None = None) -> dict[str, tuple[float
 
     Empty where one of them was not measured.
     """
+    ends = _ends(job, step)
+    if not ends:
+        return {}
+    before, after = ends
+    of_each = {
+        name: (loss, after["sources"][name]) for name, loss in _sources(before).items() if name in _sources(after)
+    }
+    return {ALL: (before["loss"], after["loss"])} | of_each
+
+
+def in_words(job: Job, name: str) -> str:
+    """What one of these names is called where rows are pairs."""
+    return "All held-out pairs" if name == ALL and job.recipe.objective.pairs else name
+
+
+def preference(job: Job, step: int | None = None) -> str | None:
+    """In how many held-out pairs the chosen answer is preferred, in a sentence; None where that was not measured.
+
+    dpo compares with the model as it was at the start, which prefers neither.
+    """
+    before, after = (event.get("preferred") for event in _ends(job, step) or ({}, {}))
+    # A resume does not prepare again.
+    prepared = next((event for event in reversed(job.events) if event["event"] == "prepared"), {})
+    if before is None or after is None or not prepared.get("held_out_rows"):
+        return None
+    pairs = f"{prepared['held_out_rows']:,} held-out pairs"
+    if job.recipe.objective.reference:
+        return f"It moved towards the chosen answer in {100 * after:.0f} % of {pairs}."
+    return f"Of {pairs} the chosen answer is preferred in {100 * before:.0f} % before and in {100 * after:.0f} % after."
+
+
+def _ends(job: Job, step: int | None) -> tuple[dict, dict] | None:
+    """The measurements of the base, and of the result or of a step's checkpoint; None where one of them is missing."""
     of_step = _measured(job)
     last = max(of_step, default=0)
     chosen = job.best_step if job.recipe.training.load_best and job.best_step in of_step else last
     chosen = chosen if step is None else step
     if 0 not in of_step or not chosen or chosen not in of_step:
-        return {}
-    before, after = of_step[0], of_step[chosen]
-    of_each = {
-        name: (loss, after["sources"][name]) for name, loss in _sources(before).items() if name in _sources(after)
-    }
-    return {ALL: (before["loss"], after["loss"])} | of_each
+        return None
+    return of_step[0], of_step[chosen]
 
 
 def _measured(job: Job) -> dict[int, dict]:

@@ -20,10 +20,11 @@ from core.models.begun import left_out_of
 from core.models.fingerprint import fingerprint
 from core.models.load import Found, load_base, load_tokenizer
 from core.models.too_small import is_too_small
+from core.recipe import Recipe
 from core.training import final, memory, packing, peak, processes, resume, template_tokens
 from core.training.best import AlreadyEnded, best_checkpoint
 from core.training.device import choose_device, set_up
-from core.training.held_out_events import ALL, before_and_after
+from core.training.held_out_events import ALL, before_and_after, preference
 from core.training.measure_pace import measure_pace
 from core.training.methods import METHODS
 from core.training.micro_batch import micro_batch
@@ -166,7 +167,7 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
         said = [f"Stopped after step {step:,} of {state.max_steps:,}. The checkpoint of step {step:,} is saved."]
         _end(session, "stopped", said, step)
         return
-    rows, what = len(session.train), "packed rows" if job.recipe.data.packs else "rows"
+    rows, what = len(session.train), _rows_in_words(job.recipe)
     reached = job.recipe.reached(step, rows)
     of = f"{reached:,} of {rows:,}" if reached < rows else f"{rows:,}"
     said = [f"Trained {step:,} {'step' if step == 1 else 'steps'} on {of} {what}."]
@@ -186,11 +187,16 @@ def _end(session: Session, status: str, said: list[str], step: int) -> None:
 
 
 def _measured(job: Job) -> list[str]:
-    """How the held-out loss went from the base to the result."""
+    """How the held-out loss went from the base to the result; of pairs also which answer is preferred now."""
     before, after = before_and_after(job).get(ALL, (None, None))
     if before is None:
         return []
-    perplexities = f"perplexity {math.exp(min(before, 99)):,.2f} to {math.exp(min(after, 99)):,.2f}"
+    perplexities = f" (perplexity {math.exp(min(before, 99)):,.2f} to {math.exp(min(after, 99)):,.2f})"
     left_out = left_out_of(job)
     since = f", with {left_out.words} left out and nothing learned yet," if left_out else ""
-    return [f"The held-out loss went from {before:.3f}{since} to {after:.3f} ({perplexities})."]
+    known = "" if job.recipe.objective.pairs else perplexities  # the loss of a pair is in no nats a token
+    return [*filter(None, [preference(job)]), f"The held-out loss went from {before:.3f}{since} to {after:.3f}{known}."]
+
+
+def _rows_in_words(recipe: Recipe) -> str:
+    return "packed rows" if recipe.data.packs else "pairs" if recipe.objective.pairs else "rows"
