@@ -8,7 +8,7 @@ from core.jobs import asked, errand
 from core.jobs.ending import why
 from core.jobs.folder import Job
 from core.models.begun import left_out_of
-from core.training.held_out_events import before_and_after
+from core.training.held_out_events import before_and_after, in_words, preference
 from studio import words
 from studio.evaluation_form import evaluation_form
 from studio.evaluation_tables import findings_shown
@@ -49,22 +49,28 @@ def _while_training(run: Job) -> None:
     losses = before_and_after(run)
     if not losses:
         st.caption(
-            "Evaluate compares the base with what it became: on held-out rows, on everyday questions, and by their answers."
+            f"Evaluate compares the base with what it became: on held-out {'pairs' if run.recipe.objective.pairs else 'rows'}, on "
+            "everyday questions, and by their answers."
         )
         return
     for name, (before, after) in losses.items():
-        kv(plain(name), _change(before, after))
+        kv(plain(in_words(run, name)), _change(run, before, after))
+    if preferred := preference(run):
+        st.markdown(plain(preferred))
     with row():
         st.caption(f"Measured while training{_since(run)}. Evaluate says how sure that is, and what was forgotten.")
 
 
 def _since(run: Job) -> str:
     """What the first figure is of, where that is not the base."""
-    left_out = left_out_of(run)
-    return f", the first with {left_out.words} left out and nothing learned" if left_out else ""
+    if left_out := left_out_of(run):
+        return f", the first with {left_out.words} left out and nothing learned"
+    return ", the first with the adapter it began with" if run.recipe.model.start_from else ""
 
 
-def _change(before: float, after: float) -> str:
-    """2.310 → **1.420** · perplexity 10.07 → **4.14**"""
+def _change(run: Job, before: float, after: float) -> str:
+    """2.310 → **1.420** · perplexity 10.07 → **4.14**; of pairs the loss alone, which is in no nats a token."""
+    if run.recipe.objective.pairs:
+        return f"{words.loss(before)} → **{words.loss(after)}**"
     perplexities = f"perplexity {words.perplexity(before)} → **{words.perplexity(after)}**"
     return f"{words.loss(before)} → **{words.loss(after)}** :gray[·] {perplexities}"

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.compare import DRAWS, Compared
-from core.evaluation.report import Findings, TaskScore
+from core.evaluation.compare import DRAWS, LOSS, Compared
+from core.evaluation.report import Findings, TaskScore, percent, points
 from studio import words
 from studio.layout import row, split
 from studio.markdown import plain, unlinked
@@ -17,8 +17,6 @@ COLOURS = {
     "no number": "red",
 }
 ICONS = {
-    "better": "trending_down",
-    "worse": "trending_up",
     "no difference": "drag_handle",
     "too few rows": "help",
     "no number": "error",
@@ -46,12 +44,17 @@ def _verdicts(findings: Findings) -> list[tuple[Compared | None, str]]:
 
 def _verdict(found: Compared | None, sentence: str) -> None:
     verdict = found.verdict if found else "too few rows"
-    colour, icon = COLOURS[verdict], ICONS[verdict]
+    colour, icon = COLOURS[verdict], ICONS.get(verdict) or _direction(found)
     head, _, rest = sentence.partition(": ")
     if not rest:
         st.markdown(plain(sentence))
         return
     st.markdown(f":{colour}-badge[:material/{icon}: {plain(head)}] {plain(rest[0].upper() + rest[1:])}")
+
+
+def _direction(found: Compared) -> str:
+    """A loss gets better as it falls, a share as it rises."""
+    return "trending_down" if found.difference.mean < 0 else "trending_up"
 
 
 def _losses(sets: list[Compared]) -> pd.DataFrame:
@@ -62,8 +65,8 @@ def _line(found: Compared) -> dict[str, str]:
     return {
         "Measured on": plain(found.name),
         "Rows": words.whole(found.rows),
-        "Base": _loss(found.base.mean),
-        "Tuned": _loss(found.tuned.mean),
+        "Base": _measured(found, found.base.mean),
+        "Tuned": _measured(found, found.tuned.mean),
         "Difference": _difference(found),
         "Verdict": found.verdict.capitalize(),
     }
@@ -73,7 +76,10 @@ def _difference(found: Compared) -> str:
     change = found.difference
     if not words.known(change.mean):
         return words.MISSING
-    return f":{COLOURS[found.verdict]}[**{change.mean:+.3f}**] :gray[{change.low:+.3f} to {change.high:+.3f}]"
+    mean, low, high = f"{change.mean:+.3f}", f"{change.low:+.3f}", f"{change.high:+.3f}"
+    if found.measure != LOSS:
+        mean, (low, high) = f"{100 * change.mean:+.0f} points", points(change)
+    return f":{COLOURS[found.verdict]}[**{mean}**] :gray[{low} to {high}]"
 
 
 def _task(task: TaskScore) -> dict[str, str]:
@@ -90,7 +96,9 @@ def _score(score: float | None, error: float | None) -> str:
     return f"**{score:.3f}**{spread}" if words.known(score) else words.MISSING
 
 
-def _loss(mean: float) -> str:
+def _measured(found: Compared, mean: float) -> str:
+    if found.measure != LOSS:
+        return f"**{percent(mean)}** :gray[chosen likelier]"
     return f"**{words.loss(mean)}** :gray[perplexity {words.perplexity(mean)}]"
 
 

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.synthetic_jobs import make_job
 from core import home
 from core.evaluation.asked import Evaluation
-from core.evaluation.compare import compared
+from core.evaluation.compare import compared, compared_pairs
 from core.evaluation.report import Answer, Findings, write
 from core.files import append_line, write_whole
 from core.jobs import launcher
@@ -87,6 +87,36 @@ def test_what_was_found_is_shown_verdict_first_with_losses_and_answers(run: Job)
     assert list(answers["Prompt"]) == ["Where is \\*it\\*?"]
     assert list(answers.columns) == ["Prompt", "Base", "Tuned", "In the data"]
     assert not [button for button in app.button if button.key == "evaluating:stop"]
+
+
+def test_of_pairs_the_page_says_what_is_preferred_and_no_perplexity(run: Job) -> None:
+    paired = run.recipe.training.model_copy(update={"objective": "dpo"})
+    write_whole(run.files.recipe, recipe_yaml(run.recipe.model_copy(update={"training": paired})))
+    append_line(run.files.events, {"time": 8.0, "event": "prepared", "held_out_rows": 40})
+    for step, loss, preferred in ((0, 0.693, 0.5), (60, 0.407, 0.83)):
+        measured = {"step": step, "loss": loss, "sources": {}, "preferred": preferred}
+        append_line(run.files.events, {"time": 9.0, "event": "held_out"} | measured)
+    shown = text_of(runs(run))
+    assert "All held\\-out pairs" in shown and "0.693 → **0.407**" in shown
+    assert "perplexity 2.00" not in shown
+    assert "It moved towards the chosen answer in 83 % of 40 held\\-out pairs." in shown
+
+
+def test_pairs_are_shown_as_shares_beside_the_losses_of_the_everyday_questions(run: Job) -> None:
+    job = evaluation_of(run)
+    base = np.array([[[20.0, 10], [30.0, 10]], [[20.0, 10], [10.0, 10]]] * 20)
+    tuned = np.array([[[20.0, 10], [30.0, 10]]] * 40)
+    sets = [
+        compared_pairs("held-out pairs", base, tuned),
+        compared("everyday questions", losses(1), losses(1.2), True),
+    ]
+    write(job.files, Findings(sets))
+    Worker(job).finish("finished", "done")
+    app = runs(run)
+    assert ":green-badge[:material/trending_up: Better]" in text_of(app)
+    (numbers,) = [table.value for table in app.table if "Verdict" in table.value.columns]
+    assert list(numbers["Base"]) == ["**50 %** :gray[chosen likelier]", "**1.000** :gray[perplexity 2.72]"]
+    assert numbers["Difference"][0].startswith(":green[**+50 points**] :gray[+35 to +6")
 
 
 @pytest.mark.usefixtures("no_worker")

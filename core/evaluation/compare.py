@@ -1,4 +1,7 @@
-"""Base against tuned on the same rows: loss, perplexity, and how sure the difference is. Paired bootstrap, no torch."""
+"""Base against tuned on the same rows, by loss or by which answer is likelier, and how sure the difference is.
+
+Paired bootstrap, no torch.
+"""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +15,13 @@ SURE = 0.95
 LEAST_ROWS = 8
 CHUNK = 100
 SEED = 7
+# What is compared: the mean loss over supervised tokens, or the share of pairs whose chosen answer is the likelier one.
+LOSS, LIKELIER = "loss", "chosen likelier"
 
 
 @dataclass(frozen=True)
-class Loss:
-    """Mean loss over supervised tokens, and the range in which it lies with 95 % if other rows were drawn."""
+class Estimate:
+    """A loss or a share, and the range in which it lies with 95 % if other rows were drawn."""
 
     mean: float
     low: float
@@ -29,15 +34,20 @@ class Loss:
 
 @dataclass(frozen=True)
 class Compared:
-    """One set of rows under both models; the difference is tuned less base, so below 0 is better."""
+    """One set of rows under both models; the difference is tuned less base: of losses below 0 is better, of shares above.
+
+    `moved` is the share of pairs in which the chosen answer has gained on the rejected one, from base to tuned; None of rows.
+    """
 
     name: str
     general: bool
     rows: int
     tokens: int
-    base: Loss
-    tuned: Loss
-    difference: Loss
+    base: Estimate
+    tuned: Estimate
+    difference: Estimate
+    measure: str = LOSS
+    moved: Estimate | None = None
 
     @property
     def verdict(self) -> str:
@@ -46,9 +56,9 @@ class Compared:
             return "no number"
         if self.rows < LEAST_ROWS:
             return "too few rows"
-        if self.difference.high < 0:
-            return "better"
-        return "worse" if self.difference.low > 0 else "no difference"
+        if self.difference.low <= 0 <= self.difference.high:
+            return "no difference"
+        return "better" if (self.difference.high < 0) == (self.measure == LOSS) else "worse"
 
 
 def compared(name: str, base: np.ndarray, tuned: np.ndarray, general: bool = False) -> Compared:
@@ -65,20 +75,49 @@ def compared(name: str, base: np.ndarray, tuned: np.ndarray, general: bool = Fal
         general,
         rows=len(base),
         tokens=int(tokens.sum()),
-        base=_loss(of_base, means[:, 0]),
-        tuned=_loss(of_tuned, means[:, 1]),
-        difference=_loss(of_tuned - of_base, means[:, 1] - means[:, 0]),
+        base=_estimate(of_base, means[:, 0]),
+        tuned=_estimate(of_tuned, means[:, 1]),
+        difference=_estimate(of_tuned - of_base, means[:, 1] - means[:, 0]),
     )
+
+
+def compared_pairs(name: str, base: np.ndarray, tuned: np.ndarray) -> Compared:
+    """The same of pairs, shape (pairs, 2, 2): of the chosen and the rejected conversation the loss, summed, and its tokens.
+
+    Which answer is the likelier one is decided by token, as the longer of two is nearly always the less likely one; what a
+    tuned model has moved, by whole answers, as dpo counts it (arXiv:2305.18290).
+    """
+    likelier = [_chosen_first(losses[..., 0] / losses[..., 1]) for losses in (base, tuned)]
+    of_pairs = np.stack([*likelier, _chosen_first(tuned[..., 0] - base[..., 0])], axis=1)  # (pairs, 3)
+    of_base, of_tuned, of_moved = of_pairs.mean(0).tolist()
+    means = _drawn(of_pairs) / len(of_pairs)
+    return Compared(
+        name,
+        general=False,
+        rows=len(base),
+        tokens=int(base[..., 1].sum()),
+        base=_estimate(of_base, means[:, 0]),
+        tuned=_estimate(of_tuned, means[:, 1]),
+        difference=_estimate(of_tuned - of_base, means[:, 1] - means[:, 0]),
+        measure=LIKELIER,
+        moved=_estimate(of_moved, means[:, 2]),
+    )
+
+
+def _chosen_first(losses: np.ndarray) -> np.ndarray:
+    """From losses, (pairs, 2): 1 where the chosen answer's is the lower, 0 where the other's is, a half where neither, (pairs,)."""
+    with np.errstate(invalid="ignore"):  # a model that diverged has no numbers
+        return (np.sign(losses[:, 1] - losses[:, 0]) + 1) / 2
 
 
 def from_dict(values: dict[str, Any]) -> Compared:
     """As `asdict` has it; what was no number is written as None."""
-    losses = {name: _read_loss(values[name]) for name in ("base", "tuned", "difference")}
-    return Compared(**values | losses)
+    estimates = {name: _read(found) for name, found in values.items() if isinstance(found, dict)}
+    return Compared(**values | estimates)
 
 
-def _read_loss(values: dict[str, float | None]) -> Loss:
-    return Loss(**{name: math.nan if value is None else value for name, value in values.items()})
+def _read(values: dict[str, float | None]) -> Estimate:
+    return Estimate(**{name: math.nan if value is None else value for name, value in values.items()})
 
 
 def _drawn(sums: np.ndarray) -> np.ndarray:
@@ -88,6 +127,6 @@ def _drawn(sums: np.ndarray) -> np.ndarray:
     return np.concatenate([rng.multinomial(rows, even, size=CHUNK) @ sums for _ in range(DRAWS // CHUNK)])
 
 
-def _loss(mean: float, drawn: np.ndarray) -> Loss:
+def _estimate(mean: float, drawn: np.ndarray) -> Estimate:
     low, high = np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
-    return Loss(mean, float(low), float(high))
+    return Estimate(mean, float(low), float(high))

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from core.evaluation.compare import LEAST_ROWS, Compared, from_dict
+from core.evaluation.compare import LEAST_ROWS, LOSS, Compared, Estimate, from_dict
 from core.files import read_json, write_whole
 from core.home import JobFiles
 
@@ -92,12 +92,39 @@ def read(files: JobFiles) -> Findings | None:
 
 
 def _learned(found: Compared) -> str:
+    if found.measure != LOSS:
+        return _preferred(found)
     words = {
         "better": "Better: the held-out loss fell",
         "worse": "Worse: the held-out loss rose",
         "no difference": "No difference that the data can show: the held-out loss went",
     }
     return _said(found, words)
+
+
+def _preferred(found: Compared) -> str:
+    """By which answer is the likelier one, as that says what it does; how many it has moved at all says only in which direction."""
+    if found.verdict == "no number":
+        return _no_number(found, f"on {found.rows:,} {found.name} the likelihood")
+    of = f"of {found.rows:,} {found.name} it finds the chosen answer the likelier one in {percent(found.tuned.mean)}"
+    if found.verdict == "too few rows":
+        return f"Too few pairs to say: {of}, the base in {percent(found.base.mean)}; {LEAST_ROWS} are needed."
+    verdict = {"no difference": "No difference that the data can show"}.get(found.verdict, found.verdict.capitalize())
+    low, high = points(found.difference)
+    return (
+        f"{verdict}: {of}, the base in {percent(found.base.mean)}; the difference lies between {low} and {high} points (95 %). "
+        f"Against the base it has moved towards the chosen answer in {percent(found.moved.mean)} of them (95 %: {percent(found.moved.low)} to "
+        f"{percent(found.moved.high)})."
+    )
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if math.isfinite(share) else "-"
+
+
+def points(difference: Estimate) -> tuple[str, str]:
+    """The range of a difference of two shares, in hundredths: +5 and +33."""
+    return f"{100 * difference.low:+.0f}", f"{100 * difference.high:+.0f}"
 
 
 def _forgotten(found: Compared) -> str:
@@ -109,13 +136,17 @@ def _forgotten(found: Compared) -> str:
     return _said(found, words)
 
 
+def _no_number(found: Compared, where: str) -> str:
+    which = "tuned model" if math.isfinite(found.base.mean) else "base"
+    return (
+        f"No verdict: {where} of the {which} is no number. Its weights are damaged, as after a training that diverged: choose "
+        "an earlier checkpoint, or train with a lower learning rate."
+    )
+
+
 def _said(found: Compared, words: dict[str, str]) -> str:
     if found.verdict == "no number":
-        which = "tuned model" if math.isfinite(found.base.mean) else "base"
-        return (
-            f"No verdict: on {found.rows:,} rows of {found.name} the loss of the {which} is no number. Its weights are "
-            "damaged, as after a training that diverged: choose an earlier checkpoint, or train with a lower learning rate."
-        )
+        return _no_number(found, f"on {found.rows:,} rows of {found.name} the loss")
     base, tuned, change = found.base, found.tuned, found.difference
     losses = f"from {base.mean:.3f} to {tuned.mean:.3f} (perplexity {base.perplexity:,.2f} to {tuned.perplexity:,.2f})"
     if found.verdict not in words:

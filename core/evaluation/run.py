@@ -14,7 +14,7 @@ from core.errors import DataError, ModelError
 from core.evaluation import contenders, prompts, report, sets, tasks
 from core.evaluation.answers import answers, check_fit
 from core.evaluation.asked import NOTHING, Evaluation
-from core.evaluation.compare import Compared, compared
+from core.evaluation.compare import Compared, compared, compared_pairs
 from core.evaluation.losses import row_losses
 from core.evaluation.report import Answer, Findings
 from core.evaluation.sets import RowSet
@@ -80,7 +80,7 @@ def _trial(
         questions = prompts.written(asked.prompts, tokenizer, worker.job.recipe)
         check_fit([prompt.ids for prompt in questions], context)  # before minutes of measuring
     else:
-        rows = (held_out.rows, general.rows)  # from text without turns nothing can be asked
+        rows = (held_out.answered, general.answered)  # from text without turns nothing can be asked
         questions = next(filter(None, (prompts.of_rows(some, tokenizer, context) for some in rows)), [])
     measured = [rows for rows in (held_out, general) if rows.rows]
     return _Trial(worker, tokenizer, measured, questions, asked)
@@ -88,7 +88,10 @@ def _trial(
 
 @dataclass(frozen=True)
 class _Result:
-    """What one model did: the losses of each set, (rows, 2) each, its answers, and its scores in known tests."""
+    """What one model did: the losses of each set, its answers, and its scores in known tests.
+
+    Losses are of shape (rows, 2), those of pairs (pairs, 2, 2).
+    """
 
     losses: list[np.ndarray]
     answers: list[str]
@@ -115,8 +118,9 @@ class _Trial:
         return _Result(losses, said, tasks.scores(model, self.tokenizer, self.asked.tasks, self.asked.most_rows))
 
     def _losses(self, what: str, model: PreTrainedModel, rows: RowSet) -> np.ndarray:
-        total = len(rows.rows)
-        return row_losses(base_of(model), rows.rows, ROWS_AT_ONCE, lambda done: self.worker.progress(what, done, total))
+        measured, told = rows.conversations, partial(self.worker.progress, what)
+        found = row_losses(base_of(model), measured, ROWS_AT_ONCE, lambda done: told(done, len(measured)))
+        return found.reshape(-1, 2, 2) if rows.pairs else found
 
     def findings(self, base: _Result, tuned: _Result) -> Findings:
         measured = [
@@ -131,7 +135,8 @@ class _Trial:
 
 def _compared(rows: RowSet, base: np.ndarray, tuned: np.ndarray) -> Iterator[Compared]:
     """The whole set, then each of its data sets where there are several."""
-    yield compared(rows.name, base, tuned, rows.general)
+    compare = compared_pairs if rows.pairs else partial(compared, general=rows.general)
+    yield compare(rows.name, base, tuned)
     for number in np.unique(rows.source) if len(rows.names) > 1 else ():
         of_source = rows.source == number
-        yield compared(rows.names[number], base[of_source], tuned[of_source], rows.general)
+        yield compare(rows.names[number], base[of_source], tuned[of_source])

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from core import home
 from core.data.encoder import Encoder
 from core.data.encoding import encoded_source
+from core.data.lengths import lengths_of
 from core.data.pool import Pool
 from core.data.report import source_names
 from core.data.sources import open_source
@@ -22,6 +23,7 @@ from core.files import read_json
 from core.jobs.worker import Worker
 from core.recipe import Recipe
 from core.recipe_data import Source
+from core.training.pairs import halves
 from core.where import Place, local_path, place_of
 
 SEED = 7
@@ -29,13 +31,27 @@ SEED = 7
 
 @dataclass(frozen=True)
 class RowSet:
-    """Rows as tokens and labels; `source` is the number in `names` of the data set that each is from, shape (rows,)."""
+    """Rows as tokens and labels; `source` is the number in `names` of the data set that each is from, shape (rows,).
+
+    Those of `pairs` say in `second` at which token the rejected conversation begins.
+    """
 
     name: str
     rows: list[Row]
     source: np.ndarray
     names: list[str]
     general: bool = False
+    pairs: bool = False
+
+    @property
+    def conversations(self) -> list[Row]:
+        """What a model goes through: of each pair the chosen and the rejected one in turn."""
+        return [half for row in self.rows for half in halves(row)] if self.pairs else self.rows
+
+    @property
+    def answered(self) -> list[Row]:
+        """Conversations with the answers that the data wants."""
+        return self.conversations[::2] if self.pairs else self.rows
 
 
 def held_out(files: home.PreparedFiles, most: int) -> RowSet:
@@ -43,7 +59,12 @@ def held_out(files: home.PreparedFiles, most: int) -> RowSet:
     report = read_json(files.report) or {}
     pool = _pool(report)
     chosen = _drawn(np.load(files.held_out), most)
-    return RowSet("held-out rows", _rows(pool, chosen), pool.source[chosen], source_names(report))
+    rows, pairs = _rows(pool, chosen), report.get("pairs", False)
+    if pairs:
+        split = lengths_of(pool, report["max_length"]).split[chosen].tolist()
+        rows = [row | {"second": second} for row, second in zip(rows, split, strict=True)]
+    name = "held-out pairs" if pairs else "held-out rows"
+    return RowSet(name, rows, pool.source[chosen], source_names(report), pairs=pairs)
 
 
 def general(
@@ -54,8 +75,7 @@ def general(
     everyday = asked == "everyday"
     opened = open_source(Source(source=str(EVERYDAY) if everyday else asked))
     _, encoded = encoded_source(worker, opened, Encoder(tokenizer, _plain(recipe)))
-    trained = _pool(read_json(files.report) or {}).column("digest")[np.load(files.train)]
-    usable = np.flatnonzero(~np.isin(encoded.numbers("digest"), trained) & (encoded.numbers("supervised") > 0))
+    usable = np.flatnonzero(~_known(files, encoded) & (encoded.numbers("supervised") > 0))
     if not len(usable):
         raise DataError(
             f"The run has trained on every row of {asked}, so it cannot show what was forgotten. Name others."
@@ -65,9 +85,24 @@ def general(
     return RowSet(name, rows, np.zeros(len(rows), dtype=int), [name], general=True)
 
 
+def _known(files: home.PreparedFiles, encoded: EncodedRows) -> np.ndarray:
+    """Which of some rows were trained on, (rows,) of bool; of pairs the chosen conversation counts."""
+    report, train = read_json(files.report) or {}, np.load(files.train)
+    pool = _pool(report)
+    if not report.get("pairs"):
+        return np.isin(encoded.numbers("digest"), pool.column("digest")[train])
+    split, places = (
+        lengths_of(pool, report["max_length"]).split,
+        ((at, *pool.place(int(at))) for at in np.unique(train)),
+    )
+    trained = {hash(pool.sources[source].tokens(number)[: split[at]].tobytes()) for at, source, number in places}
+    return np.array([hash(encoded.tokens(number).tobytes()) in trained for number in range(len(encoded))], dtype=bool)
+
+
 def _plain(recipe: Recipe) -> Recipe:
     """Answers alone count, whatever was trained on."""
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"train_on": "assistant"})})
+    data = recipe.data.model_copy(update={"train_on": "assistant"})
+    return recipe.model_copy(update={"data": data, "training": recipe.training.model_copy(update={"objective": "sft"})})
 
 
 def _short(source: str) -> str:
