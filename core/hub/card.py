@@ -3,21 +3,17 @@
 Whatever is not known is left out; whatever a person has written is escaped.
 """
 
-import math
 from collections.abc import Iterator
-from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
-from core.evaluation.compare import Compared
-from core.evaluation.report import Findings
 from core.export.asked import ROUNDED
 from core.hub.card_contents import BESIDE, PICTURE, RECIPE, Contents
+from core.hub.card_results import results
 from core.hub.card_use import use
 from core.hub.facts import Data, Facts
 from core.hub.markdown import fenced, plain, table
 from core.training.held_out_events import ALL
-from core.where import Place, place_of
 
 PROJECT = "Fine-Tuning Studio"
 
@@ -29,7 +25,7 @@ def text(facts: Facts, contents: Contents) -> str:
         f"# {plain(facts.run.name)}",
         _summary(facts, contents),
         *_training(facts, contents),
-        *_results(facts),
+        *results(facts),
         *use(facts, contents),
         *_template(facts, contents),
         *_limits(facts, contents),
@@ -52,7 +48,7 @@ def metadata(facts: Facts, contents: Contents) -> ModelCardData:
         license_link=licence.link if licence else None,
         library_name="gguf" if contents.gguf else "transformers" if contents.whole else "peft",
         pipeline_tag="text-generation",
-        tags=[*_method_tags(facts), "sft", "fine-tuning-studio"],
+        tags=[*_method_tags(facts), facts.recipe.training.objective, "fine-tuning-studio"],
     )
 
 
@@ -76,8 +72,9 @@ def _summary(facts: Facts, contents: Contents) -> str:
         what = f"A{adapter[1:]} for {base}"
     file = ", as a GGUF file" if contents.gguf else ""
     precision = f"{file}, in {contents.precision}" if contents.precision else ""
-    steps = f", trained for {facts.steps:,} {'step' if facts.steps == 1 else 'steps'}" if facts.steps else ", trained"
-    return f"{what}{precision}{steps} with {PROJECT}."
+    steps = f" for {facts.steps:,} {'step' if facts.steps == 1 else 'steps'}" if facts.steps else ""
+    on = " on preferences" if facts.objective.pairs else ""
+    return f"{what}{precision}, trained{on}{steps} with {PROJECT}."
 
 
 def _base(facts: Facts) -> str:
@@ -115,12 +112,15 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Left out", f"{facts.left_out.words}, those that change what goes through them least (arXiv:2403.17887)"
     if recipe.model.start_from:
         yield "Began with", "the adapter of an earlier run"
+    yield from _preferences(facts)
     if isinstance(rows.get("rows"), int) and isinstance(rows.get("tokens"), int):
-        yield "Rows", f"{rows['rows']:,} with {rows['tokens']:,} tokens{_part(facts, rows['rows'])}"
+        said = f"{rows['rows']:,} with {rows['tokens']:,} tokens{_part(facts, rows['rows'])}"
+        yield "Pairs" if facts.objective.pairs else "Rows", said
     learned = "answers only" if recipe.data.train_on == "assistant" else "every token"
+    learned = "pairs of a chosen and a rejected answer" if facts.objective.pairs else learned
     yield "Trained on", f"{learned}, up to {recipe.data.max_length:,} tokens a conversation"
     if facts.steps:
-        what = "packed rows" if recipe.data.packs else "conversations"
+        what = "packed rows" if recipe.data.packs else "pairs" if facts.objective.pairs else "conversations"
         yield "Steps", f"{facts.steps:,}, each of {recipe.effective_batch():,} {what}"
     yield "Learning rate", f"{training.learning_rate:g}, {training.schedule}"
     yield "Optimiser", plain(facts.optimizer)
@@ -133,6 +133,15 @@ def _settings(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Versions", plain(", ".join(f"{name} {value}" for name, value in versions.items()))
 
 
+def _preferences(facts: Facts) -> Iterator[tuple[str, str]]:
+    """By which objective it was trained on pairs, and what it was held near."""
+    if not facts.objective.pairs:
+        return
+    yield "Objective", f"{facts.objective.title}, beta {facts.recipe.training.beta:g} ({facts.objective.paper})"
+    if facts.objective.reference:
+        yield "Held near", "the adapter that it began with" if facts.recipe.model.start_from else "its base model"
+
+
 def _part(facts: Facts, rows: int) -> str:
     """How many of them were learned from, where the steps ended before the last; of packed rows it is not known."""
     reached = facts.recipe.reached(facts.steps or rows, rows)
@@ -142,70 +151,6 @@ def _part(facts: Facts, rows: int) -> str:
 def _picture_in_words(facts: Facts) -> str:
     losses = facts.held_out.get(ALL)
     return f"Held-out loss from {losses[0]:.3f} to {losses[1]:.3f}" if losses else "Training loss by step"
-
-
-def _results(facts: Facts) -> Iterator[str]:
-    """An evaluation where there is one, else what the training measured; nothing where there is neither."""
-    findings, measured = facts.findings, facts.held_out
-    if findings and findings.sets:
-        yield "## Results"
-        yield from _found(facts, findings)
-    elif measured:
-        yield "## Results"
-        rows = [(_name(facts, name), *_four(before, after)) for name, (before, after) in measured.items()]
-        before = "Before" if facts.left_out else "Base"
-        yield table(("Held-out rows", *_headings(before)), rows)
-        yield "Measured while it was trained, on rows that it was not trained on."
-        if facts.left_out:
-            yield "Before is its base without those layers and with nothing learned; the base as it is was not measured."
-
-
-def _headings(before: str) -> tuple[str, ...]:
-    return f"{before}: loss", "Tuned: loss", f"{before}: perplexity", "Tuned: perplexity"
-
-
-def _four(before: float, after: float) -> tuple[str, ...]:
-    return f"{before:.3f}", f"**{after:.3f}**", _perplexity(before), f"**{_perplexity(after)}**"
-
-
-def _perplexity(loss: float) -> str:
-    return f"{math.exp(loss):,.2f}" if loss < 50 else "-"
-
-
-def _found(facts: Facts, findings: Findings) -> Iterator[str]:
-    yield "\n".join(f"- {plain(sentence)}" for sentence in findings.sentences())
-    yield table(
-        ("Rows", "Number", "Base: loss", "Tuned: loss", "Difference (95 %)"),
-        [_row(facts, found) for found in findings.sets],
-    )
-    if facts.left_out:
-        yield "The base is the whole one, with all its layers."
-    if findings.tasks:
-        rows = [(plain(t.name), plain(t.measure), _score(t.base), _score(t.tuned)) for t in findings.tasks]
-        yield table(("Known test", "Measure", "Base", "Tuned"), rows)
-
-
-def _row(facts: Facts, found: Compared) -> tuple[str, ...]:
-    change = found.difference
-    return (
-        _name(facts, found.name),
-        f"{found.rows:,}",
-        f"{found.base.mean:.3f}",
-        f"**{found.tuned.mean:.3f}**",
-        f"{change.low:+.3f} to {change.high:+.3f}",
-    )
-
-
-def _name(facts: Facts, name: str) -> str:
-    """A data set's name without the folders of this machine."""
-    for source in facts.recipe.data.sources:
-        if place_of(source.source) is Place.LOCAL:
-            name = name.replace(source.source, Path(source.source).name)
-    return plain(name)
-
-
-def _score(score: float | None) -> str:
-    return f"{score:.3f}" if score is not None else "-"
 
 
 def _template(facts: Facts, contents: Contents) -> Iterator[str]:
@@ -225,7 +170,8 @@ def _limits(facts: Facts, contents: Contents) -> Iterator[str]:
     knows = "what is left of its base model without those layers" if facts.left_out else "what its base model knows"
     said = [f"It knows {knows} and what its data teaches; what it says may be wrong."]
     if not facts.findings:
-        said.append("Nothing but the loss was measured." if facts.held_out else "Nothing was measured.")
+        what = "how it tells held-out pairs apart" if facts.objective.pairs else "the loss"
+        said.append(f"Nothing but {what} was measured." if facts.held_out else "Nothing was measured.")
     if facts.language is None:
         said.append("In which languages it answers well was not measured.")
     if contents.whole and facts.method.bits < 16:

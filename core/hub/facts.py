@@ -20,8 +20,9 @@ from core.jobs.status import Status
 from core.models.begun import left_out_of
 from core.models.left_out import LeftOut
 from core.recipe import Recipe
-from core.training.held_out_events import before_and_after
+from core.training.held_out_events import before_and_after, preference
 from core.training.methods import METHODS, Method
+from core.training.objectives import Objective
 from core.where import Place, place_of
 
 # A package is pinned by its SHA-256, a repository by its commit.
@@ -68,6 +69,10 @@ class Facts:
     @property
     def method(self) -> Method:
         return METHODS[self.recipe.lora.method]
+
+    @property
+    def objective(self) -> Objective:
+        return self.recipe.objective
 
     @property
     def base(self) -> str | None:
@@ -132,6 +137,11 @@ class Facts:
     def held_out(self) -> dict[str, tuple[float, float]]:
         """Measured while training: of all held-out rows, then of each data set, the base's loss and that of these weights."""
         return before_and_after(self.run, self.step)
+
+    @property
+    def preference(self) -> str | None:
+        """Measured while training, of pairs: a sentence about which answer it prefers."""
+        return preference(self.run, self.step)
 
     @property
     def findings(self) -> Findings | None:

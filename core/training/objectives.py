@@ -17,6 +17,7 @@ class Objective:
     title: str
     hint: str
     pairs: bool = False
+    paper: str | None = None  # where its loss comes from
     reference: bool = False
     rate: float | None = None
     highest_rate: float | None = None
@@ -37,21 +38,21 @@ def _of(rate: float | None, whole: bool) -> float | None:
 
 OBJECTIVES = {
     "sft": Objective("Answers (SFT)", "Learns to say the answers of the data."),
-    # arXiv:2305.18290
     "dpo": Objective(
         "Preferences (DPO)",
         "Learns to prefer the chosen of two answers to the rejected one, and to stay near what the model was before. Usually "
         "after a training on answers.",
         pairs=True,
+        paper="arXiv:2305.18290",
         reference=True,
         rate=2e-5,
         highest_rate=5e-5,
         loss="The loss of a pair: 0.693 where neither answer is preferred, less where the chosen one is.",
     ),
-    # arXiv:2403.07691
     "orpo": Objective(
         "Answers and preferences (ORPO)",
         "Learns to say the chosen answer and to prefer it to the rejected one, in one training, without a model to stay near.",
+        paper="arXiv:2403.07691",
         pairs=True,
         rate=5e-5,
         highest_rate=1e-4,
