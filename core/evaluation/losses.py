@@ -39,10 +39,11 @@ def _of_batch(base: PreTrainedModel, rows: list[Row]) -> np.ndarray:
     following, owner = labels[:, 1:], owner[:, 1:]
     learned = following != IGNORED
     logits = _logits(base, inputs, learned)  # (labels, vocabulary)
-    losses = F.cross_entropy(logits.float(), following[learned], reduction="none")
-    both = torch.stack([losses, torch.ones_like(losses)], dim=1).double()
-    sums = torch.zeros((len(rows), 2), dtype=both.dtype, device=both.device)
-    return sums.index_add_(0, owner[learned], both).cpu().numpy()
+    # Added up on the CPU: Apple's GPUs have no numbers of 64 bits.
+    losses = F.cross_entropy(logits.float(), following[learned], reduction="none").cpu().double()
+    both = torch.stack([losses, torch.ones_like(losses)], dim=1)
+    sums = torch.zeros((len(rows), 2), dtype=both.dtype)
+    return sums.index_add_(0, owner[learned].cpu(), both).numpy()
 
 
 def _attends_by_conversation(base: PreTrainedModel) -> bool:

@@ -80,14 +80,9 @@ class Preferences:
 
 def _seen(now: Likelihoods, found: Judged) -> torch.Tensor:
     """Pairs whose chosen answer is preferred, pairs, loss of the chosen answers, their tokens, (4,)."""
-    sums = -now.sums[0::2].detach().sum(), now.tokens[0::2].sum()
-    return torch.stack(
-        [
-            found.preferred.sum().double(),
-            found.preferred.new_tensor(len(found.preferred)).double(),
-            *(one.double() for one in sums),
-        ]
-    )
+    chosen = -now.sums[0::2].detach().sum(), now.tokens[0::2].sum()
+    counted = found.preferred.new_tensor(len(found.preferred))
+    return torch.stack([found.preferred.sum(), counted, *(one.to(counted.dtype) for one in chosen)])
 
 
 def _together(sums: torch.Tensor) -> list[float]:
