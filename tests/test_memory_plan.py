@@ -14,7 +14,7 @@ from core.plan.memory_plan import PARTS, memory
 from core.plan.pace import Pace
 from core.plan.setting import Setting
 from core.plan.settled import recomputes, setting
-from core.plan.time_plan import backward_flops, batch_seconds, forward_flops
+from core.plan.time_plan import backward_flops, batch_seconds, forward_flops, step_seconds
 from core.plan.trainable import trainable_of
 from core.plan.workload import Batch, Workload, assumed
 from core.recipe import Recipe, parse
@@ -102,6 +102,41 @@ def test_several_processes_on_a_cpu_share_one_memory():
     assert two.weights == 2 * one.weights and two.peak_bytes == pytest.approx(2 * one.peak_bytes, rel=0.01)
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_to_stay_near_the_start_is_to_hold_its_weights_and_to_go_through_it(method):
+    near, alone = (toy(lora={"method": method}, training={"objective": name}) for name in ("dpo", "orpo"))
+    plans = [memory(asked, work()) for asked in (near, alone)]
+    assert plans[0].trained - plans[1].trained == 4 * near.trainable
+    assert plans[0].gradients == plans[1].gradients and plans[0].loss == plans[1].loss
+    pace = Pace(1e9, 1e9, 1e9)
+    once = batch_seconds(near, work().usual, pace, learning=False)  # for each of the four batches of a step
+    assert step_seconds(near, work(), pace) - step_seconds(alone, work(), pace) == pytest.approx(4 * once)
+
+
+def test_pairs_make_their_logits_a_few_at_a_time_and_several_processes_all_at_once():
+    pairs = {"objective": "orpo"}
+    one, two = (toy(training=pairs, launcher={"processes": number}) for number in (1, 2))
+    words, hidden = 32, 8
+    assert memory(one, work()).loss == 6 * (words * 4 + hidden * 4 * 2)
+    assert memory(two, work()).loss == 2 * words * (10 * 8 + 6 * 8)
+    long = work(tokens=4000, labels=2000)
+    assert memory(one, long).loss == 512 * words * 4 + 2000 * hidden * 4 * 2
+
+
+def test_the_logits_of_pairs_are_made_again_for_their_gradient():
+    pairs, answers = (toy(training={"objective": name}) for name in ("orpo", "sft"))
+    batch = work().usual
+    assert forward_flops(pairs, batch) == forward_flops(answers, batch)
+    assert backward_flops(pairs, batch) - backward_flops(answers, batch) == 2 * 8 * 32 * batch.labels
+
+
+def test_both_conversations_of_a_pair_are_in_its_batch():
+    recipe = parse({"training": {"objective": "dpo", "batch": 2}, "data": {"max_length": 100}})
+    assert assumed(recipe).largest == assumed(recipe).usual == Batch(400, 200, 100)
+    assert assumed(recipe, tokens_per_row=90).usual == Batch(180, 90, 45)
+    assert assumed(recipe, tokens_per_row=500).usual.tokens == 400  # each is cut for itself
+
+
 def test_recomputing_keeps_an_input_of_each_layer_and_one_layer():
     on, off = (memory(toy(training={"activation_checkpointing": word}), work()) for word in ("on", "off"))
     assert on.activations < off.activations and on.peak_bytes < off.peak_bytes
@@ -182,13 +217,14 @@ def test_the_t4_preset_plans_under_15_gb_for_llama_3b_at_2048():
 @pytest.mark.parametrize("machine", [T4, LAPTOP], ids=["t4", "laptop"])
 @pytest.mark.parametrize("source", ["starter", "meta-llama/Llama-3.2-1B", "meta-llama/Llama-3.2-3B"])
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_the_smallest_fix_really_fits(machine, source, method):
+@pytest.mark.parametrize("objective", ["sft", "dpo"])
+def test_the_smallest_fix_really_fits(machine, source, method, objective):
     recipe = parse(
         {
             "model": {"source": source},
             "data": {"max_length": 8192},
             "lora": {"method": method},
-            "training": {"batch": 32},
+            "training": {"batch": 32, "objective": objective},
         }
     )
 

@@ -10,7 +10,7 @@ from core.hardware import machine
 from core.jobs import deadline
 from core.jobs.worker import Worker
 from core.plan import measured
-from core.plan.fixes import smallest_fix
+from core.plan.fixes import changed, smallest_fix
 from core.plan.forecast import forecast
 from core.plan.plan import CHECKPOINT_EXTRA_BYTES, checkpoint_bytes, disk_bytes
 from core.plan.trainable import trainable_parameters
@@ -91,6 +91,14 @@ def test_a_data_set_that_is_held_out_as_a_whole_counts_as_a_whole():
 def test_a_run_takes_no_more_disk_than_the_checkpoints_it_makes(checkpoints, training, most):
     recipe = parse({"checkpoints": checkpoints, "training": training})
     assert disk_bytes(recipe) == most * checkpoint_bytes(recipe) > most * CHECKPOINT_EXTRA_BYTES
+
+
+@pytest.mark.parametrize(("objective", "copies"), [("sft", 3), ("orpo", 3), ("dpo", 4)])
+def test_a_checkpoint_that_stays_near_an_earlier_run_holds_what_that_was(objective, copies):
+    recipe = parse({"model": {"start_from": "some/run"}, "training": {"objective": objective}})
+    weights = trainable_parameters(recipe)
+    assert checkpoint_bytes(recipe) == copies * 4 * weights + CHECKPOINT_EXTRA_BYTES
+    assert checkpoint_bytes(changed(recipe, {"model.start_from": None})) == 3 * 4 * weights + CHECKPOINT_EXTRA_BYTES
 
 
 @pytest.mark.parametrize("schedule", schedules.SCHEDULES)

@@ -20,7 +20,10 @@ SEARCHED = 40
 
 @dataclass(frozen=True)
 class Known:
-    """Rows of a data set that can be used, and their mean tokens: counted before, told or guessed; None where nobody knows."""
+    """Rows of a data set that can be used, and their mean tokens: counted before, told or guessed; None where nobody knows.
+
+    The tokens of a pair are those of both its conversations.
+    """
 
     rows: int | None
     tokens_per_row: float | None = None
@@ -41,7 +44,7 @@ class Share:
 
 def expected_mix(recipe: Recipe) -> list[Share]:
     """The share of each data set; those held out as a whole have no rows in the mix. Raises DataError for bad weights."""
-    known, longest = known_rows(recipe), recipe.data.max_length
+    known, longest = known_rows(recipe), recipe.data.max_length * recipe.conversations_per_row
     available = _left(recipe, [found.rows for found in known])
     return [
         Share(left, rows, _tokens(rows, found.tokens_per_row, longest))
@@ -85,7 +88,9 @@ def known_rows(recipe: Recipe) -> list[Known]:
         asked = _reading(job.recipe, source)
         if asked in changed and asked not in counted and has_read(job, changed[asked]):
             counted[asked] = _counted(report)
-    return [counted.get(_reading(wanted, source)) or _told(source) for source in wanted.data.sources]
+    return [
+        counted.get(_reading(wanted, source)) or _told(source, recipe.objective.pairs) for source in wanted.data.sources
+    ]
 
 
 def _prepared_before() -> Iterator[tuple[Job, Source, dict[str, Any]]]:
@@ -110,10 +115,13 @@ def _counted(counts: dict[str, Any]) -> Known:
     return Known(rows + counts["held_out_rows"], tokens / rows if rows else None)
 
 
-def _told(source: Source) -> Known:
-    """As the catalog says, else as a quick look at the file tells: rows of any file are seldom as long as they may be."""
+def _told(source: Source, pairs: bool) -> Known:
+    """As the catalog says, else as a quick look at the file tells: rows of any file are seldom as long as they may be.
+
+    No data set of the catalog has pairs.
+    """
     known = catalog.dataset(source.source)
     if rows := known.rows_of(source.config, source.split) if known else None:
-        return Known(min(rows, source.limit or rows), known.tokens_per_row)
+        return Known(min(rows, source.limit or rows), None if pairs else known.tokens_per_row)
     found = peek(source)
-    return Known(found.total, found.tokens_per_row) if found else Known(None)
+    return Known(found.total, found.tokens_per_pair if pairs else found.tokens_per_row) if found else Known(None)

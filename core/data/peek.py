@@ -4,7 +4,7 @@ It is looked at again only when the source's settings change, or its files' time
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -33,6 +33,7 @@ TOKEN_BYTES = 3  # more of English, less of German; of Chinese it is a character
 COUNTED_BYTES = 20_000_000  # the rows of what is smaller are counted: a moment
 WHOLE_BYTES = 50_000_000  # JSON can only be read whole; more would take the page's time and memory
 Stamp = tuple[tuple[str, int, int], ...]  # each file's name, time in ns and bytes
+Said = Conversation | PlainText
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Peek:
     `confidence` is the share of them that `layout` reads; `bad_row` says what is wrong with the first that it does not.
     `problem` is the sentence why the source cannot be read; what was found before it stays. It is `hopeless` where
     preparing would end by it: bad rows alone are none, as more rows and good ones may follow. `tokens_per_row` is a guess by
-    the length of the first rows.
+    the length of the first rows, and `tokens_per_pair` of both answers of each, where the layout has two.
     """
 
     columns: list[str]
@@ -54,6 +55,7 @@ class Peek:
     hopeless: bool = False
     total: int | None = None
     tokens_per_row: float | None = None
+    tokens_per_pair: float | None = None
 
 
 def peek(source: Source) -> Peek | None:
@@ -144,20 +146,22 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     share = reading.confidence * len(good) / len(rows)
     # Several messages make a conversation: how many are not known before all are read.
     total = None if reading.layout is tree else seen.total
-    tokens = _tokens_per_row(reading, good)
-    return replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total, tokens_per_row=tokens)
+    tokens = _mean_tokens(good, lambda row: [reading.conversation(row)])
+    of_pair = _mean_tokens(good, lambda row: vars(reading.pair(row)).values()) if reading.has_pairs else None
+    found = replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
+    return replace(found, tokens_per_row=tokens, tokens_per_pair=of_pair)
 
 
-def _tokens_per_row(reading: Reading, rows: list[dict[str, Any]]) -> float | None:
-    """Their mean, by the length of what they say; None where none can be read."""
+def _mean_tokens(rows: list[dict[str, Any]], said: Callable[[dict[str, Any]], Iterable[Said]]) -> float | None:
+    """Of rows, by the length of what each says; None where none can be read."""
     found = []
     for row in rows:
         with suppress(RowProblem):
-            found.append(_length(reading.conversation(row)) / TOKEN_BYTES)
+            found.append(sum(map(_length, said(row))) / TOKEN_BYTES)
     return sum(found) / len(found) if found else None
 
 
-def _length(said: Conversation | PlainText) -> int:
+def _length(said: Said) -> int:
     """Bytes; of a conversation as JSON, whose braces and names are about as long as what a chat template writes."""
     text = said.text if isinstance(said, PlainText) else _written([said.messages, said.tools or []])
     return len(text.encode("utf-8", errors="replace"))

@@ -50,7 +50,7 @@ class Known:
 
 
 def known(asked: Setting, machine: Machine, pace: Pace) -> list[Known]:
-    """The measurements that say something of this setting: of the same precision, bits and way to keep activations."""
+    """The measurements that say something of this setting: of the same objective, precision, bits and way to keep activations."""
     found = []
     for measurement in measurements(machine.device_name, asked.recipe.model.source):
         measured = as_asked(measurement.recipe, machine)
@@ -61,8 +61,15 @@ def known(asked: Setting, machine: Machine, pace: Pace) -> list[Known]:
 
 
 def _manner(setting: Setting) -> tuple:
-    method = setting.method
-    return setting.precision, method.bits, method.whole, setting.recomputes, bool(setting.recipe.lora.dropout)
+    method, training = setting.method, setting.recipe.training
+    return (
+        training.objective,
+        setting.precision,
+        method.bits,
+        method.whole,
+        setting.recomputes,
+        bool(setting.recipe.lora.dropout),
+    )
 
 
 def measured_alone(recipe: Recipe, machine: Machine) -> tuple[MemoryPlan | None, Basis]:
@@ -80,7 +87,7 @@ def _settings(recipe: Recipe) -> tuple:
     training = recipe.training
     again = training.activation_checkpointing == "on"
     data = (recipe.data.max_length, recipe.data.packing)
-    return recipe.lora, data, training.batch, training.precision, training.optimizer, again
+    return training.objective, recipe.lora, data, training.batch, training.precision, training.optimizer, again
 
 
 def corrected_memory(computed: MemoryPlan, candidates: list[Known]) -> tuple[MemoryPlan, Basis]:

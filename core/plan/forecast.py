@@ -29,7 +29,7 @@ class Rows:
     rows: int | None
     tokens: int | None
     held_out: int | None
-    tokens_per_row: float | None = None  # before they are packed
+    tokens_per_row: float | None = None  # before they are packed; of a pair those of both conversations
     prepared: Prepared | None = None
 
 

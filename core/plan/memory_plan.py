@@ -100,8 +100,13 @@ def _weights(setting: Setting) -> int:
 
 
 def _trained(setting: Setting) -> int:
-    """The adapter in 32 bits, and where it is computed in 16, once more in those; a whole model is counted as its weights."""
-    return 0 if setting.method.whole else setting.trainable * (6 if setting.mixed or setting.in_one_step else 4)
+    """The adapter in 32 bits, and where it is computed in 16, once more in those; a whole model is counted as its weights.
+
+    And as all of it was at the start, where the objective stays near that (`core/training/reference.py`).
+    """
+    first = 4 if setting.recipe.objective.reference else 0
+    now = 0 if setting.method.whole else 6 if setting.mixed or setting.in_one_step else 4
+    return setting.trainable * (now + first)
 
 
 def _optimizer(setting: Setting) -> int:
@@ -134,6 +139,8 @@ def _loss(setting: Setting, batch: Batch) -> int:
     labels need all logits at once, and their logarithms.
     """
     labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
+    if setting.recipe.objective.pairs:
+        return _likelihoods(setting, batch)
     if setting.speed.at_labels:
         return round(min(labels, LABELS_AT_ONCE) * words * 4 + labels * hidden * 4 * 2)
     if setting.recipe.training.label_smoothing:
@@ -141,6 +148,19 @@ def _loss(setting: Setting, batch: Batch) -> int:
     tile, copied = min(words, TILE_WORDS), 0 if setting.short_between else min(words, TILE_WORDS) * hidden * 2
     each = 2 if setting.device == "cuda" and setting.mixed else 2 + 4 + 4
     return round(min(labels, TILE_TOKENS) * tile * each + labels * hidden * 8 + copied)
+
+
+def _likelihoods(setting: Setting, batch: Batch) -> int:
+    """The same of pairs (`core/training/likelihood.py`), whose logits in 16 bits get a copy in 32.
+
+    Of several processes each has those of all positions, with their gradients, and their logarithms where there are labels.
+    """
+    labels, words, hidden = batch.labels, setting.shape.vocab_size, setting.shape.hidden_size
+    short = 2 if setting.mixed else 0
+    if not setting.speed.at_labels:
+        return round(words * (batch.tokens * (4 + 4 + short) + labels * (4 + 4)))
+    copied = words * hidden * short if not setting.short_between else 0
+    return round(min(labels, LABELS_AT_ONCE) * words * (4 + short) + labels * hidden * 4 * 2 + copied)
 
 
 def _momentary(setting: Setting, batch: Batch) -> int:

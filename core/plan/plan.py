@@ -83,8 +83,13 @@ def checkpoint_bytes(recipe: Recipe, trainable: int | None = None) -> int:
     """One checkpoint on disk, with the optimiser's state; guessed for a model of unknown shape."""
     weights = trainable or trainable_parameters(recipe) or _whole_weights(recipe)
     # PiSSA saves what the adapter is and what it began as; its optimiser has two moments of the first only.
-    copies = 2 if METHODS[recipe.lora.method].begins == "pissa" else 1
+    copies = 2 if METHODS[recipe.lora.method].begins == "pissa" or _keeps_reference(recipe) else 1
     return weights * (4 * copies + STATE_BYTES.get(recipe.training.optimizer, 8)) + CHECKPOINT_EXTRA_BYTES
+
+
+def _keeps_reference(recipe: Recipe) -> bool:
+    """Whether each checkpoint has the first weights too: those of an earlier run, which may be gone on another machine."""
+    return recipe.objective.reference and bool(recipe.model.start_from)
 
 
 def _whole_weights(recipe: Recipe) -> int:

@@ -19,20 +19,26 @@ class TimePlan:
     steps: int
     evaluation_s: float
     evaluations: int
+    before_s: float = 0.0  # the held-out rows by the model as it was at the start, where the objective stays near that
 
     @property
     def total_s(self) -> float:
-        return self.startup_s + self.steps * self.step_s + self.evaluations * self.evaluation_s
+        return self.startup_s + self.steps * self.step_s + self.evaluations * self.evaluation_s + self.before_s
 
     def slower(self, times: float) -> "TimePlan":
         """The same work so many times as slow."""
-        return replace(self, step_s=self.step_s * times, evaluation_s=self.evaluation_s * times)
+        return replace(
+            self, step_s=self.step_s * times, evaluation_s=self.evaluation_s * times, before_s=self.before_s * times
+        )
 
 
 def step_seconds(setting: Setting, work: Workload, pace: Pace) -> float:
     """One optimiser step: its batches, one after the other, and what the optimiser does."""
     batches = work.batches or setting.recipe.training.accumulation
-    return batches * batch_seconds(setting, work.usual, pace) + _updating(setting, pace)
+    each = batch_seconds(setting, work.usual, pace)
+    if setting.recipe.objective.reference:
+        each += batch_seconds(setting, work.usual, pace, learning=False)
+    return batches * each + _updating(setting, pace)
 
 
 def _updating(setting: Setting, pace: Pace) -> float:
@@ -49,7 +55,7 @@ def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = T
     # Passes through a layer, in halves of a forward and a backward one.
     passes = 1 + (setting.layers_in_backward / setting.shape.layers if learning else 0) + (1 if again else 0)
     multiplying = (forward + backward + again) / pace.flops
-    visiting = passes / 2 * visits(setting, batch) / pace.numbers
+    visiting = passes / 2 * visits(setting, batch, learning) / pace.numbers
     calling = passes / 2 * _called_s(setting) * fitted.CALLS_PER_S[setting.device] / pace.calls
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]
     working = multiplying + visiting + unpacking
@@ -66,12 +72,13 @@ def _called_s(setting: Setting) -> float:
     return sum(seconds[setting.device] * count for seconds, count in each)
 
 
-def visits(setting: Setting, batch: Batch) -> float:
+def visits(setting: Setting, batch: Batch, learning: bool = True) -> float:
     """How often a number is gone through by anything but a product, in a forward and a backward pass."""
     shape, each = setting.shape, fitted.VISITS[setting.device]
     through = shape.layers * sum(map(sum, shape.projections.values()))
     in_one_step = sum(module.inputs + module.outputs for module in setting.adapted) if setting.in_one_step else 0
-    dropped = sum(module.inputs for module in setting.adapted) if setting.recipe.lora.dropout else 0
+    drops = learning and bool(setting.recipe.lora.dropout)
+    dropped = sum(module.inputs for module in setting.adapted) if drops else 0
     scores = shape.layers * shape.heads * _seen(setting, batch)
     scaled = sum(module.inputs * module.outputs for module in setting.adapted) if _scales(setting) else 0
     of_token = (
@@ -93,13 +100,17 @@ def forward_flops(setting: Setting, batch: Batch) -> float:
 
 
 def backward_flops(setting: Setting, batch: Batch) -> float:
-    """As much again for the gradients of what is fed in, and once more for those of what is trained."""
+    """As much again for the gradients of what is fed in, and once more for those of what is trained.
+
+    The logits of pairs are made again first (`core/training/likelihood.py`).
+    """
     shape, share = setting.shape, setting.layers_in_backward / setting.shape.layers
     inputs = 2 * shape.linear_parameters * batch.tokens * share + 2.5 * _attention_flops(setting, batch) * share
-    logits = 2 * shape.hidden_size * shape.vocab_size * batch.labels
+    of_logits = 2 * shape.hidden_size * shape.vocab_size * batch.labels
+    again = of_logits if setting.recipe.objective.pairs else 0
     if setting.method.whole:
-        return inputs + 2 * shape.linear_parameters * batch.tokens + 2 * logits
-    return inputs + logits + 4 * sum(module.weights for module in setting.adapted) * batch.tokens
+        return inputs + 2 * shape.linear_parameters * batch.tokens + 2 * of_logits + again
+    return inputs + of_logits + again + 4 * sum(module.weights for module in setting.adapted) * batch.tokens
 
 
 def _attention_flops(setting: Setting, batch: Batch) -> float:
@@ -128,6 +139,7 @@ def duration(setting: Setting, work: Workload, pace: Pace, rows: int | None, hel
         steps=steps,
         evaluation_s=held_out,
         evaluations=math.ceil(steps / eval_every(recipe, steps)) + 1 if held_out else 0,
+        before_s=held_out if recipe.objective.reference else 0.0,
     )
 
 

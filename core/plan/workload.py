@@ -1,6 +1,7 @@
 """What a training has in its hands at once: tokens and labels of its largest and of its usual batch. No torch."""
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +43,13 @@ class Workload:
 
 
 def assumed(recipe: Recipe, tokens_per_row: float | None = None) -> Workload:
-    """Where no rows were counted: every row as long as the recipe allows; with a mean length, that for the usual one."""
-    longest = recipe.data.max_length
-    batch = recipe.training.batch * recipe.conversations_per_row
-    mean = longest if recipe.data.packs else min(longest, tokens_per_row or longest)
+    """Where no rows were counted: all as long as the recipe allows; with a mean length, that for the usual one.
+
+    The two conversations of a pair count together in `tokens_per_row`.
+    """
+    longest, conversations = recipe.data.max_length, recipe.conversations_per_row
+    batch = recipe.training.batch * conversations
+    mean = longest if recipe.data.packs else min(longest, (tokens_per_row or math.inf) / conversations)
     share = 1.0 if recipe.data.train_on == "all" else ASSUMED_LABELS
     full = Batch(batch * longest, batch * longest * share, longest)
     return Workload(full, Batch(batch * mean, batch * mean * share, mean), counted=False)

@@ -59,9 +59,10 @@ def _preloaded() -> dict[str, str]:
 
 
 def _shapes(recipe: Recipe) -> int:
-    # How many conversations lie in a packed row nobody knows.
-    several = MOST_SHAPES if recipe.data.packs else SHAPES + SHAPES_OF_A_CONVERSATION * recipe.training.batch
-    return min(MOST_SHAPES, several)
+    if recipe.data.packs:  # how many conversations lie in a packed row nobody knows
+        return MOST_SHAPES
+    conversations = recipe.training.batch * recipe.conversations_per_row
+    return min(MOST_SHAPES, SHAPES + SHAPES_OF_A_CONVERSATION * conversations)
 
 
 def keep_blocks() -> None:

@@ -31,8 +31,9 @@ def smaller(session: Session) -> Session:
     """The next attempt: fewer conversations at once, as many in a step, from the last checkpoint; raises ModelError."""
     worker, step, micro = session.worker, session.job.metrics.step + 1, _cut(session)
     if micro is None:
+        one = "pair of answers" if session.job.recipe.objective.pairs else "conversation"
         raise ModelError(
-            f"The memory is too small even for one conversation at a time (at step {step:,}). Lower data.max_length or "
+            f"The memory is too small even for one {one} at a time (at step {step:,}). Lower data.max_length or "
             "lora.rank, choose lora.method qlora, or a smaller model."
         )
     said = {"batch": micro.batch, "accumulation": micro.accumulation, "recomputes": micro.recomputes}

@@ -1,4 +1,4 @@
-"""How a step is cut into pieces that fit into memory: the conversations of a step stay the same, only fewer at a time."""
+"""How a step is cut into pieces that fit into memory: the rows of a step stay the same, only fewer at a time."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from core.recipe import Recipe
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Conversations at once, how many such batches make a step, and whether activations are computed again."""
+    """Conversations, or pairs of them, at once, how many such batches make a step, and whether activations are computed again."""
 
     batch: int
     accumulation: int
