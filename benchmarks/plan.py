@@ -1,8 +1,8 @@
 """The plan against the truth: memory and time of settings are planned, then run, each in a process of its own.
 
 Three figures a setting: what arithmetic says, what it says after a probe of that setting, and what the run took. The rows are all
-longer than the limit, so that every batch is full; a setting named "mixed" has rows as they come. The arithmetic knows the
-machine's pace (measured for a second at the start of every job), nothing else.
+longer than the limit, so that every batch is full; a setting of mixed lengths has rows as they come. Those with an objective
+learn from pairs. The arithmetic knows the machine's pace (measured for a second at the start of every job), nothing else.
 
 `python -m benchmarks.plan [NUMBER …]` runs the settings of these numbers, all without; on a GPU they are those of
 Llama-3.2-1B and 3B with random weights, else of the starter model. What was measured is kept in
@@ -18,6 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.prefer import pairs_file
 from core import catalog, home
 from core.errors import StudioError
 from core.files import append_line
@@ -52,6 +53,10 @@ CPU_SETTINGS: dict[str, dict[str, Any]] = {
     "dora": {"lora.method": "dora"},
     "packing": {"data.packing": "on"},
     "mixed lengths": {"training.batch": 4, "mixed": True},
+    "dpo": {"training.objective": "dpo"},
+    "dpo, batch 4, mixed lengths": {"training.objective": "dpo", "training.batch": 4, "mixed": True},
+    "orpo": {"training.objective": "orpo"},
+    "dpo, full, batch 1": {"training.objective": "dpo", "lora.method": "full", "training.batch": 1},
 }
 GPU_SETTINGS: dict[str, dict[str, Any]] = {
     f"{size} {name}": {"shape": f"meta-llama/Llama-3.2-{size}"} | changes
@@ -81,7 +86,8 @@ def settings() -> dict[str, dict[str, Any]]:
 def recipe_of(changes: dict[str, Any]) -> Recipe:
     """A recipe of the benchmark: short, without held-out rows and checkpoints, with the changes on top."""
     changes = dict(changes)
-    source = "starter" if changes.pop("mixed", False) else str(long_rows())
+    pairs, mixed = "training.objective" in changes, changes.pop("mixed", False)
+    source = _mixed(pairs) if mixed else str(long_rows(pairs))
     model = random_model(changes.pop("shape")) if "shape" in changes else "starter"
     device = machine(home.home()).device
     length = 1024 if device == "cuda" else 512
@@ -99,16 +105,24 @@ def recipe_of(changes: dict[str, Any]) -> Recipe:
     return parse(values)
 
 
-def long_rows() -> Path:
-    """A file of rows that are longer than any limit here; about half of each is the answer."""
-    path = home.home() / "long_rows.jsonl"
+def _mixed(pairs: bool) -> str:
+    """Rows as they come: the starter's, or pairs of GSM8K."""
+    return str(pairs_file()) if pairs else "starter"
+
+
+def long_rows(pairs: bool) -> Path:
+    """A file of rows, or pairs, that are longer than any limit here."""
+    path = home.home() / ("long_pairs.jsonl" if pairs else "long_rows.jsonl")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             for number in range(64):
                 ask = " ".join(f"question {number} word {word}" for word in range(8))
-                answer = " ".join(f"answer {number} word {word}" for word in range(1500))
-                file.write(json.dumps({"question": ask, "answer": answer}) + "\n")
+                answer, other = (
+                    " ".join(f"{word} {number} word {each}" for each in range(1500)) for word in ("answer", "reply")
+                )
+                row = {"prompt": ask, "chosen": answer, "rejected": other}
+                file.write(json.dumps(row if pairs else {"question": ask, "answer": answer}) + "\n")
     return path
 
 

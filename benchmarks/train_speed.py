@@ -56,7 +56,11 @@ def recipe(cut: str, steps: int):
 
 
 def prepared(cut: str, steps: int) -> Any:
-    """The rows as the worker gets them, prepared once."""
+    return prepared_as(recipe(cut, steps))
+
+
+def prepared_as(asked: Any) -> Any:
+    """The rows as the worker of a recipe gets them, prepared once; with the recipe and the model that was found."""
     from core import home
     from core.data.prepare import find_model, prepare
     from core.files import write_whole
@@ -65,7 +69,6 @@ def prepared(cut: str, steps: int) -> Any:
     from core.recipe_yaml import to_yaml
     from core.training.session import rows_of
 
-    asked = recipe(cut, steps)
     job = Job(home.job_folder(f"20260101-000000-{os.getpid()}"))
     write_whole(job.files.recipe, to_yaml(asked))
     found = find_model(Worker(job))
@@ -206,11 +209,15 @@ def in_steps(rows: Any, asked: Any, steps: int) -> Iterator[list[list[int]]]:
 
 
 def studio(cut: str, steps: int) -> dict[str, Any]:
+    return worker(recipe(cut, steps))
+
+
+def worker(asked: Any) -> dict[str, Any]:
     """The studio's worker, started as the page and the command line start it."""
     from core.jobs import launcher
 
     began = time.time()
-    job = launcher.start(recipe(cut, steps))
+    job = launcher.start(asked)
     peak = 0
     while job.status.live:
         peak = max(peak, held_bytes(job.worker.pid))

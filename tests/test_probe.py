@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from core.recipe import Recipe, parse
 from core.said_plan import said
 from core.training import probe
 from core.training.probe_recipe import LEAST_TIMED, MOST_TIMED, UNTIMED, probe_recipe
-from tests.toy_training import StopsAt, new_folder, toy_recipe, train
+from tests.toy_training import StopsAt, new_folder, pairs_file, toy_recipe, train
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
@@ -30,7 +31,7 @@ STEPS = UNTIMED + LEAST_TIMED
 
 def probed(recipe: Recipe, name: str = "20260101-000000-probe", stop_at: int | None = None) -> Job:
     job = new_folder(probe_recipe(recipe), name)
-    job.files.events.write_text(json.dumps({"time": 1.0, "event": "created", "kind": "probe"}) + "\n")
+    job.files.events.write_text(json.dumps({"time": time.time(), "event": "created", "kind": "probe"}) + "\n")
     probe.run(StopsAt(job, stop_at))
     return job
 
@@ -70,6 +71,30 @@ def test_the_forecast_is_that_of_the_probe_afterwards(toy):
     after, (found,) = forecast.forecast(recipe, here), known_of(recipe)
     assert after.counted and after.memory_basis.measurement == after.time_basis.measurement == found
     assert after.memory.peak_bytes == pytest.approx(found.peak_bytes, rel=0.1)
+
+
+def test_a_probe_of_pairs_corrects_the_plan_of_pairs_and_no_other(toy, tmp_path):
+    pairs = toy_recipe(toy, data={"sources": [{"source": str(pairs_file(tmp_path))}]}, training={"objective": "dpo"})
+    here = machine(home.home())
+    probed(pairs)
+    after, (found,) = forecast.forecast(pairs, here), known_of(pairs)
+    for other in ("sft", "orpo"):
+        assert forecast.forecast(changed(pairs, {"training.objective": other}), here).memory_basis.kind == "computed"
+    assert (found.source, found.recipe.training.objective) == ("probe", "dpo")
+    assert after.memory_basis.measurement == after.time_basis.measurement == found
+    assert after.memory.peak_bytes == pytest.approx(found.peak_bytes, rel=0.1)
+    # The two longest pairs at once, both conversations of each.
+    rows = workload._rows(after.rows.prepared.files, 400)
+    assert rows.conversations == 2 and found.largest.tokens == np.sort(rows.tokens)[-2:].sum()
+    assert found.largest.longest == rows.longest.max() < rows.tokens.max()
+
+
+def test_what_was_measured_of_answers_says_nothing_of_pairs_for_a_model_of_unknown_shape():
+    here, recipe = machine(home.home()), parse({"model": {"source": "someone/unknown"}})
+    batch = Batch(1, 1, 1)
+    measured.keep(Measurement("run", "job", 1.0, here.device_name, "fp32", recipe, batch, batch, 10, 1.0))
+    assert correction.measured_alone(recipe, here)[0].peak_bytes == 10
+    assert correction.measured_alone(changed(recipe, {"training.objective": "orpo"}), here)[0] is None
 
 
 def test_the_longest_rows_come_in_one_batch_once_there_is_an_optimisers_state():
