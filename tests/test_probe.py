@@ -22,7 +22,8 @@ from core.recipe import Recipe, parse
 from core.said_plan import said
 from core.training import probe
 from core.training.probe_recipe import LEAST_TIMED, MOST_TIMED, UNTIMED, probe_recipe
-from tests.toy_training import StopsAt, new_folder, pairs_file, toy_recipe, train
+from tests.toy_pairs import write_pairs
+from tests.toy_training import StopsAt, new_folder, toy_recipe, train
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("one_thread")]
 
@@ -74,7 +75,7 @@ def test_the_forecast_is_that_of_the_probe_afterwards(toy):
 
 
 def test_a_probe_of_pairs_corrects_the_plan_of_pairs_and_no_other(toy, tmp_path):
-    pairs = toy_recipe(toy, data={"sources": [{"source": str(pairs_file(tmp_path))}]}, training={"objective": "dpo"})
+    pairs = toy_recipe(toy, data={"sources": [{"source": str(write_pairs(tmp_path))}]}, training={"objective": "dpo"})
     here = machine(home.home())
     probed(pairs)
     after, (found,) = forecast.forecast(pairs, here), known_of(pairs)
@@ -85,8 +86,9 @@ def test_a_probe_of_pairs_corrects_the_plan_of_pairs_and_no_other(toy, tmp_path)
     assert after.memory.peak_bytes == pytest.approx(found.peak_bytes, rel=0.1)
     # The two longest pairs at once, both conversations of each.
     rows = workload._rows(after.rows.prepared.files, 400)
-    assert rows.conversations == 2 and found.largest.tokens == np.sort(rows.tokens)[-2:].sum()
-    assert found.largest.longest == rows.longest.max() < rows.tokens.max()
+    two = np.argsort(-rows.tokens, kind="stable")[:2]
+    assert rows.conversations == 2 and found.largest.tokens == rows.tokens[two].sum()
+    assert found.largest.longest == rows.longest[two].max() < rows.tokens.max()
 
 
 def test_what_was_measured_of_answers_says_nothing_of_pairs_for_a_model_of_unknown_shape():

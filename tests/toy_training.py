@@ -1,6 +1,5 @@
 """Trainings of the toy model inside the test's own process: seconds, with every part of the real thing."""
 
-import json
 from pathlib import Path
 
 from core import home
@@ -41,16 +40,6 @@ def toy_recipe(model: Path, **sections) -> Recipe:
             "checkpoints": {"every_steps": 4, "keep": 5} | sections.get("checkpoints", {}),
         }
     )
-
-
-def pairs_file(folder: Path, rows: int = 20, words: int = 8) -> Path:
-    """Pairs of answers: the further down, the longer."""
-    path = folder / "pairs.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for row in range(rows):
-            chosen, rejected = (" ".join([word, str(row)] + ["and"] * (words + row)) for word in ("yes", "no"))
-            file.write(json.dumps({"prompt": f"Is {row} right?", "chosen": chosen, "rejected": rejected}) + "\n")
-    return path
 
 
 def new_folder(recipe: Recipe, name: str = "20260101-000000-toy") -> Job:

@@ -118,10 +118,11 @@ def _counted(counts: dict[str, Any]) -> Known:
 def _told(source: Source, pairs: bool) -> Known:
     """As the catalog says, else as a quick look at the file tells: rows of any file are seldom as long as they may be.
 
-    No data set of the catalog has pairs.
+    The catalog knows the tokens of one conversation.
     """
     known = catalog.dataset(source.source)
     if rows := known.rows_of(source.config, source.split) if known else None:
-        return Known(min(rows, source.limit or rows), None if pairs else known.tokens_per_row)
+        each = known.tokens_per_row and known.tokens_per_row * (2 if pairs else 1)
+        return Known(min(rows, source.limit or rows), each)
     found = peek(source)
     return Known(found.total, found.tokens_per_pair if pairs else found.tokens_per_row) if found else Known(None)
