@@ -6,6 +6,7 @@ every adapter, for one that goes on from an earlier run, and for a model that is
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -20,7 +21,9 @@ class Reference:
     def __init__(self, model: torch.nn.Module, checkpoint: Path | None = None):
         """Those that the model has now; where a checkpoint brings some along, those."""
         self.model = model
-        self.first = {name: weights.detach().clone() for name, weights in self._trained()}
+        # Looked for once, as the noisy ones are: to go through all modules of a model takes as long as some of its layers do.
+        self.trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+        self.first = {name: weights.detach().clone() for name, weights in self.trained.items()}
         if checkpoint and home.reference_file(checkpoint).is_file():
             saved = load_file(home.reference_file(checkpoint))
             self.first = {name: saved[name].to(weights.device) for name, weights in self.first.items()}
@@ -34,7 +37,8 @@ class Reference:
 
         All else stays in training: layers in 8 bits multiply otherwise where they only answer.
         """
-        now, noisy = {name: weights.data for name, weights in self._trained()}, list(self._noisy())
+        now = {name: weights.data for name, weights in self.trained.items()}
+        noisy = [module for module in self._noisy if module.training]
         self._put(self.first)
         _train(noisy, False)
         try:
@@ -44,16 +48,14 @@ class Reference:
             self._put(now)
             _train(noisy, True)
 
-    def _noisy(self) -> Iterator[torch.nn.Module]:
-        """What draws random numbers in training: dropout, and the embedding with NEFTune."""
-        found = (module for module in self.model.modules() if module.training)
-        return (one for one in found if isinstance(one, torch.nn.Dropout) or hasattr(one, "neftune_noise_alpha"))
-
-    def _trained(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        return ((name, weights) for name, weights in self.model.named_parameters() if weights.requires_grad)
+    @cached_property
+    def _noisy(self) -> list[torch.nn.Module]:
+        """What draws random numbers in training: dropout, and the embedding with NEFTune, which it has once it begins."""
+        found = self.model.modules()
+        return [one for one in found if isinstance(one, torch.nn.Dropout) or hasattr(one, "neftune_noise_alpha")]
 
     def _put(self, data: dict[str, torch.Tensor]) -> None:
-        for name, weights in self._trained():
+        for name, weights in self.trained.items():
             weights.data = data[name]
         # Short copies of the others may be kept there.
         torch.clear_autocast_cache()
