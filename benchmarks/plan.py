@@ -56,7 +56,12 @@ CPU_SETTINGS: dict[str, dict[str, Any]] = {
     "dpo": {"training.objective": "dpo"},
     "dpo, batch 4, mixed lengths": {"training.objective": "dpo", "training.batch": 4, "mixed": True},
     "orpo": {"training.objective": "orpo"},
-    "dpo, full, batch 1": {"training.objective": "dpo", "lora.method": "full", "training.batch": 1},
+    "dpo, full, batch 1": {
+        "training.objective": "dpo",
+        "training.learning_rate": 1e-6,
+        "training.batch": 1,
+        "lora.method": "full",
+    },
 }
 GPU_SETTINGS: dict[str, dict[str, Any]] = {
     f"{size} {name}": {"shape": f"meta-llama/Llama-3.2-{size}"} | changes

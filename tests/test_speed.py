@@ -265,6 +265,7 @@ def test_a_training_keeps_its_memory_and_a_persons_own_setting_wins(monkeypatch,
     ("sections", "shapes"),
     [
         ({"training": {"batch": 4}}, "192"),
+        ({"training": {"batch": 4, "objective": "dpo"}}, "320"),
         ({"training": {"batch": 64}}, "1024"),
         ({"data": {"packing": "on"}, "training": {"batch": 2}}, "1024"),
     ],
