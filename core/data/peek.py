@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.data.conversation import Conversation, PlainText, RowProblem
+from core.data.conversation import Conversation, Pair, PlainText, RowProblem
 from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
 from core.data.local_files import LocalFiles, local_files
@@ -147,7 +147,7 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     # Several messages make a conversation: how many are not known before all are read.
     total = None if reading.layout is tree else seen.total
     tokens = _mean_tokens(good, lambda row: [reading.conversation(row)])
-    of_pair = _mean_tokens(good, lambda row: vars(reading.pair(row)).values()) if reading.has_pairs else None
+    of_pair = _mean_tokens(good, lambda row: _both(reading.pair(row))) if reading.has_pairs else None
     found = replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
     return replace(found, tokens_per_row=tokens, tokens_per_pair=of_pair)
 
@@ -159,6 +159,10 @@ def _mean_tokens(rows: list[dict[str, Any]], said: Callable[[dict[str, Any]], It
         with suppress(RowProblem):
             found.append(sum(map(_length, said(row))) / TOKEN_BYTES)
     return sum(found) / len(found) if found else None
+
+
+def _both(pair: Pair) -> list[Said]:
+    return [pair.chosen, pair.rejected]
 
 
 def _length(said: Said) -> int:
