@@ -159,7 +159,8 @@ def _likelihoods(setting: Setting, batch: Batch) -> int:
     short = 2 if setting.mixed else 0
     if not setting.speed.at_labels:
         return round(words * (batch.tokens * (4 + 4 + short) + labels * (4 + 4)))
-    copied = words * hidden * short if not setting.short_between else 0
+    # Weights in 32 bits are there in 16 as well, and so is their gradient where they are trained.
+    copied = 0 if setting.short_between else words * hidden * short * (2 if setting.method.whole else 1)
     return round(min(labels, LABELS_AT_ONCE) * words * (4 + short) + labels * hidden * 4 * 2 + copied)
 
 
