@@ -192,7 +192,7 @@ def show(found: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
     }
     print(
         f"studio against TRL: {figures['ratio']:.2f} times, {figures['memory_share']:.0%} of its memory; largest difference of "
-        f"a loss {figures['largest_loss_difference']:.5f}, in fp32 {figures['largest_loss_difference_in_fp32']:.7f}"
+        f"a loss {figures['largest_loss_difference']:.1e}, in fp32 {figures['largest_loss_difference_in_fp32']:.1e}"
     )
     return {name: round(value, 7) for name, value in figures.items()}
 
