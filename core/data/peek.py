@@ -15,6 +15,7 @@ from typing import Any
 from core.data.conversation import Conversation, Pair, PlainText, RowProblem
 from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
+from core.data.formats.table import PAIRED
 from core.data.local_files import LocalFiles, local_files
 from core.data.readers import json_list, parquet
 from core.data.readers.row import RawRow, columns_of, next_batch
@@ -147,7 +148,7 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
     # Several messages make a conversation: how many are not known before all are read.
     total = None if reading.layout is tree else seen.total
     tokens = _mean_tokens(good, lambda row: [reading.conversation(row)])
-    of_pair = _mean_tokens(good, lambda row: _both(reading.pair(row))) if reading.has_pairs else None
+    of_pair = _mean_tokens(good, lambda row: _both(reading.pair(row))) if reading.layout in PAIRED else None
     found = replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
     return replace(found, tokens_per_row=tokens, tokens_per_pair=of_pair)
 
