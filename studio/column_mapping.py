@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from core.data.formats import tree
+from core.data.formats import preference, tree
 from core.data.formats.table import FORMATS
 from core.data.peek import Peek, peek
+from core.data.unpaired import no_pair_read
 from core.recipe_data import Source
 from studio import draft, session, words
 from studio.markdown import plain
@@ -15,6 +16,8 @@ MOST_COLUMNS = 12
 NOTES = {
     tree.NAME: "Single messages that answer each other: of several answers the best ranked is learned, the others are not used.",
 }
+PARTS = {"question": "Question is in", "answer": "Answer is in"}
+OF_PAIRS = {"prompt": "Prompt is in", "chosen": "Chosen answer is in", "rejected": "Rejected answer is in"}
 
 
 def recognised(source: Source) -> str:
@@ -30,28 +33,47 @@ def recognised(source: Source) -> str:
 
 
 def quick_mapping(index: int, source: Source) -> None:
-    """Under a data set: what is to be known of it, or why its columns fit no layout and which are question and answer."""
+    """Under a data set: what is to be known of it, or why its columns fit no layout and which are question and answer.
+
+    Where pairs are learned from: which are the prompt and the two answers.
+    """
     found = peek(source)
     pairs_note(index, source)
     if found and (note := NOTES.get(found.layout)):
         st.caption(f":material/info: {note}")
-    if found is None or found.layout is not None or not found.problem:
+    pairs = session.draft().objective.pairs
+    if found is None or not (_misfit(found) or (pairs and _names_none(source))):
         return
-    st.caption(f":orange[:material/help:] {plain(_why(found, source))}")
+    st.caption(f":orange[:material/help:] {plain(_why(found, source, pairs))}")
     if len(found.columns) > 1:
         with st.container(horizontal=True, gap="small"):
-            _column_of(index, source, "question", found.columns, "Question is in")
-            _column_of(index, source, "answer", found.columns, "Answer is in")
+            for part, label in (OF_PAIRS if pairs else PARTS).items():
+                _column_of(index, source, part, found.columns, label)
 
 
-def _why(found: Peek, source: Source) -> str:
+def _misfit(found: Peek) -> bool:
+    return found.layout is None and bool(found.problem)
+
+
+def _names_none(source: Source) -> bool:
+    """Whether no pairs can be read as its columns are named, by itself or by the person."""
+    found = peek(source)
+    may_be_named = source.layout in ("auto", preference.NAME) and (found.layout == preference.NAME or source.columns)
+    return bool(may_be_named) and no_pair_read(source)
+
+
+def _why(found: Peek, source: Source, pairs: bool) -> str:
     """In short where the rows can be read and only their columns say nothing; else the whole sentence."""
-    if found.rows and source.layout == "auto" and not source.template:
+    if found.rows and source.layout in ("auto", preference.NAME) and not source.template:
         shown = ", ".join(found.columns[:MOST_COLUMNS]) + (", …" if len(found.columns) > MOST_COLUMNS else "")
-        return (
-            f"Its columns ({shown}) fit no layout. Say where question and answer are, or write a template in Settings."
-        )
-    return found.problem.splitlines()[0]
+        if pairs:
+            return f"Its columns: {shown}. Say where the prompt, the chosen and the rejected answer are."
+        if source.layout == "auto":
+            return (
+                f"Its columns ({shown}) fit no layout. Say where question and answer are, or write a template in "
+                "Settings."
+            )
+    return (found.problem or found.bad_row or "").splitlines()[0]
 
 
 def mapping(index: int, source: Source) -> None:
@@ -104,9 +126,14 @@ def _typed_column(index: int, source: Source, part: str, help: str) -> None:
 
 
 def _save(index: int, part: str, key: str) -> None:
-    """Naming a question or an answer says what layout it is, where that was open."""
-    columns = dict(session.draft().data.sources[index].columns)
-    columns.pop(part, None)
+    """Naming a question or an answer says what layout it is, where that was open; those of a pair go with no other's names."""
+    named = session.draft().data.sources[index].columns
+    columns = {name: column for name, column in named.items() if name != part and _beside(name, part)}
     if name := (session.widget_value(key) or "").strip():
         columns[part] = name
     draft.change({f"data.sources.{index}.columns": columns})
+
+
+def _beside(name: str, part: str) -> bool:
+    """Whether two parts can be named of one data set: some layout has both."""
+    return any({name, part} <= {*layout.COLUMNS} for layout in FORMATS.values())

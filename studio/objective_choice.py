@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.data.unpaired import known_layout, unpaired
+from core.data.unpaired import problem_of
 from core.recipe import Recipe
 from core.training.methods import METHODS
 from core.training.objectives import OBJECTIVES
@@ -21,9 +21,7 @@ def objective_choice(recipe: Recipe) -> None:
     """With what it does as a caption, and which data it cannot be taught with."""
     recipe_form.select(OBJECTIVE, {name: objective.title for name, objective in OBJECTIVES.items()})
     st.caption(recipe.objective.hint)
-    if unfit := [
-        data_name(source.source) for source in recipe.data.sources if unpaired(recipe, "", known_layout(source))
-    ]:
+    if unfit := [data_name(source.source) for source in recipe.data.sources if problem_of(recipe, source)]:
         said = f"No pairs of answers in {plain(', '.join(unfit))}: change the data under Model & data."
         st.caption(f":orange[:material/warning:] {said}")
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.data.unpaired import has_pairs, known_layout, unpaired
+from core.data.unpaired import has_pairs, known_layout, no_pair_read, unpaired
 from core.recipe import Recipe
 from core.recipe_data import Source
 from studio import session
@@ -11,6 +11,7 @@ from studio.objective_choice import learn_button, short_name
 
 ANSWERS = "Pairs of answers: the chosen ones are learned; the rejected ones are not used."
 PAIRS = "Pairs of answers: {} learns from both which is the better one."
+UNREAD = "{} learns from pairs, a chosen and a rejected answer in each row, and in the first rows none can be read."
 UNPAIRED = "{} learns from pairs, a chosen and a rejected answer in each row, and this data has the layout {}. Choose other data, or learn answers."
 
 
@@ -19,7 +20,9 @@ def pairs_note(index: int, source: Source) -> None:
     recipe, layout = session.draft(), known_layout(source)
     if unpaired(recipe, source.source, layout):
         _line(index, recipe, "sft", f":orange[:material/warning:] {UNPAIRED.format(short_name(recipe), layout)}")
-    elif layout and has_pairs(layout) and recipe.objective.pairs:
+    elif layout and recipe.objective.pairs and no_pair_read(source):
+        _line(index, recipe, "sft", f":orange[:material/warning:] {UNREAD.format(short_name(recipe))}")
+    elif layout and recipe.objective.pairs:
         _line(index, recipe, "sft", f":material/info: {PAIRS.format(short_name(recipe))}")
     elif layout and has_pairs(layout):
         _line(index, recipe, "dpo", f":material/info: {ANSWERS}")

@@ -7,13 +7,16 @@ import pytest
 
 from benchmarks.synthetic_jobs import make_job
 from core.data.preview import Shown, ShownRow, Token
+from core.errors import DataError
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
+from core.jobs.preflight import check_rows
 from core.recipe import Recipe
 from core.recipe_yaml import with_values
 from core.training.objectives import OBJECTIVES
 from core.training.presets import PRESETS
 from studio.charts import LIGHT
+from studio.column_mapping import OF_PAIRS
 from studio.compare_view import _measured_on
 from studio.loss_chart import LossCurve, loss_figure
 from studio.objective_choice import to_objective
@@ -108,6 +111,41 @@ def test_data_at_the_hub_is_not_called_unpaired_before_its_layout_is_known():
     assert "learns from pairs" not in text_of(opened("model_and_data"))
     edit({"data.sources": [{"source": "ann/pairs", "layout": "alpaca"}]})
     assert "this data has the layout alpaca" in text_of(opened("model_and_data"))
+
+
+ODD = {"question": "Hi", "good": "Hello", "bad": "Go away"}
+
+
+@pytest.mark.parametrize(
+    ("row", "named", "left"),
+    [
+        (ODD, {}, {"prompt": "question", "chosen": "good", "rejected": "bad"}),
+        (ODD, {"question": "question", "answer": "good"}, {"prompt": "question", "chosen": "good", "rejected": "bad"}),
+        ({"prompt": "Hi", "chosen": "Hello", "bad": "Go away"}, {}, {"rejected": "bad"}),
+        ({"question": "Hi", "chosen": "Hello", "rejected": "Go away"}, {}, {"prompt": "question"}),
+    ],
+    ids=["odd names", "named as answers before", "no rejected", "no prompt"],
+)
+def test_where_pairs_are_wanted_their_columns_are_asked_for_until_they_can_be_read(tmp_path, row, named, left):
+    file = tmp_path / "odd.jsonl"
+    file.write_text(f"{json.dumps(row)}\n" * 3)
+    edit(DPO | {"data.sources": [{"source": str(file), "columns": named}]})
+    app = opened("model_and_data")
+    for part, column in left.items():
+        assert "learns from both" not in text_of(app)
+        app.selectbox(key=f"column:0:{part}:{OF_PAIRS[part]}").set_value(column).run()
+    assert "DPO learns from both" in text_of(app) and not [box for box in app.selectbox if "column:" in str(box.key)]
+    assert on_disk().data.sources[0].columns == left
+
+
+def test_pairs_without_a_rejected_answer_are_refused_before_a_job_starts(tmp_path):
+    file = tmp_path / "half.jsonl"
+    file.write_text('{"prompt": "Hi", "chosen": "Hello"}\n')
+    recipe = edit(DPO | {"data.sources": [{"source": str(file)}]})
+    with pytest.raises(DataError, match="no column `rejected` with the rejected answers"):
+        check_rows(recipe)
+    assert "No pairs of answers in half.jsonl" in text_of(opened("lora"))
+    check_rows(edit({"training.objective": "sft"}))
 
 
 # Prepared

@@ -1,5 +1,6 @@
 """Data without pairs where pairs are to be learned from: known of its layout, before a row is read or when the first are."""
 
+from core.data.formats.columns import columns_of
 from core.data.formats.table import FORMATS, PAIRED
 from core.data.peek import peek
 from core.recipe import Recipe
@@ -29,7 +30,28 @@ def unpaired(recipe: Recipe, source: str, layout: str | None) -> str | None:
     )
 
 
+def problem_of(recipe: Recipe, source: Source) -> str | None:
+    """The sentence for a data set of which it is known: of its layout, or that no column has the rejected answers."""
+    layout = known_layout(source)
+    return unpaired(recipe, source.source, layout) or (_one_sided(recipe, source, layout) if layout else None)
+
+
 def problems(recipe: Recipe) -> list[str]:
     """The sentence for each data set of which it is known."""
-    found = [unpaired(recipe, source.source, known_layout(source)) for source in recipe.data.sources]
-    return [problem for problem in found if problem]
+    return [problem for source in recipe.data.sources if (problem := problem_of(recipe, source))]
+
+
+def no_pair_read(source: Source) -> bool:
+    """Whether its first rows are known, and none of them can be read as two answers to a prompt."""
+    found = peek(source)
+    return bool(found and found.rows) and found.tokens_per_pair is None
+
+
+def _one_sided(recipe: Recipe, source: Source, layout: str) -> str | None:
+    found, column = peek(source), columns_of(source, FORMATS[layout]).get("rejected")
+    if not recipe.objective.pairs or not found or not found.rows or column in found.columns:
+        return None
+    return (
+        f"{source.source}: training.objective {recipe.training.objective} learns from pairs, and there is no column "
+        f"`{column}` with the rejected answers. Name theirs in `columns`, choose other data, or training.objective sft."
+    )
