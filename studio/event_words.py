@@ -22,7 +22,8 @@ class Line:
 
 def _prepared(event: Row) -> tuple[str, str, str]:
     again = ", found from before" if event.get("cached") else ""
-    counts = f"{words.whole(event.get('rows'))} rows, {words.whole(event.get('tokens'))} tokens"
+    one, rows = "pair" if event.get("pairs") else "row", event.get("rows")
+    counts = f"{words.whole(rows)} {one if rows == 1 else f'{one}s'}, {words.whole(event.get('tokens'))} tokens"
     held_out = f", {words.whole(event.get('held_out_rows'))} held out"
     return "dataset", f"Data ready · {counts}{held_out}{again}", ""
 

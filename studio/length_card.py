@@ -26,9 +26,9 @@ def length_card(report: dict[str, Any]) -> None:
 
 def cut_words(report: dict[str, Any]) -> str:
     """What Max tokens takes away, in rows and in answers."""
-    limit = f"{report['max_length']:,} tokens"
+    limit, one = f"{report['max_length']:,} tokens", "pair" if report.get("pairs") else "row"
     if dropped := report["dropped"].get(TOO_LONG):
-        return f":orange[:material/filter_alt:] **{words.count(dropped, 'row')}** over {limit} left out whole."
+        return f":orange[:material/filter_alt:] **{words.count(dropped, one)}** over {limit} left out whole."
     if not report["cut_rows"]:
         return (
             f":green[:material/check:] Every {'answer of a pair' if report.get('pairs') else 'row'} fits into {limit}."
@@ -37,7 +37,7 @@ def cut_words(report: dict[str, Any]) -> str:
     cost = f"{words.count(lost, 'token')} of answers" if lost else "no answer"
     advice = " Raise Max tokens to keep them." if lost else ""
     return (
-        f":orange[:material/content_cut:] **{words.count(report['cut_rows'], 'row')}** of {report['usable_rows']:,} "
+        f":orange[:material/content_cut:] **{words.count(report['cut_rows'], one)}** of {report['usable_rows']:,} "
         f"cut at {limit}: **{cost}** lost.{advice}"
     )
 

@@ -18,7 +18,7 @@ def plan_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
     plan = found.plan
     with split():
         section("Time and disk")
-        st.markdown(f":gray[:small[{_source_of_rows(found)}]]", width="content")
+        st.markdown(f":gray[:small[{_source_of_rows(recipe, found)}]]", width="content")
     with st.container(gap="xxsmall"):
         kv("Time", time_words(found))
         kv("Steps", _steps(recipe, found))
@@ -47,10 +47,10 @@ def time_words(found: Forecast) -> str:
     return f"{about(found.time_basis) or roughly(found)}**{words.duration(found.time.total_s)}**"
 
 
-def _source_of_rows(found: Forecast) -> str:
+def _source_of_rows(recipe: Recipe, found: Forecast) -> str:
     if found.plan.rows is None:
         return "not counted yet"
-    return f"{roughly(found)}{words.count(found.plan.rows, 'row')} to train on"
+    return f"{roughly(found)}{words.count(found.plan.rows, 'pair' if recipe.objective.pairs else 'row')} to train on"
 
 
 def _steps(recipe: Recipe, found: Forecast) -> str:
@@ -87,5 +87,6 @@ def length_warning(recipe: Recipe) -> str | None:
 def teaching(recipe: Recipe, found: Forecast) -> str:
     """The page's caption: How to teach it · Llama 3.2 1B Instruct · 18,000 examples from 3 data sets"""
     sources = words.count(len(recipe.data.sources), "data set")
-    rows = f"{roughly(found)}{words.count(found.plan.rows, 'example')} from {sources}" if found.plan.rows else sources
+    one = "pair" if recipe.objective.pairs else "example"
+    rows = f"{roughly(found)}{words.count(found.plan.rows, one)} from {sources}" if found.plan.rows else sources
     return f"How to teach it · {plain(model_name(recipe))} · {rows}"

@@ -61,6 +61,7 @@ def test_an_objective_brings_its_settings_and_one_press_to_a_rate_that_it_bears(
     app.selectbox(key="field:training.objective").set_value("dpo").run()
     said = text_of(app)
     assert OBJECTIVES["dpo"].hint in said and "**16 pairs per step**" in said and "2e-4 is too high for DPO" in said
+    assert "about 2 pairs to train on" in said and "about 2 pairs from 1 data set" in said
     assert app.number_input(key="field:training.beta").value == 0.1
     click(app, "objective:rate")
     assert on_disk().training.learning_rate == 2e-5 and "too high" not in text_of(app)

@@ -27,6 +27,8 @@ from core.training.callbacks import Reporter
 from core.training.device import choose_device
 from core.training.divergence import Divergence
 from core.training.held_out_events import before_and_after, preference
+from core.training.run import _rows_in_words
+from studio.event_words import lines_of as said_of
 from tests.test_evaluation import evaluate
 from tests.toy_pair_runs import pairs_recipe, write_pairs
 from tests.toy_training import new_folder, train
@@ -97,6 +99,19 @@ def test_after_a_resume_that_prepared_nothing_the_pairs_are_still_counted(dpo):
     append_line(dpo.files.events, {"time": 9.0, "event": "resuming", "step": None, "before_s": 1.0})
     assert preference(dpo) in dpo.result["why"] and "12 held-out pairs" in preference(dpo)
     assert preference(dpo, 5) != preference(dpo, 3) is None
+
+
+def test_what_is_counted_is_called_a_pair_and_one_alone_is_no_plural():
+    recipe = parse({"training": {"objective": "dpo"}})
+    assert [_rows_in_words(recipe, 1), _rows_in_words(parse({}), 2)] == ["pair", "rows"]
+    job = new_folder(recipe)
+    for event in (
+        {"event": "prepared", "rows": 1, "held_out_rows": 1, "tokens": 9, "pairs": True},
+        *({"event": "held_out", "step": step, "loss": 1.0, "sources": {}, "preferred": 1.0} for step in (0, 5)),
+    ):
+        append_line(job.files.events, {"time": 2.0} | event)
+    assert preference(job) == "It moved towards the chosen answer in 100 % of 1 held-out pair."
+    assert "Data ready · 1 pair, 9 tokens" in said_of(job.events)[-1].text
 
 
 def test_of_answers_there_is_no_preference():
@@ -201,6 +216,7 @@ def test_what_was_found_is_said_in_a_sentence_and_reads_again_as_old_reports_do(
     ("tuned", "said"),
     [
         ([1.0] * 5, "Too few pairs to say: of 5 held-out pairs it finds the chosen answer the likelier one in 100 %"),
+        ([1.0], "Too few pairs to say: of 1 held-out pair it finds"),
         ([math.nan] * 9, "No verdict: on 9 held-out pairs the likelihood of the tuned model is no number."),
     ],
 )

@@ -84,7 +84,8 @@ def prepare(worker: Worker, found: Found) -> tuple[dict[str, Any], home.Prepared
     # By the recipe's own names: the same contents may have been prepared before under another.
     worker.resolve(data=[{"source": one.source.source, "fingerprint": one.fingerprint} for one in opened])
     counts = {name: report[name] for name in ("rows", "held_out_rows", "tokens", "supervised_tokens")}
-    worker.event("prepared", key=files.folder.name, cached=cached, **counts)
+    of_pairs = {"pairs": True} if report.get("pairs") else {}
+    worker.event("prepared", key=files.folder.name, cached=cached, **counts, **of_pairs)
     return report, files
 
 

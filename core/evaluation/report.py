@@ -105,8 +105,8 @@ def _learned(found: Compared) -> str:
 def _preferred(found: Compared) -> str:
     """By which answer is the likelier one, as that says what it does; how many it has moved at all says only in which direction."""
     if found.verdict == "no number":
-        return _no_number(found, f"on {found.rows:,} {found.name} the likelihood")
-    of = f"of {found.rows:,} {found.name} it finds the chosen answer the likelier one in {percent(found.tuned.mean)}"
+        return _no_number(found, f"on {_pairs(found)} the likelihood")
+    of = f"of {_pairs(found)} it finds the chosen answer the likelier one in {percent(found.tuned.mean)}"
     if found.verdict == "too few rows":
         return f"Too few pairs to say: {of}, the base in {percent(found.base.mean)}; {LEAST_ROWS} are needed."
     verdict = {"no difference": "No difference that the data can show"}.get(found.verdict, found.verdict.capitalize())
@@ -116,6 +116,11 @@ def _preferred(found: Compared) -> str:
         f"Against the base it has moved towards the chosen answer in {percent(found.moved.mean)} of them (95 %: {percent(found.moved.low)} to "
         f"{percent(found.moved.high)})."
     )
+
+
+def _pairs(found: Compared) -> str:
+    """40 held-out pairs"""
+    return f"{found.rows:,} {found.name.removesuffix('s') if found.rows == 1 else found.name}"
 
 
 def percent(share: float) -> str:

@@ -35,7 +35,8 @@ def preference(job: Job, step: int | None = None) -> str | None:
     prepared = next((event for event in reversed(job.events) if event["event"] == "prepared"), {})
     if before is None or after is None or not prepared.get("held_out_rows"):
         return None
-    pairs = f"{prepared['held_out_rows']:,} held-out pairs"
+    number = prepared["held_out_rows"]
+    pairs = f"{number:,} held-out {'pair' if number == 1 else 'pairs'}"
     if job.recipe.objective.reference:
         return f"It moved towards the chosen answer in {100 * after:.0f} % of {pairs}."
     return f"Of {pairs} the chosen answer is preferred in {100 * before:.0f} % before and in {100 * after:.0f} % after."

@@ -167,7 +167,8 @@ def _finish(session: Session, found: Found, trainer: Trainer, tokenizer: PreTrai
         said = [f"Stopped after step {step:,} of {state.max_steps:,}. The checkpoint of step {step:,} is saved."]
         _end(session, "stopped", said, step)
         return
-    rows, what = len(session.train), _rows_in_words(job.recipe)
+    rows = len(session.train)
+    what = _rows_in_words(job.recipe, rows)
     reached = job.recipe.reached(step, rows)
     of = f"{reached:,} of {rows:,}" if reached < rows else f"{rows:,}"
     said = [f"Trained {step:,} {'step' if step == 1 else 'steps'} on {of} {what}."]
@@ -198,5 +199,6 @@ def _measured(job: Job) -> list[str]:
     return [*filter(None, [preference(job)]), f"The held-out loss went from {before:.3f}{since} to {after:.3f}{known}."]
 
 
-def _rows_in_words(recipe: Recipe) -> str:
-    return "packed rows" if recipe.data.packs else "pairs" if recipe.objective.pairs else "rows"
+def _rows_in_words(recipe: Recipe, number: int) -> str:
+    one = "packed row" if recipe.data.packs else "pair" if recipe.objective.pairs else "row"
+    return one if number == 1 else f"{one}s"
