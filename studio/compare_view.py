@@ -84,6 +84,8 @@ def _curves(jobs: list[Job], labels: list[str]) -> None:
     charts.show(figure, alt=finding(lines), key="compare")
     if len({_objective(job.recipe) for job in jobs}) > 1:
         st.caption("These runs learn by different objectives, or betas of one. Loss compares only within the same.")
+    elif len({_stays_near(job.recipe) for job in jobs}) > 1:
+        st.caption("These runs are held near what they began with, and began differently: their losses do not compare.")
     elif len({job.recipe.model.source for job in jobs}) > 1:
         st.caption("These runs teach different base models. Loss compares only within one base model.")
     elif len(_held_out(jobs)) > 1 and not _comparable(jobs):
@@ -145,9 +147,15 @@ def _comparable(jobs: list[Job]) -> bool:
 def _measured_on(recipe: Recipe) -> Any:
     """Without what decides only how often the other rows are learned."""
     data = recipe.data.model_dump(exclude={"packing": True, "mixing": True, "sources": {"__all__": {"weight"}}})
-    return recipe.model.source, recipe.model.chat_template, data, recipe.training.seed, _objective(recipe)
+    loss = _objective(recipe), _stays_near(recipe)
+    return recipe.model.source, recipe.model.chat_template, data, recipe.training.seed, loss
 
 
 def _objective(recipe: Recipe) -> tuple[str, float | None]:
     """What its loss is; with pairs beta is part of it."""
     return recipe.training.objective, recipe.training.beta if recipe.objective.pairs else None
+
+
+def _stays_near(recipe: Recipe) -> tuple[str | None, int] | None:
+    """What of the model dpo compares with: its loss says how far a run has moved from where it began, not where it is."""
+    return (recipe.model.start_from, recipe.model.drop_layers) if recipe.objective.reference else None

@@ -18,7 +18,7 @@ from studio.run_row import RunRow, row_of
 SPARKLINE_POINTS = 40
 # What the table on the page is: its widget's key, the ids of its rows, and how often runs had been chosen elsewhere.
 TABLE = "table of runs"
-LOSS_HELP = "Compares only among runs of the same base model, objective and held-out rows."
+LOSS_HELP = "Compares only among runs of the same base model, objective and held-out rows; with DPO also of the same beta and start."
 # Which name was pressed in the table of recent runs.
 PRESSED = "recent runs:name"
 

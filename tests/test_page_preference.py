@@ -8,11 +8,12 @@ import pytest
 from benchmarks.synthetic_jobs import make_job
 from core.data.preview import Shown, ShownRow, Token
 from core.errors import DataError
+from core.files import write_whole
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import check_rows
 from core.recipe import Recipe
-from core.recipe_yaml import with_values
+from core.recipe_yaml import to_yaml, with_values
 from core.training.objectives import OBJECTIVES
 from core.training.presets import PRESETS
 from studio.charts import LIGHT
@@ -199,6 +200,16 @@ def test_beta_is_part_of_what_a_loss_of_pairs_is():
     other = {"training.beta": 0.3}
     assert _measured_on(with_values(Recipe(), DPO)) != _measured_on(with_values(Recipe(), DPO | other))
     assert _measured_on(Recipe()) == _measured_on(with_values(Recipe(), other))
+
+
+def test_losses_of_dpo_compare_only_where_the_runs_began_alike():
+    first, later = run_on_pairs(1, "first", 0.3), run_on_pairs(2, "later", 0.1)
+    write_whole(later.files.recipe, to_yaml(with_values(later.recipe, {"model.start_from": first.id})))
+    app = runs(first, Job(later.folder))
+    assert "began differently" in text_of(app) and "trophy" not in "".join(compared(app)["Best held-out"])
+    begun = {"model.start_from": first.id}
+    orpo = with_values(Recipe(), {"training.objective": "orpo"})
+    assert _measured_on(orpo) == _measured_on(with_values(orpo, begun))
 
 
 def test_losses_that_differ_in_their_tenth_digit_have_an_axis_to_read():
