@@ -27,19 +27,24 @@ def objective_choice(recipe: Recipe) -> None:
 
 
 def rate_note(recipe: Recipe) -> None:
-    """Where the objective does not bear the learning rate, a line that says so, and a press to one that it does."""
-    objective, now = recipe.objective, recipe.training.learning_rate
-    if objective.bears(now, _whole(recipe)):
-        return
+    """Where the objective does not bear the learning rate, or has kept another's, a line that says so, and a press to its own."""
+    now = recipe.training.learning_rate
+    if not recipe.objective.bears(now, _whole(recipe)):
+        said = f":orange[:material/warning:] {words.rate(now)} is too high for {short_name(recipe)}."
+        _set_usual(recipe, said, "At higher rates the loss falls and the answers get worse.")
+    elif not recipe.objective.pairs and not _whole(recipe) and now == OBJECTIVES["dpo"].rate:
+        said = f":material/info: {words.rate(now)} is a rate of DPO, low for answers."
+        _set_usual(recipe, said, "At lower rates little is learned in as many steps.")
+
+
+def _set_usual(recipe: Recipe, said: str, help: str) -> None:
     usual = _usual_rate(recipe, recipe.training.objective)
     with row(gap="small"):
-        st.caption(
-            f":orange[:material/warning:] {words.rate(now)} is too high for {short_name(recipe)}.", width="content"
-        )
+        st.caption(said, width="content")
         st.button(
             f"Set {words.rate(usual)}",
             icon=":material/build:",
-            help="At higher rates the loss falls and the answers get worse.",
+            help=help,
             key="objective:rate",
             on_click=draft.change,
             args=({RATE: usual},),

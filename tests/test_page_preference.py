@@ -66,6 +66,10 @@ def test_an_objective_brings_its_settings_and_one_press_to_a_rate_that_it_bears(
     assert app.number_input(key="field:training.beta").value == 0.1
     click(app, "objective:rate")
     assert on_disk().training.learning_rate == 2e-5 and "too high" not in text_of(app)
+    app.selectbox(key="field:training.objective").set_value("sft").run()
+    assert "2e-5 is a rate of DPO, low for answers" in text_of(app)
+    click(app, "objective:rate")
+    assert on_disk().training.learning_rate == 2e-4 and "low for answers" not in text_of(app)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
