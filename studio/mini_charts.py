@@ -40,7 +40,7 @@ MINIS = (
     Mini("tokens_per_s", "Tokens / s", words.whole, _short),
     Mini("memory_bytes", "Memory", words.size, lambda number: f"{number / words.GB:g}"),
 )
-PREFERRED = Mini("preferred", "Chosen preferred", words.percent, words.percent, top=1)
+PREFERRED = Mini("preferred", "Preferred, training", words.percent, words.percent, top=1)
 
 
 def mini_charts(job: Job) -> None:
