@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from core.data.unpaired import has_pairs, known_layout, no_pair_read, unpaired
+from core.data.unpaired import bad_pair, has_pairs, known_layout, no_pair_read, unpaired
 from core.recipe import Recipe
 from core.recipe_data import Source
 from studio import session
 from studio.layout import row
+from studio.markdown import plain
 from studio.objective_choice import learn_button, short_name
 
 ANSWERS = "Pairs of answers: the chosen ones are learned; the rejected ones are not used."
@@ -24,6 +25,8 @@ def pairs_note(index: int, source: Source) -> None:
         _line(index, recipe, "sft", f":orange[:material/warning:] {UNREAD.format(short_name(recipe))}")
     elif layout and recipe.objective.pairs:
         _line(index, recipe, "sft", f":material/info: {PAIRS.format(short_name(recipe))}")
+        if problem := bad_pair(source):
+            st.caption(f":orange[:material/filter_alt:] Not every row has two answers. {plain(problem)}")
     elif layout and has_pairs(layout):
         _line(index, recipe, "dpo", f":material/info: {ANSWERS}")
 

@@ -144,6 +144,18 @@ def test_where_pairs_are_wanted_their_columns_are_asked_for_until_they_can_be_re
     assert on_disk().data.sources[0].columns == left
 
 
+def test_a_row_without_two_answers_is_named_where_they_are_needed(tmp_path):
+    file = tmp_path / "holes.csv"
+    file.write_text("prompt,chosen,rejected\nHi,Hello,Go away\nHi,Hello,\n")
+    edit({"data.sources": [{"source": str(file)}]})
+    assert "line 3" not in text_of(opened("model_and_data"))
+    edit(DPO)
+    said = text_of(opened("model_and_data"))
+    assert "DPO learns from both" in said and "holes.csv, line 3: the column `rejected` is empty" in said.replace(
+        "\\", ""
+    )
+
+
 def test_pairs_without_a_rejected_answer_are_refused_before_a_job_starts(tmp_path):
     file = tmp_path / "half.jsonl"
     file.write_text('{"prompt": "Hi", "chosen": "Hello"}\n')

@@ -44,7 +44,8 @@ class Peek:
     `confidence` is the share of them that `layout` reads; `bad_row` says what is wrong with the first that it does not.
     `problem` is the sentence why the source cannot be read; what was found before it stays. It is `hopeless` where
     preparing would end by it: bad rows alone are none, as more rows and good ones may follow. `tokens_per_row` is a guess by
-    the length of the first rows, and `tokens_per_pair` of both answers of each, where the layout has two.
+    the length of the first rows, and `tokens_per_pair` of both answers of each, where the layout has two; `bad_pair` says what
+    is wrong with the first row that has not both.
     """
 
     columns: list[str]
@@ -57,6 +58,7 @@ class Peek:
     total: int | None = None
     tokens_per_row: float | None = None
     tokens_per_pair: float | None = None
+    bad_pair: str | None = None
 
 
 def peek(source: Source) -> Peek | None:
@@ -141,16 +143,21 @@ def _judged(seen: Peek, source: Source, columns: list[str], rows: list[RawRow]) 
         reading = reading_of(source, columns, good) if good else None
     except DataError as error:
         return replace(seen, problem=seen.problem or str(error), hopeless=True)
-    bad = next((sentence for row in rows if (sentence := _bad(row, reading))), None)
+    bad = next((sentence for row in rows if (sentence := _bad(row, reading and reading.conversation))), None)
     if reading is None:
         return replace(seen, problem=seen.problem or bad)
     share = reading.confidence * len(good) / len(rows)
     # Several messages make a conversation: how many are not known before all are read.
     total = None if reading.layout is tree else seen.total
     tokens = _mean_tokens(good, lambda row: [reading.conversation(row)])
-    of_pair = _mean_tokens(good, lambda row: _both(reading.pair(row))) if reading.layout in PAIRED else None
-    found = replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total)
-    return replace(found, tokens_per_row=tokens, tokens_per_pair=of_pair)
+    found = replace(seen, layout=reading.layout.NAME, confidence=share, bad_row=bad, total=total, tokens_per_row=tokens)
+    return _with_pairs(found, reading, rows, good) if reading.layout in PAIRED else found
+
+
+def _with_pairs(found: Peek, reading: Reading, rows: list[RawRow], good: list[dict[str, Any]]) -> Peek:
+    """What both answers of each row come to, and the first row that has not both."""
+    bad = next((sentence for row in rows if (sentence := _bad(row, reading.pair))), None)
+    return replace(found, tokens_per_pair=_mean_tokens(good, lambda row: _both(reading.pair(row))), bad_pair=bad)
 
 
 def _mean_tokens(rows: list[dict[str, Any]], said: Callable[[dict[str, Any]], Iterable[Said]]) -> float | None:
@@ -172,12 +179,12 @@ def _length(said: Said) -> int:
     return len(text.encode("utf-8", errors="replace"))
 
 
-def _bad(row: RawRow, reading: Reading | None) -> str | None:
+def _bad(row: RawRow, read: Callable[[dict[str, Any]], Said | Pair] | None) -> str | None:
     """What is wrong with a row, as a sentence."""
     problem = row.problem
     try:
-        if reading and not problem:
-            reading.conversation(row.values)
+        if read and not problem:
+            read(row.values)
     except RowProblem as error:
         problem = str(error)
     return _short(f"{row.where}: {problem}.") if problem else None

@@ -41,6 +41,12 @@ def problems(recipe: Recipe) -> list[str]:
     return [problem for source in recipe.data.sources if (problem := problem_of(recipe, source))]
 
 
+def bad_pair(source: Source) -> str | None:
+    """What is wrong with the first row that has no pair; None where the first rows have, or are not known."""
+    found = peek(source)
+    return found.bad_pair if found else None
+
+
 def no_pair_read(source: Source) -> bool:
     """Whether its first rows are known, and none of them can be read as two answers to a prompt."""
     found = peek(source)
