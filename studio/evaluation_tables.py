@@ -68,8 +68,12 @@ def _line(found: Compared) -> dict[str, str]:
         "Base": _measured(found, found.base.mean),
         "Tuned": _measured(found, found.tuned.mean),
         "Difference": _difference(found),
-        "Verdict": found.verdict.capitalize(),
+        "Verdict": _verdict_on(found).capitalize(),
     }
+
+
+def _verdict_on(found: Compared) -> str:
+    return found.verdict if found.measure == LOSS else found.verdict.replace("rows", "pairs")
 
 
 def _difference(found: Compared) -> str:

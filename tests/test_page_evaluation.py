@@ -20,6 +20,7 @@ from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
+from studio.evaluation_tables import _line
 from tests.test_page_runs import runs
 from tests.test_pages import click, opened, progress_of, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
@@ -117,6 +118,7 @@ def test_pairs_are_shown_as_shares_beside_the_losses_of_the_everyday_questions(r
     (numbers,) = [table.value for table in app.table if "Verdict" in table.value.columns]
     assert list(numbers["Base"]) == ["**50 %** :gray[chosen likelier]", "**1.000** :gray[perplexity 2.72]"]
     assert numbers["Difference"][0].startswith(":green[**+50 points**] :gray[+35 to +6")
+    assert _line(compared_pairs("held-out pairs", base[:1], tuned[:1]))["Verdict"] == "Too few pairs"
 
 
 @pytest.mark.usefixtures("no_worker")
