@@ -108,6 +108,30 @@ def test_a_short_question_that_stands_in_the_system_prompt_as_well_makes_no_rows
     assert report["dropped"] == {} and report["rows"] == len(WORDS)
 
 
+def pairs(number: int, **columns: str) -> list[dict]:
+    """Rows with a chosen and a rejected answer, no two alike."""
+    lot = random.Random(6)
+    rows = [[f"{lot.getrandbits(400):x}" for _ in range(3)] for _ in range(number)]
+    return [dict(zip(("prompt", "chosen", "rejected"), row, strict=True)) | columns for row in rows]
+
+
+def test_a_system_prompt_that_both_conversations_of_all_pairs_have_makes_no_pairs_alike(tmp_path, toy):
+    path = {"source": written(tmp_path, *pairs(20, system=f"{random.Random(7).getrandbits(16_000):x}"))}
+    rules = {"max_length": 16384, "eval_fraction": 0.2} | clean(near_duplicates=True)
+    report, _, _ = prepared(toy, path, objective="dpo", **rules)
+    assert report["dropped"] == {} and report["kept_from_held_out"] == 0 and report["held_out_rows"] == 4
+
+
+def test_a_chosen_answer_that_is_trained_on_is_not_held_out_beside_another_rejected_one(tmp_path, toy):
+    rows = pairs(30)
+    again = [row | {"rejected": other["rejected"]} for row, other in zip(rows, rows[10:20], strict=False)]
+    path = {"source": written(tmp_path, *rows, *again)}
+    rules = {"max_length": 16384, "eval_fraction": 0.25} | clean(near_duplicates=True)
+    report, files, _ = prepared(toy, path, objective="dpo", **rules)
+    held = [number for number, fate in enumerate(fates(files)) if fate == "held out"]
+    assert len(held) == 10 and min(held) >= 10 and max(held) < 30 and report["dropped"] == {}
+
+
 def test_a_row_with_a_twin_is_not_held_out_and_nothing_is_lost(tmp_path, toy):
     rows = [row for row in different(20, length=30) for _ in range(2)] + different(40, length=25)[20:]
     path = {"source": written(tmp_path, *rows)}

@@ -35,10 +35,10 @@ def written(folder: Path, *rows, name: str = "rows.jsonl") -> str:
 AS_IT_IS = {"exact_duplicates": False, "leaks": False}
 
 
-def prepared(toy: Path, *data_sources: dict, **data) -> tuple[dict, home.PreparedFiles, Recipe]:
+def prepared(toy: Path, *data_sources: dict, objective: str = "sft", **data) -> tuple[dict, home.PreparedFiles, Recipe]:
     """Prepare for the toy model; rows that are the same stay, unless `cleaning` says otherwise."""
     data = {"sources": list(data_sources), "cleaning": AS_IT_IS} | data
-    recipe = parse({"model": {"source": str(toy)}, "data": data})
+    recipe = parse({"model": {"source": str(toy)}, "data": data, "training": {"objective": objective}})
     worker = new_job(f"20260101-{len(list(home.jobs_folder().glob('*'))):06d}-try", "prepare", recipe)
     report, files = prepare(worker, find_model(worker))
     worker.finish("finished", "Done.")

@@ -58,7 +58,7 @@ class Encoder:
             asked["source"] = PurePath(opened.source.source).suffix.lower()
         shape = [VERSION, asked, opened.fingerprint, data.max_length, data.train_on, self.identity]
         # Only where it is so: sets of answers keep the names that they had before there were pairs.
-        shape += ["pairs"] if self.pairs else []
+        shape += ["pairs, 2"] if self.pairs else []
         return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
     def rendered(self, said: Conversation | PlainText | Pair) -> Rendered | RenderedPair:

@@ -42,11 +42,22 @@ class Pool:
         return source, int(position - self.starts[source])
 
     def body(self, position: int) -> np.ndarray:
-        """The ids of a row from its first turn on that is not the system's."""
+        """The ids of a row, of a pair those of its chosen conversation, from its first turn on that is not the system's."""
+        return self._ids(position)[int(self.bodies[position]) : int(self.seconds[position]) or None]
+
+    def rejected(self, position: int) -> np.ndarray | None:
+        """The same of the rejected conversation, which begins with the very turns; None where the row is no pair."""
+        second = int(self.seconds[position])
+        return self._ids(position)[second + int(self.bodies[position]) :] if second else None
+
+    def _ids(self, position: int) -> np.ndarray:
         source, number = self.place(position)
-        rows = self.sources[source]
-        return rows.tokens(number)[int(self.bodies[position]) :]
+        return self.sources[source].tokens(number)
 
     @cached_property
     def bodies(self) -> np.ndarray:
         return self.column("body")
+
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        return self.column("second")

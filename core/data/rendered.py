@@ -94,4 +94,5 @@ class RenderedPair:
             ends=chosen.ends + [len(chosen.text) + end for end in rejected.ends],
             broken=chosen.broken or rejected.broken,
             first=chosen.length,
+            second=len(chosen.input_ids),
         )

@@ -1,7 +1,8 @@
 """Which rows are nearly the same: MinHash finds those that may be (Broder 1997), their shared runs of tokens decide.
 
 A row is the set of its runs of three tokens, from its first turn on that is not the system's. Two rows are nearly the same
-if they share at least 80 % of all runs (Jaccard). The permutations and the cut into bands are datasketch's; whole batches
+if they share at least 80 % of all runs (Jaccard). Of pairs the chosen conversations are compared: one that is trained on is
+a leak beside whatever it was preferred to; only where rows are dropped for being alike, the rejected ones are so as well. The permutations and the cut into bands are datasketch's; whole batches
 are permuted at once, and bands are joined as arrays, so that a million rows need no index in memory.
 """
 
@@ -56,8 +57,12 @@ def _twin(pool: Pool, row: int, others: list[int]) -> int | None:
 
 
 def alike(pool: Pool, one: int, other: int) -> bool:
-    """Whether two rows share enough of their runs of tokens."""
-    a, b = (np.unique(runs(pool.body(position))) for position in (one, other))
+    """Whether two rows share enough of their runs of tokens; of pairs the chosen conversations."""
+    return _alike(pool.body(one), pool.body(other))
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    a, b = np.unique(runs(one)), np.unique(runs(other))
     shared = len(np.intersect1d(a, b, assume_unique=True))
     return bool(shared) and shared / (len(a) + len(b) - shared) >= ALIKE
 
@@ -104,24 +109,30 @@ def _write_to(path: Path, rows: EncodedRows) -> None:
 def _signed_batches(rows: EncodedRows) -> Iterator[np.ndarray]:
     """The MinHashes of one batch after the other; a few are made at once, so that memory and a stop's wait stay small."""
     factors, offsets = MinHash(PERMUTATIONS).permutations
-    bodies, batches, start = rows.numbers("body"), rows.tokens_of_batches(), 0
+    bodies, seconds, batches, start = rows.numbers("body"), rows.numbers("second"), rows.tokens_of_batches(), 0
     with ThreadPoolExecutor() as threads:
         while some := list(islice(batches, AT_ONCE)):
             ends = list(accumulate((len(bounds) - 1 for _, bounds in some), initial=start))
-            jobs = [(*batch, bodies[a:b]) for batch, (a, b) in zip(some, pairwise(ends), strict=True)]
+            jobs = [(*batch, bodies[a:b], seconds[a:b]) for batch, (a, b) in zip(some, pairwise(ends), strict=True)]
             yield from threads.map(lambda job: _signed(*job, factors, offsets), jobs)
             start = ends[-1]
 
 
 def _signed(
-    ids: np.ndarray, bounds: np.ndarray, bodies: np.ndarray, factors: np.ndarray, offsets: np.ndarray
+    ids: np.ndarray,
+    bounds: np.ndarray,
+    bodies: np.ndarray,
+    seconds: np.ndarray,
+    factors: np.ndarray,
+    offsets: np.ndarray,
 ) -> np.ndarray:
     """The MinHashes of one batch, shape (rows, PERMUTATIONS)."""
     base = bounds[0]
     hashes = runs(np.concatenate([ids[base : bounds[-1]], np.zeros(2 * RUN, ids.dtype)]))
-    begins = bounds[:-1] - base + bodies
+    starts = bounds[:-1] - base
+    begins, ends = starts + bodies, np.where(seconds, starts + seconds, bounds[1:] - base)
     # A run that reaches into the next row is none of this row; one that is all too short has a hash that means nothing.
-    ends = np.maximum(bounds[1:] - base - (RUN - 1), begins)
+    ends = np.maximum(ends - (RUN - 1), begins)
     edges = np.column_stack([begins, ends]).ravel()
     smallest = [
         np.minimum.reduceat(factor * hashes + offset, edges)[::2]
@@ -173,8 +184,16 @@ def _thin(pool: Pool, group: list[int], like: dict[int, int]) -> None:
     for position in group:
         if position in like:
             continue
-        same = next((one for one in kept[:COMPARED_WITH] if alike(pool, one, position)), None)
+        same = next((one for one in kept[:COMPARED_WITH] if _same(pool, one, position)), None)
         if same is None:
             kept.append(position)
         else:
             like[position] = same
+
+
+def _same(pool: Pool, one: int, other: int) -> bool:
+    """Whether one of two rows teaches nothing that the other does not."""
+    if not alike(pool, one, other):
+        return False
+    rejected = pool.rejected(one), pool.rejected(other)
+    return any(found is None for found in rejected) or _alike(*rejected)

@@ -25,6 +25,7 @@ ROWS = pa.schema(
         ("digest", pa.int64()),
         ("broken", pa.bool_()),
         ("first", pa.int32()),
+        ("second", pa.int32()),
     ]
 )
 # A look at one row maps a hundred kilobytes around it, which then count as this process's memory.
@@ -38,7 +39,8 @@ class EncodedRow:
 
     `row` is its number in the source; `body` the token at which its first turn begins that is not the system's; `digest`
     is the same for the same conversation; `ends` are the characters at which its tokens end; `broken` are its turns where
-    they are out of order. Of a pair, `first` are the tokens of the chosen one before the cut; 0 where the row is none.
+    they are out of order. Of a pair, `first` are the tokens of the chosen one before the cut, and
+    `second` the token at which the rejected one begins after it; 0 where the row is none.
     """
 
     input_ids: list[int]
@@ -53,6 +55,7 @@ class EncodedRow:
     ends: list[int]
     broken: bool = False
     first: int = 0
+    second: int = 0
 
 
 def batches_of(rows: list[EncodedRow]) -> list[pa.RecordBatch]:

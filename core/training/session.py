@@ -85,13 +85,8 @@ def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset
     encoded = [home.encoded_files(source["key"]).rows for source in (read_json(files.report) or {})["sources"]]
     of_each = [Dataset.from_file(str(path)) for path in encoded]
     sizes = [len(rows) for rows in of_each]
-    rows = concatenate_datasets(of_each)
-    columns = ["input_ids", "labels"]
-    if recipe.objective.pairs:
-        first = np.concatenate([np.array(rows["first"]) for rows in of_each])
-        rows = rows.add_column("second", np.minimum(first, recipe.data.max_length))
-        columns.append("second")
-    rows = rows.select_columns(columns)
+    columns = ["input_ids", "labels", *(["second"] if recipe.objective.pairs else [])]
+    rows = concatenate_datasets(of_each).select_columns(columns)
     train, held_out = rows.select(np.load(files.train)), np.load(files.held_out)
     if recipe.data.packs:
         train = pack_dataset(train, recipe.data.max_length, "bfd")
