@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from core.training import documents, likelihood
 from core.training.model import base_of, with_adapter
 from core.training.pairs import PairCollator, conversations, halves
 from core.training.preference import Likelihoods, dpo, orpo
+from core.training.preferences import Preferences
 from core.training.reference import Reference
 from tests.toy_pairs import toy_pairs, write_pairs
 from tests.toy_training import adapter_bytes, curve, new_folder, resume, toy_recipe, train
@@ -149,6 +151,20 @@ def test_the_output_layer_learns_too_where_all_of_the_model_does(toy):
         found.append(gradients(model))
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-3, atol=1e-6)
+
+
+def test_the_model_as_it_was_is_asked_in_the_number_format_of_the_training_at_every_position_too(toy):
+    model, _ = tuned(toy)
+    lay = DataCollatorForLanguageModeling(pad_token_id=PADDING)
+    batch = lay([half for row in encoded(toy, toy_pairs(2)) for half in halves(as_trained(row))])
+    short = partial(torch.autocast, "cpu", torch.bfloat16)
+    preferences = Preferences.__new__(Preferences)
+    preferences.trainer = SimpleNamespace(
+        speed=SimpleNamespace(at_labels=False), accelerator=SimpleNamespace(autocast=short)
+    )
+    with short():
+        expected = likelihood.at_every_position(base_of(model), batch)
+    assert preferences._likelihoods(base_of(model), batch).sums.equal(expected.sums)
 
 
 def test_orpo_is_what_its_paper_says():

@@ -63,10 +63,10 @@ class Preferences:
         return LOSSES[self.name](now, before, self.beta)
 
     def _likelihoods(self, model: Any, inputs: dict[str, Any]) -> Likelihoods:
-        if not self.trainer.speed.at_labels:
-            return likelihood.at_every_position(model, inputs)
         # The number format of the training: the model is asked past the call that would set it.
         with self.trainer.accelerator.autocast():
+            if not self.trainer.speed.at_labels:
+                return likelihood.at_every_position(model, inputs)
             return likelihood.at_labels(base_of(self.trainer.accelerator.unwrap_model(model)), inputs)
 
     def _measured(self, rows: Dataset, after_batch: Callable[[], None]) -> Likelihoods:
