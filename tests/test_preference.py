@@ -24,6 +24,7 @@ from core.models.load import Found, load_base
 from core.recipe import parse
 from core.recipe_data import Source
 from core.training import documents, likelihood
+from core.training.callbacks import EvaluationCut
 from core.training.model import base_of, with_adapter
 from core.training.pairs import PairCollator, conversations, halves
 from core.training.preference import Likelihoods, dpo, orpo
@@ -165,6 +166,27 @@ def test_the_model_as_it_was_is_asked_in_the_number_format_of_the_training_at_ev
     with short():
         expected = likelihood.at_every_position(base_of(model), batch)
     assert preferences._likelihoods(base_of(model), batch).sums.equal(expected.sums)
+
+
+def test_a_stop_is_heard_while_held_out_pairs_go_through_the_model_as_it_was(toy):
+    model, reference = tuned(toy)
+    preferences = Preferences.__new__(Preferences)
+    whole = SimpleNamespace(unwrap_model=lambda model: model)
+    session = SimpleNamespace(micro=SimpleNamespace(batch=1))
+    preferences.trainer = SimpleNamespace(accelerator=whole, model=model, session=session)
+    preferences.reference, preferences._held_out_before = reference, None
+    preferences.name, preferences.beta = "dpo", 0.1
+    rows, heard = [as_trained(row) for row in encoded(toy, toy_pairs(2))], []
+    with pytest.raises(EvaluationCut):
+        preferences.held_out(rows, cut)
+    for calls, passes in ((4, 2), (6, 1)):  # as it was, it is asked once
+        assert preferences.passes == passes
+        preferences.held_out(rows, lambda: heard.append(1))
+        assert len(heard) == calls
+
+
+def cut() -> None:
+    raise EvaluationCut
 
 
 def test_orpo_is_what_its_paper_says():

@@ -53,10 +53,11 @@ def _sums(trainer: "Trainer", model: torch.nn.Module, after_batch: Callable[[], 
     """What was found of each data set, shape (sources, columns); every process of a training computes its share of the rows."""
     session, arguments = trainer.session, trainer.args
     mine = range(arguments.process_index, len(session.held_out), arguments.world_size)
+    passes = trainer.preferences.passes if trainer.preferences else 1
     found = _of_rows(trainer, model, session.held_out.select(mine), after_batch)
     # What is agreed on after a batch is agreed on by all, so all have as many.
     at_once, most = session.micro.batch, -(-len(session.held_out) // arguments.world_size)
-    for _ in range(_batches(most, at_once) - _batches(len(mine), at_once)):
+    for _ in range(passes * (_batches(most, at_once) - _batches(len(mine), at_once))):
         after_batch()
     sums = np.zeros((len(session.source_names), found.shape[1]))
     np.add.at(sums, np.array(session.held_out["source"])[list(mine)], found)

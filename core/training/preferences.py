@@ -46,13 +46,18 @@ class Preferences:
 
     def held_out(self, rows: Dataset, after_batch: Callable[[], None]) -> np.ndarray:
         """Of each held-out pair its loss, 1, whether the chosen answer is preferred, that answer's loss, its tokens, shape (rows, 5)."""
-        if self.reference and self._held_out_before is None:
+        if self.passes > 1:
             with self.reference.in_place():
-                self._held_out_before = self._measured(rows, lambda: None)
+                self._held_out_before = self._measured(rows, after_batch)
         now = self._measured(rows, after_batch)
         found = self._judged(now, self._held_out_before)
         chosen = -now.sums[0::2], now.tokens[0::2]
         return torch.stack([found.losses, torch.ones_like(found.losses), found.preferred, *chosen], dim=1).numpy()
+
+    @property
+    def passes(self) -> int:
+        """How often the held-out pairs go through the model when they are measured next: the first time also as it was."""
+        return 2 if self.reference and self._held_out_before is None else 1
 
     def save(self, checkpoint: Path) -> None:
         """What a resume on another machine could not make again."""
