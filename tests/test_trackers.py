@@ -10,6 +10,7 @@ from core.jobs import preflight
 from core.recipe import parse
 from core.training import trackers
 from tests.toy_model import make_toy_model
+from tests.toy_pairs import write_pairs
 from tests.toy_training import new_folder, toy_recipe, train
 
 
@@ -59,3 +60,14 @@ def test_tensorboard_gets_the_numbers_of_the_run(tmp_path):
     losses = [point.value for point in shown.Scalars("train/loss")]
     assert losses == pytest.approx(list(job.metrics["loss"]), rel=1e-4)
     assert shown.Scalars("eval/loss")[-1].value == pytest.approx(job.metrics.last_held_out_loss, rel=1e-4)
+
+
+@pytest.mark.process
+def test_of_pairs_it_gets_what_is_preferred_under_trls_name(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    data = {"sources": [{"source": str(write_pairs(tmp_path))}], "max_length": 64}
+    settings = {"objective": "dpo", "max_steps": 3, "accumulation": 1, "trackers": ["tensorboard"]}
+    job = train(new_folder(toy_recipe(make_toy_model(tmp_path / "toy"), data=data, training=settings)))
+    shown = EventAccumulator(str(job.files.tensorboard)).Reload()
+    assert [point.value for point in shown.Scalars("train/rewards/accuracies")] == list(job.metrics["preferred"])

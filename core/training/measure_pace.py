@@ -29,9 +29,12 @@ def measure_pace(device: Device) -> None:
 
 
 def _flops(device: Device) -> float:
-    """Operations a second of a matrix product in the number format in which the training multiplies."""
-    short = device.kind == "cpu" and cpu_has_bf16()
-    how = {"device": device.kind, "dtype": torch.bfloat16 if short else device.weights_dtype}
+    """Operations a second of a matrix product in the number format in which the training multiplies.
+
+    On a CPU always in one that it has: in another a single product takes half a minute.
+    """
+    of_cpu = torch.bfloat16 if cpu_has_bf16() else torch.float32
+    how = {"device": device.kind, "dtype": of_cpu if device.kind == "cpu" else device.weights_dtype}
     rows = ROWS[device.kind]
     one, other = torch.randn(rows, WIDTH, **how), torch.randn(WIDTH, WIDTH, **how)
     return 2 * rows * WIDTH * WIDTH / _seconds(lambda: one @ other, device)

@@ -42,6 +42,8 @@ class Preferences:
             now = self._likelihoods(model, inputs)
             found = self._judged(now, before)
         self.trainer.reporter.saw(*_together(_seen(now, found)))
+        # As TRL calls it, for who looks at it in a tracker.
+        self.trainer._metrics["train"]["rewards/accuracies"].append(found.preferred.mean().item())
         return found.losses.sum() / pairs
 
     def held_out(self, rows: Dataset, after_batch: Callable[[], None]) -> np.ndarray:

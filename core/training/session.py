@@ -86,7 +86,8 @@ def rows_of(files: home.PreparedFiles, recipe: Recipe) -> tuple[Dataset, Dataset
     of_each = [Dataset.from_file(str(path)) for path in encoded]
     sizes = [len(rows) for rows in of_each]
     columns = ["input_ids", "labels", *(["second"] if recipe.objective.pairs else [])]
-    rows = concatenate_datasets(of_each).select_columns(columns)
+    # Sets that were made before there were pairs have fewer columns.
+    rows = concatenate_datasets([rows.select_columns(columns) for rows in of_each])
     train, held_out = rows.select(np.load(files.train)), np.load(files.held_out)
     if recipe.data.packs:
         train = pack_dataset(train, recipe.data.max_length, "bfd")
