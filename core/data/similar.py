@@ -2,8 +2,9 @@
 
 A row is the set of its runs of three tokens, from its first turn on that is not the system's. Two rows are nearly the same
 if they share at least 80 % of all runs (Jaccard). Of pairs the chosen conversations are compared: one that is trained on is
-a leak beside whatever it was preferred to; only where rows are dropped for being alike, the rejected ones are so as well. The permutations and the cut into bands are datasketch's; whole batches
-are permuted at once, and bands are joined as arrays, so that a million rows need no index in memory.
+a leak beside whatever it was preferred to. Only where rows are dropped for being alike, the rejected ones have to be so too.
+The permutations and the cut into bands are datasketch's; whole batches are permuted at once, and bands are joined as arrays,
+so that a million rows need no index in memory.
 """
 
 import shutil

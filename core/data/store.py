@@ -39,8 +39,8 @@ class EncodedRow:
 
     `row` is its number in the source; `body` the token at which its first turn begins that is not the system's; `digest`
     is the same for the same conversation; `ends` are the characters at which its tokens end; `broken` are its turns where
-    they are out of order. Of a pair, `first` are the tokens of the chosen one before the cut, and
-    `second` the token at which the rejected one begins after it; 0 where the row is none.
+    they are out of order. Of a pair, `first` are the tokens of the chosen one before the cut, and `second` is
+    the token at which the rejected one begins after it; 0 where the row is none.
     """
 
     input_ids: list[int]
