@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from core import home
+from core.data.checked import read_only
 from core.files import append_line, end_last_line, write_whole
 
 CONVERSATIONS, PAIRS = "chat", "chat-pairs"
@@ -63,7 +64,7 @@ def give(answer: Answer, liked: bool | None, correction: str | None) -> None:
     """Keep what was thought of an answer. What is not liked alone teaches nothing: it needs a better answer."""
     good, kind = (correction, "corrected") if correction else (answer.text if liked else None, "liked")
     facts = _facts(answer.id, answer.model, kind)
-    said = [{"messages": [*_read_only(answer.prompt), *_said(good)]} | facts] if good else []
+    said = [{"messages": [*read_only(answer.prompt), *_said(good)]} | facts] if good else []
     pairs = [_pair(answer.prompt, correction, answer.text) | facts] if correction else []
     _put(answer.id, {CONVERSATIONS: said, PAIRS: pairs})
 
@@ -103,15 +104,11 @@ def _facts(about: str, model: str, kind: str) -> Row:
 
 
 def _pair(prompt: Messages, chosen: str, rejected: str) -> Row:
-    return {"prompt": _read_only(prompt), "chosen": _said(chosen), "rejected": _said(rejected)}
+    return {"prompt": read_only(prompt), "chosen": _said(chosen), "rejected": _said(rejected)}
 
 
 def _said(text: str) -> Messages:
     return [{"role": "assistant", "content": text}]
-
-
-def _read_only(messages: Messages) -> Messages:
-    return [message | {"weight": 0} if message["role"] == "assistant" else message for message in messages]
 
 
 def _put(about: str, sets: dict[str, list[Row]]) -> None:

@@ -50,6 +50,11 @@ def is_learned(message: Message) -> bool:
     return message["role"] == "assistant" and message.get("weight") != 0
 
 
+def read_only(messages: list[Message]) -> list[Message]:
+    """The same turns, none of which is trained on."""
+    return [message | {"weight": 0} if message["role"] == "assistant" else message for message in messages]
+
+
 def exchange(question: str, answer: str) -> Conversation:
     """One question and its answer."""
     return Conversation(

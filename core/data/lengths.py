@@ -24,12 +24,7 @@ class Lengths:
     @cached_property
     def kept(self) -> np.ndarray:
         """Of each row after the cut."""
-        return self.split + np.minimum(self.whole - self.first, self.limit)
-
-    @cached_property
-    def split(self) -> np.ndarray:
-        """The token, after the cut, at which a pair's rejected conversation begins; 0 where a row is no pair."""
-        return np.minimum(self.first, self.limit)
+        return np.minimum(self.first, self.limit) + np.minimum(self.whole - self.first, self.limit)
 
 
 def lengths_of(pool: Pool, limit: int) -> Lengths:

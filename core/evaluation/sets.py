@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerBase
 from core import home
 from core.data.encoder import Encoder
 from core.data.encoding import encoded_source
-from core.data.lengths import lengths_of
 from core.data.pool import Pool
 from core.data.report import source_names
 from core.data.sources import open_source
@@ -61,8 +60,8 @@ def held_out(files: home.PreparedFiles, most: int) -> RowSet:
     chosen = _drawn(np.load(files.held_out), most)
     rows, pairs = _rows(pool, chosen), report.get("pairs", False)
     if pairs:
-        split = lengths_of(pool, report["max_length"]).split[chosen].tolist()
-        rows = [row | {"second": second} for row, second in zip(rows, split, strict=True)]
+        seconds = pool.seconds[chosen].tolist()
+        rows = [row | {"second": second} for row, second in zip(rows, seconds, strict=True)]
     name = "held-out pairs" if pairs else "held-out rows"
     return RowSet(name, rows, pool.source[chosen], source_names(report), pairs=pairs)
 
@@ -91,11 +90,8 @@ def _known(files: home.PreparedFiles, encoded: EncodedRows) -> np.ndarray:
     pool = _pool(report)
     if not report.get("pairs"):
         return np.isin(encoded.numbers("digest"), pool.column("digest")[train])
-    split, places = (
-        lengths_of(pool, report["max_length"]).split,
-        ((at, *pool.place(int(at))) for at in np.unique(train)),
-    )
-    trained = {hash(pool.sources[source].tokens(number)[: split[at]].tobytes()) for at, source, number in places}
+    places = ((pool.seconds[at], *pool.place(int(at))) for at in np.unique(train))
+    trained = {hash(pool.sources[source].tokens(number)[:second].tobytes()) for second, source, number in places}
     return np.array([hash(encoded.tokens(number).tobytes()) in trained for number in range(len(encoded))], dtype=bool)
 
 

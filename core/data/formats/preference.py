@@ -7,7 +7,7 @@ The prompt may be a column of its own, or the beginning of the chosen conversati
 from itertools import takewhile
 from typing import Any
 
-from core.data.checked import checked, is_learned, turns, unpacked
+from core.data.checked import checked, is_learned, read_only, turns, unpacked
 from core.data.conversation import Conversation, Message, Pair, RowProblem, text
 from core.data.formats.marks import marked_turns
 from core.data.system_prompt import COLUMN, COLUMN_HELP
@@ -37,7 +37,7 @@ def pair(row: dict[str, Any], columns: dict[str, str]) -> Pair:
     same = sum(1 for _ in takewhile(lambda turns: turns[0] == turns[1], zip(*both, strict=False)))
     for messages, name in zip(both, ("chosen", "rejected"), strict=True):
         _check_tail(messages[same:], columns[name])
-    return Pair(*(Conversation(_read_only(messages[:same]) + messages[same:]) for messages in both))
+    return Pair(*(Conversation(read_only(messages[:same]) + messages[same:]) for messages in both))
 
 
 def _check_tail(messages: list[Message], column: str) -> None:
@@ -46,10 +46,6 @@ def _check_tail(messages: list[Message], column: str) -> None:
         raise RowProblem(f"the column `{column}` has no answer of its own beside the other one's")
     if messages[0]["role"] != "assistant":
         raise RowProblem(f"the column `{column}` does not answer what the other one answers")
-
-
-def _read_only(messages: list[Message]) -> list[Message]:
-    return [message | {"weight": 0} if message["role"] == "assistant" else message for message in messages]
 
 
 def _with_answer(row: dict[str, Any], columns: dict[str, str], name: str) -> Conversation:
