@@ -16,7 +16,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.train_speed import SHARED, difference, measured, middle, own_peak_bytes, prepared_as, worker, written
+from benchmarks.train_speed import (
+    SHARED,
+    as_trl_is_told,
+    difference,
+    measured,
+    middle,
+    own_peak_bytes,
+    prepared_as,
+    worker,
+    written,
+)
 
 ROWS = 64
 
@@ -65,8 +75,6 @@ def plain(batch: int, steps: int) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
     from trl import DPOConfig, DPOTrainer
 
-    from core.training.schedules import warmup_steps
-
     asked, found, rows = prepared_as(recipe(batch, steps))
     training = asked.training
     marks, losses = [], []
@@ -84,23 +92,7 @@ def plain(batch: int, steps: int) -> dict[str, Any]:
         def _prepare_dataset(self, dataset, *args):
             return dataset
 
-    config = DPOConfig(
-        output_dir=tempfile.mkdtemp(),
-        use_cpu=True,
-        bf16=False,
-        beta=training.beta,
-        max_steps=steps,
-        per_device_train_batch_size=batch,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=warmup_steps(training, steps),
-        seed=training.seed,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-    )
+    config = DPOConfig(beta=training.beta, **as_trl_is_told(training, steps))
     set_seed(training.seed)
     trainer = Ready(
         model=AutoModelForCausalLM.from_pretrained(found.folder, dtype="float32"),

@@ -77,13 +77,33 @@ def prepared_as(asked: Any) -> Any:
     return asked, found, rows_of(files, asked)[0]
 
 
+def as_trl_is_told(training: Any, steps: int) -> dict[str, Any]:
+    """The settings of a plain script: the recipe's where it has to learn the same, else TRL's own."""
+    from core.training.schedules import warmup_steps
+
+    return {
+        "output_dir": tempfile.mkdtemp(),
+        **({} if on_gpu() else {"use_cpu": True, "bf16": False}),
+        "max_steps": steps,
+        "per_device_train_batch_size": training.batch,
+        "gradient_accumulation_steps": training.accumulation,
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": warmup_steps(training, steps),
+        "seed": training.seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+
+
 def plain(cut: str, steps: int) -> dict[str, Any]:
     """What a person writes after reading TRL's documentation; on a CPU with what it needs to run there at all."""
     from peft import LoraConfig
     from transformers import AutoTokenizer, TrainerCallback, set_seed
     from trl import SFTConfig, SFTTrainer
-
-    from core.training.schedules import warmup_steps
 
     asked, found, rows = prepared(cut, steps)
     training = asked.training
@@ -96,22 +116,7 @@ def plain(cut: str, steps: int) -> dict[str, Any]:
         def on_log(self, args, state, control, logs, **named):
             losses.extend([logs["loss"]] if "loss" in logs else [])
 
-    config = SFTConfig(
-        output_dir=tempfile.mkdtemp(),
-        **({} if on_gpu() else {"use_cpu": True, "bf16": False}),
-        max_steps=steps,
-        per_device_train_batch_size=training.batch,
-        gradient_accumulation_steps=training.accumulation,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=warmup_steps(training, steps),
-        seed=training.seed,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-    )
+    config = SFTConfig(**as_trl_is_told(training, steps))
     set_seed(training.seed)
     trainer = SFTTrainer(
         model=str(found.folder),
