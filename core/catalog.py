@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.models.shape import Shape
+from core.plain_yaml import FAST
 from core.presets import Dataset
 
 MemoryClass = Literal["starter", "small", "medium", "large"]
@@ -41,7 +42,7 @@ class _Catalog(BaseModel):
 
 @functools.cache
 def _catalog() -> _Catalog:
-    return _Catalog.model_validate(yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")))
+    return _Catalog.model_validate(yaml.load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"), FAST))
 
 
 def models() -> list[Model]:

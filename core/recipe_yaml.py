@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from core.errors import RecipeError
+from core.plain_yaml import FAST, parsed
 from core.recipe import Recipe, parse
 
 MAX_RECIPE_BYTES = 1_000_000
@@ -89,27 +89,14 @@ class _Loader(_OnceOnly, yaml.SafeLoader):
     """Safe YAML, whatever the text."""
 
 
-class _FastLoader(_OnceOnly, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Six times as fast, in C; text nested a hundred thousand levels deep would crash the whole process."""
-
-
-# Each level of nesting needs one of these marks.
-NESTING_MARKS, DEEPEST = "[{-?:", 500
-
-
-def _parsed(text: str) -> Any:
-    """Plain values of safe YAML; whatever the fast loader refuses, the other one explains."""
-    if sum(map(text.count, NESTING_MARKS)) < DEEPEST:
-        # What it refuses, the other one explains, in words that people are used to.
-        with suppress(yaml.YAMLError, ValueError):
-            return yaml.load(text, _FastLoader)
-    return yaml.load(text, _Loader)  # both build plain values only
+class _FastLoader(_OnceOnly, FAST):
+    """The same in C."""
 
 
 def values_in(text: str) -> Any:
     """Plain values from YAML text; raises RecipeError."""
     try:
-        return _parsed(text)
+        return parsed(text, _FastLoader, _Loader)
     except RecursionError:
         raise RecipeError(["This YAML is nested too deeply for a recipe."]) from None
     except yaml.MarkedYAMLError as error:

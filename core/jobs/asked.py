@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from core import home
 from core.errors import JobError, StudioError
 from core.jobs.folder import Job
+from core.plain_yaml import parsed
 from core.recipe_problems import sentences
 from core.recipe_sections import Section
 
@@ -38,8 +39,8 @@ def read(job: Job, model: type[S]) -> S:
 def values_of(job: Job) -> Any:
     """The same as it stands in the file, whatever that is; raises JobError."""
     try:
-        return yaml.safe_load(job.files.asked(job.kind).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        return parsed(job.files.asked(job.kind).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise _damaged(job) from error
 
 

@@ -18,6 +18,7 @@ from core.jobs.kinds import KINDS
 from core.jobs.metrics import Metrics, metrics_of
 from core.jobs.status import Status
 from core.jobs.tail import events_of, latest_of, object_of
+from core.plain_yaml import parsed
 from core.recipe import Recipe
 from core.recipe_yaml import load
 
@@ -78,8 +79,8 @@ class Job:
     def resolved(self) -> Row:
         """What it became: revisions, device, precision, versions. Empty until the worker knows."""
         try:
-            found = yaml.safe_load(self.files.resolved.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+            found = parsed(self.files.resolved.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

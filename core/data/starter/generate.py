@@ -20,6 +20,8 @@ from typing import Literal, get_args
 
 import yaml
 
+from core.plain_yaml import FAST
+
 Split = Literal["train", "held_out"]
 
 FACTS = Path(__file__).with_name("facts.yaml")
@@ -56,7 +58,7 @@ def topics() -> list[str]:
 
 @cache
 def _facts() -> dict:
-    return yaml.safe_load(FACTS.read_text(encoding="utf-8"))
+    return yaml.load(FACTS.read_text(encoding="utf-8"), FAST)
 
 
 @cache
