@@ -81,6 +81,8 @@ def with_adapter(
         model = get_peft_model(base, config)
     except ValueError as error:
         raise ModelError(f"lora.targets: {recipe.lora.targets} does not fit this model: {error}") from error
+    # Beside every checkpoint it would take longer to write than the weights of a small one; the result gets one of its own.
+    model.create_or_update_model_card = lambda folder: None
     template_tokens.show_bias(base)
     # A checkpoint holds what was learned since; where it was brought to, the earlier run need not be.
     if recipe.model.start_from and not saved:

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -72,6 +72,7 @@ class Session:
         return {"data": data, "model": self.model_fingerprint, "machine": machine, "versions": versions()}
 
 
+@cache
 def versions() -> dict[str, str]:
     """The libraries that shape the numbers."""
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}

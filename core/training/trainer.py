@@ -126,6 +126,9 @@ class Trainer(SFTTrainer):
         if METHODS[self.session.job.recipe.lora.method].begins != "pissa":
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
+    def create_model_card(self, *given: Any, **named: Any) -> None:
+        """None beside each checkpoint: the result gets one of its own, made of facts."""
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let the libraries write it aside, then publish it; none is made of a model that has come to no number."""
         if not _finite(model):
