@@ -1,6 +1,8 @@
 """What every test gets: a home of its own, and no surprise from the environment."""
 
 import gc
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,11 @@ settings.load_profile("studio")
 def pytest_collection_finish():
     """Every training collects garbage once: a second where all that the libraries have imported is looked through too."""
     gc.freeze()
+    # For every page it opens, AppTest reads the metadata of all installed packages, which is most of its time.
+    if "streamlit" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(autouse=True)
