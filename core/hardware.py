@@ -12,6 +12,11 @@ import pynvml
 
 Device = Literal["cuda", "mps", "cpu"]
 
+IMITATED = (
+    "This CPU has no instructions for bf16: it imitates them, some forty times as slowly as fp32. "
+    "Set training.precision to auto."
+)
+
 # Where Linux control groups keep their memory figures: folder, limit, usage, and the part of it that is cached files.
 CGROUP_2 = ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 CGROUP_1 = ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -48,6 +53,7 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
     apple_gpu: bool = False
     cpu_bf16: bool = False
+    cpu_imitates_bf16: bool = False
 
     @property
     def device(self) -> Device:
@@ -75,6 +81,10 @@ class Machine:
     def precision(self) -> Precision:
         """What `precision: auto` means here."""
         return precision(self.device, self.gpus[0].capability if self.gpus else None, self.device_name, self.cpu_bf16)
+
+    def imitates(self, precision: str) -> bool:
+        """Whether a training in this precision would go many times as slowly as in the one that is chosen here."""
+        return self.device == "cpu" and precision == "bf16" and self.cpu_imitates_bf16
 
 
 def precision(
@@ -110,16 +120,27 @@ def machine(folder: Path, root: Path = Path("/")) -> Machine:
         disk_free_bytes=disk.free,
         gpus=_gpus(),
         cpu_bf16=cpu_has_bf16(root),
+        cpu_imitates_bf16=cpu_imitates_bf16(root),
         apple_gpu=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
     )
 
 
 def cpu_has_bf16(root: Path = Path("/")) -> bool:
     """Whether this CPU multiplies in bf16 (AVX-512 BF16 or AMX); without, it would only be imitated, and slower."""
+    return bool({"avx512_bf16", "amx_bf16"} & _cpu_flags(root))
+
+
+def cpu_imitates_bf16(root: Path = Path("/")) -> bool:
+    """Whether this CPU is known to multiply bf16 number by number: oneDNN has products for it from AVX-512 on."""
+    flags = _cpu_flags(root)
+    return bool(flags) and "avx512bw" not in flags and not cpu_has_bf16(root)
+
+
+def _cpu_flags(root: Path) -> set[str]:
+    """What an x86 CPU can do, by the kernel's names; empty on others."""
     facts = root / "proc/cpuinfo"
     text = facts.read_text() if facts.exists() else ""
-    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
-    return bool({"avx512_bf16", "amx_bf16"} & set(flags))
+    return next((set(line.split(":", 1)[1].split()) for line in text.splitlines() if line.startswith("flags")), set())
 
 
 def memory_use_of(pid: int) -> int:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from core import home
-from core.hardware import machine
+from core.hardware import IMITATED, machine
 from core.plan.correction import Basis
 from core.plan.fixes import smallest_fix
 from core.plan.forecast import forecast, peak_bytes
@@ -23,6 +23,7 @@ def figures(recipe: Recipe) -> dict[str, Any]:
         fix = smallest_fix(recipe, found.room_bytes, here.device, lambda other: peak_bytes(other, found, here))
     return {
         "device": here.device_name,
+        "warning": IMITATED if here.imitates(recipe.training.precision) else None,
         "memory_bytes": memory.peak_bytes if memory else None,
         "memory_parts": {part: getattr(memory, part) for part in PARTS} if memory else None,
         "memory_basis": said(found.memory_basis),
@@ -44,6 +45,8 @@ def figures(recipe: Recipe) -> dict[str, Any]:
 def page(found: dict[str, Any]) -> str:
     """The same, to read."""
     lines = [f"Device        {found['device']}"]
+    if found["warning"]:
+        lines.append(f"Warning       {found['warning']}")
     if found["memory_bytes"]:
         size, room = (found[name] / 1e9 for name in ("memory_bytes", "room_bytes"))
         lines.append(f"Memory        {size:.1f} of {room:.1f} GB free: {found['fit']} ({found['memory_basis']})")

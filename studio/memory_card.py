@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.hardware import Machine
+from core.hardware import IMITATED, Machine
 from core.plan.correction import Basis
 from core.plan.forecast import Forecast
 from core.plan.memory_plan import MemoryPlan
@@ -102,4 +102,5 @@ def _device(recipe: Recipe, machine: Machine) -> str:
     if asked == "auto":
         return f"{plain(machine.precision.reason)}."
     other = "" if asked == machine.precision.name else f" Automatic would take {machine.precision.name}."
-    return f"{plain(machine.device_name)} in {asked}, as chosen by you.{other}"
+    said = f"{plain(machine.device_name)} in {asked}, as chosen by you."
+    return f"{said} {IMITATED}" if machine.imitates(asked) else said + other

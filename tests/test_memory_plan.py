@@ -1,18 +1,20 @@
 """The plan's arithmetic: against numbers counted by hand, and never less for more."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from core import catalog
+from core import catalog, said_plan
 from core.hardware import Gpu, Machine
 from core.models.known_shape import shape_of
 from core.models.shape import shape_in
 from core.plan.fits import fit
 from core.plan.fixes import changed, smallest_fix
 from core.plan.memory_plan import PARTS, memory
-from core.plan.pace import Pace
-from core.plan.setting import Setting
+from core.plan.pace import Pace, usual_pace
+from core.plan.setting import Setting, as_asked
 from core.plan.settled import recomputes, setting
 from core.plan.time_plan import backward_flops, batch_seconds, forward_flops, step_seconds
 from core.plan.trainable import trainable_of
@@ -47,6 +49,20 @@ def toy(precision="fp32", device="cpu", **sections) -> Setting:
 def work(tokens=10, labels=6, longest=5) -> Workload:
     batch = Batch(tokens, labels, longest)
     return Workload(batch, batch, counted=True)
+
+
+def test_a_cpu_that_imitates_bf16_is_planned_with_its_slow_products(monkeypatch):
+    def planned(imitates: bool, precision: str) -> Setting:
+        recipe = parse({"training": {"precision": precision}})
+        return as_asked(recipe, replace(LAPTOP, cpu_imitates_bf16=imitates))
+
+    pace = usual_pace(LAPTOP)
+    slow, fast = (step_seconds(planned(imitates, "bf16"), work(), pace) for imitates in (True, False))
+    assert slow > 3 * fast
+    assert not planned(True, "auto").imitated
+    monkeypatch.setattr("core.said_plan.machine", lambda _: replace(LAPTOP, cpu_imitates_bf16=True))
+    said = said_plan.page(said_plan.figures(parse({"training": {"precision": "bf16"}})))
+    assert "\nWarning       This CPU has no instructions for bf16" in said
 
 
 def test_a_toy_shape_is_counted_by_hand():

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from core.hardware import cpu_has_bf16
+from core.hardware import cpu_has_bf16, cpu_imitates_bf16
 from core.jobs import launcher
 from core.models import compiler
 from core.recipe import parse
@@ -112,6 +112,16 @@ def test_bf16_instructions_are_read_from_the_kernel(tmp_path):
         (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbogomips: 1\n")
         assert cpu_has_bf16(tmp_path) is expected
     assert cpu_has_bf16(tmp_path / "elsewhere") is False
+
+
+@pytest.mark.parametrize(
+    ("flags", "slow"),
+    [("flags\t\t: fpu avx2", True), ("flags\t\t: fpu avx2 avx512bw", False), ("Features\t: fp asimd", False)],
+)
+def test_a_cpu_that_imitates_bf16_is_known_by_what_it_lacks(tmp_path, flags, slow):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\n{flags}\n")
+    assert cpu_imitates_bf16(tmp_path) is slow
 
 
 def layer(dropout: float, rank: int = 8) -> tuple[nn.Module, nn.Module]:

@@ -175,6 +175,14 @@ def test_a_precision_the_device_does_not_have_is_refused(monkeypatch):
         device.choose_device(TrainingSection(precision="bf16"))
 
 
+@pytest.mark.parametrize("imitates", [True, False])
+def test_a_cpu_that_has_no_bf16_says_how_slowly_it_imitates_it(monkeypatch, imitates):
+    monkeypatch.setattr(hardware, "cpu_imitates_bf16", lambda *_: imitates)
+    chosen = device.choose_device(TrainingSection(precision="bf16"))
+    assert chosen.imitates is ("forty times as slowly" in chosen.reason) is imitates
+    assert not device.choose_device(TrainingSection()).imitates
+
+
 def test_the_plan_counts_what_peft_makes(toy):
     recipe = parse({"lora": {"rank": 8, "targets": "mlp", "method": "dora"}})
     # 30 layers; per layer 8 * (in + out) of three projections, and DoRA's magnitude per output.

@@ -25,6 +25,7 @@ class Setting:
     precision: Precision
     capability: tuple[int, int] | None = None
     cpu_bf16: bool = False
+    imitated: bool = False  # the CPU has no instructions for the precision
 
     @property
     def method(self) -> Method:
@@ -100,4 +101,4 @@ def as_asked(recipe: Recipe, machine: Machine) -> Setting | None:
     asked = recipe.training.precision
     precision = machine.precision.name if asked == "auto" else asked
     capability = machine.gpus[0].capability if machine.gpus else None
-    return Setting(recipe, shape, machine.device, precision, capability, machine.cpu_bf16)
+    return Setting(recipe, shape, machine.device, precision, capability, machine.cpu_bf16, machine.imitates(precision))

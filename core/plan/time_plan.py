@@ -54,7 +54,8 @@ def batch_seconds(setting: Setting, batch: Batch, pace: Pace, learning: bool = T
     again = forward if setting.recomputes and learning else 0
     # Passes through a layer, in halves of a forward and a backward one.
     passes = 1 + (setting.layers_in_backward / setting.shape.layers if learning else 0) + (1 if again else 0)
-    multiplying = (forward + backward + again) / pace.flops
+    slower = fitted.IMITATED_SLOWER if setting.imitated else 1
+    multiplying = slower * (forward + backward + again) / pace.flops
     visiting = passes / 2 * visits(setting, batch, learning) / pace.numbers
     calling = passes / 2 * _called_s(setting) * fitted.CALLS_PER_S[setting.device] / pace.calls
     unpacking = passes * _unpacked(setting) / fitted.UNPACKED_PER_S[setting.device]

@@ -8,7 +8,7 @@ import torch
 
 from core import home
 from core.errors import ModelError
-from core.hardware import Gpu, Machine, cpu_has_bf16, machine
+from core.hardware import IMITATED, Gpu, Machine, cpu_has_bf16, machine
 from core.hardware import precision as precision_of
 from core.recipe_training import TrainingSection
 from core.training import speed
@@ -22,6 +22,7 @@ class Device:
     name: str
     precision: Literal["fp32", "bf16", "fp16"]
     reason: str
+    imitates: bool = False  # the CPU has no instructions for the precision
 
     @property
     def weights_dtype(self) -> torch.dtype:
@@ -61,7 +62,10 @@ def choose_device(training: TrainingSection) -> Device:
         chosen = precision_of(kind, capability, name, cpu_has_bf16())
         return Device(kind, name, chosen.name, chosen.reason)
     _refuse_the_impossible(training.precision, kind, capability, name)
-    return Device(kind, name, training.precision, f"The recipe asks for {training.precision}")
+    asked = f"The recipe asks for {training.precision}"
+    if kind == "cpu" and machine(home.home()).imitates(training.precision):
+        return Device(kind, name, training.precision, f"{asked}. {IMITATED}", imitates=True)
+    return Device(kind, name, training.precision, asked)
 
 
 def _refuse_beside_a_gpu() -> None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.data.prepare import find_model
 from core.errors import ModelError
+from core.hardware import IMITATED
 from core.hub import backing
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
@@ -41,6 +42,8 @@ def run(worker: Worker) -> None:
     job = worker.job
     device = choose_device(job.recipe.training)
     set_up(device, job.recipe.training)
+    if device.imitates:
+        worker.warning(IMITATED)
     shutil.rmtree(worker.files.scratch, ignore_errors=True)
     found = find_model(worker, job)
     point = resume.find_point(worker)
