@@ -224,9 +224,12 @@ def test_a_base_without_a_template_borrows_one_and_else_says_what_is_missing(tmp
         read(Target(str(bare)), turns)
 
 
-def test_a_conversation_that_the_template_refuses_is_named(toy):
-    picky = "{{ raise_exception('System role not supported') }}"
-    with pytest.raises(RequestError, match="System role not supported"):
+@pytest.mark.parametrize(
+    ("picky", "why"),
+    [("{{ raise_exception('System role not supported') }}", "System role not supported"), ("{{ 1 / 0 }}", "by zero")],
+)
+def test_a_conversation_that_the_template_refuses_is_named(toy, picky, why):
+    with pytest.raises(RequestError, match=why):
         read(Target(str(toy), chat_template=picky), [Message(role="system", content="Hi")])
 
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from core.data import tokens
 from core.data.conversation import RowProblem
 from core.errors import DataError
+from core.inference.prompt import ends_of
 
 pytestmark = pytest.mark.process
 
@@ -156,6 +157,24 @@ REWRITES = (
 def test_a_template_that_rewrites_history_is_refused_with_the_reason():
     with pytest.raises(DataError, match="rewrites earlier turns"):
         tokens.training_template(tokenizer("chatml", REWRITES))
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "recursion"),
+        ("{{ messages[0].content.index('zebra') }}", "substring not found"),
+        ("{% if %}", "Expected an expression"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_is_one_sentence_with_its_reason(broken, why):
+    toy = tokenizer("chatml", broken)
+    with pytest.raises(
+        DataError, match=rf"cannot write a plain question and its answer: .*{why}.*model\.chat_template"
+    ):
+        tokens.training_template(toy)
+    assert ends_of(toy) == {toy.eos_token_id}
 
 
 def test_qwen3_rewrites_history_and_is_trained_with_the_version_that_does_not():

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -19,9 +18,9 @@ from core.data.conversation import SIMPLE, Conversation, Message, PlainText, Row
 from core.data.forged import check_marks
 from core.errors import DataError
 from core.models.load import begins_with_bos
+from core.models.templates import REFUSALS
 
 IGNORED = -100  # torch's cross entropy leaves labels of this value out
-REFUSALS = (TemplateError, TypeError, KeyError, IndexError)  # what a template raises for a conversation it cannot write
 Span = tuple[int, int]  # characters [start, end)
 
 PROBE: list[Message] = [
@@ -58,18 +57,23 @@ def training_template(tokenizer: PreTrainedTokenizerBase) -> str:
         )
     try:
         render(PROBE, tokenizer, tokenizer.chat_template)
-    except RowProblem:
-        return _patched_template(tokenizer)
+    except RowProblem as problem:
+        return _patched_template(tokenizer, problem)
     return tokenizer.chat_template
 
 
-def _patched_template(tokenizer: PreTrainedTokenizerBase) -> str:
+def _patched_template(tokenizer: PreTrainedTokenizerBase, problem: RowProblem) -> str:
     from trl.chat_template_utils import get_training_chat_template
 
     try:
         template = get_training_chat_template(tokenizer)
         render(PROBE, tokenizer, template)
-    except (ValueError, RowProblem):
+    except (*REFUSALS, RowProblem):
+        if refusal := problem.__cause__:
+            raise DataError(
+                f"The chat template cannot write a plain question and its answer: {refusal}. Correct the Jinja text in "
+                "model.chat_template, give another there, or choose another model."
+            ) from None
         raise DataError(
             "This model's chat template rewrites earlier turns, so what the model would see while answering is not what it "
             "would be trained on. Give another template in model.chat_template, or choose another model."

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jinja2 import TemplateError
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from core.models.templates import REFUSALS
 
 QUESTION = "What is a good way to learn something new? Answer in two or three sentences."
 LONGEST_ANSWER = 24
@@ -64,7 +65,7 @@ def _question(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     turns = [{"role": "user", "content": QUESTION}]
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except (TemplateError, ValueError, TypeError, KeyError):
+    except REFUSALS:
         return tokenizer(QUESTION)["input_ids"]
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 

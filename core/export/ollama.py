@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from core.inference.prompt import ends_of
 from core.models.load import begins_with_bos
+from core.models.templates import REFUSALS
 
 Turn = tuple[str, str]  # role, words
 SYSTEM, QUESTION, ANSWER, FURTHER = "One system prompt.", "Two questions?", "Three answers.", "Four further questions?"
@@ -93,7 +93,7 @@ def turns_of(tokenizer: PreTrainedTokenizerBase) -> Turns | None:
     try:
         turns = _read(tokenizer)
         same = all(turns.text(tried) == _text(tokenizer, tried) for tried in TRIED)
-    except (TemplateError, ValueError, TypeError, KeyError):
+    except REFUSALS:
         return None
     return turns if same and not turns.disturbs_go else None
 

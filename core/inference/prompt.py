@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
 
-from jinja2 import TemplateError
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from core.errors import ModelError
@@ -13,6 +12,7 @@ from core.inference.protocol import Message, RequestError
 from core.models.left_out import LeftOut
 from core.models.load import Found, load_tokenizer, why_not
 from core.models.pruning import fetch_base
+from core.models.templates import REFUSALS
 
 # A fast tokenizer is not safe to use from two threads at once.
 _reading = Lock()
@@ -60,7 +60,7 @@ class Reader:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        except (TemplateError, TypeError, KeyError, IndexError) as error:
+        except REFUSALS as error:
             raise RequestError(f"This conversation does not fit the chat template of {self.name}: {error}") from None
         self._refuse_beyond_measure(text)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -132,7 +132,7 @@ def _end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     turns = [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Answer"}]
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except (TemplateError, TypeError, KeyError, IndexError):
+    except REFUSALS:
         return None
     after = tokenizer(text.rpartition("Answer")[2], add_special_tokens=False)["input_ids"]
     added = tokenizer.added_tokens_decoder

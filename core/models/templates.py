@@ -7,12 +7,17 @@ another name is one more file in `templates/` and one more line here.
 from dataclasses import dataclass
 from pathlib import Path
 
+from jinja2 import TemplateError
+
 from core import catalog
 from core.errors import ModelError
 from core.files import read_json
 from core.where import Place, local_path, place_of
 
 FOLDER = Path(__file__).with_suffix("")
+
+# What a template raises for a conversation it cannot write: its own refusals, and what Python says of what it computes.
+REFUSALS = (TemplateError, TypeError, LookupError, ValueError, ArithmeticError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
