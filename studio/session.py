@@ -1,6 +1,8 @@
 """What one browser tab remembers, as typed functions. The draft recipe is on disk, so it also survives a reload."""
 
 from contextlib import suppress
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -59,11 +61,21 @@ def _read_draft() -> Recipe:
         return load(home.draft_file())
     except RecipeError as error:
         # The first change would write over it.
-        kept = home.draft_file(UNREADABLE)
-        with suppress(FileNotFoundError):  # another tab was first
-            home.draft_file().rename(kept)
+        kept = _set_aside()
         notify(f"The saved settings could not be read, so the defaults are shown; what was saved is in {kept}. {error}")
         return Recipe()
+
+
+def _set_aside() -> Path:
+    """Rename the draft to the first name that is free for what could not be read; where it is now."""
+    free = kept = home.draft_file(UNREADABLE)
+    for number in count(2):
+        if not free.exists():
+            break
+        kept, free = free, home.draft_file(f"{UNREADABLE}-{number}")
+    with suppress(FileNotFoundError):  # another tab was first
+        return home.draft_file().rename(free)
+    return kept
 
 
 def save_draft(recipe: Recipe) -> None:

@@ -267,6 +267,16 @@ def test_settings_that_cannot_be_read_are_kept_beside_the_defaults(studio_home: 
     assert not opened("lora").run().toast
 
 
+def test_what_could_not_be_read_before_stays_when_there_is_more_of_it(studio_home: Path) -> None:
+    drafts, texts = studio_home / "drafts", ["of_a_later_version: 1\n", "of_a_later_version: 2\n", "name: [\n"]
+    drafts.mkdir()
+    for text in texts:
+        (drafts / "draft.yaml").write_text(text)
+        session._set_aside()
+    names = ("unreadable.yaml", "unreadable-2.yaml", "unreadable-3.yaml")
+    assert [(drafts / name).read_text() for name in names] == texts
+
+
 def test_two_tabs_find_the_same_settings_that_cannot_be_read(
     studio_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
