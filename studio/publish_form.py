@@ -1,10 +1,10 @@
 """Publish what was trained: which weights, where to, who may see them; what it will look like; and how it went."""
 
-import re
 from dataclasses import dataclass
 
 import streamlit as st
 
+from core.ascii_name import repository_name
 from core.errors import JobError
 from core.export.asked import parts
 from core.export.size import expected_bytes
@@ -94,16 +94,12 @@ def _repository(run: Job) -> str:
     owner = left.selectbox("Owner", owners, key=key, disabled=not owners, placeholder="sign in first")
     name = right.text_input(
         "Repository",
-        value=_slug(run.name),
+        value=repository_name(run.name, "my-model"),
         key=f"publish:name:{run.id}",
         max_chars=96,
         help=Publication.model_fields["repository"].description,
     )
     return f"{owner or 'you'}/{name.strip()}"
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+|(?<=[-.])[-.]+", "-", name).strip("-.")[:90] or "my-model"
 
 
 def _private(name: Name) -> bool:

@@ -3,6 +3,7 @@
 import re
 from typing import BinaryIO
 
+from core.ascii_name import spelt
 from core.data.readers.table import READERS
 from studio.arrival import Arrival, taken
 
@@ -42,4 +43,4 @@ def safe_suffix(name: str) -> str:
 def safe_stem(name: str) -> str:
     """A file name's letters, digits, dashes and underscores, without folders and ending; `data` if none is left."""
     stem = re.split(r"[/\\]", name)[-1].rsplit(".", 1)[0]
-    return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:LONGEST_NAME] or "data"
+    return re.sub(r"[^A-Za-z0-9_]+", "-", spelt(stem)).strip("-")[:LONGEST_NAME] or "data"

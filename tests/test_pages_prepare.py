@@ -311,6 +311,8 @@ def test_an_upload_of_every_kind_is_used_under_its_ending(studio_home, suffix):
         ("x" * 500 + ".jsonl", "x" * 60),
         ("наши данные.jsonl", "data"),
         ("<script>.jsonl", "script"),
+        ("Für Müller & Größe.csv", "Fuer-Mueller-Groesse"),
+        ("mu\u0308sli café.csv", "muesli-cafe"),
     ],
 )
 def test_an_uploads_own_name_never_becomes_a_path(tmp_path, studio_home, name, stem):

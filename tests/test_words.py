@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from core.ascii_name import repository_name
 from studio import words
 from studio.markdown import plain
 
@@ -83,3 +84,19 @@ def test_a_clock_shows_seconds_only_in_a_log() -> None:
 )
 def test_text_from_people_is_not_read_as_markdown(text: str, expected: str) -> None:
     assert plain(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("support bot v1.2", "support-bot-v1.2"),
+        ("Käse für Ørsted", "Kaese-fuer-Orsted"),
+        ("..two -- dashes..", "two-dashes"),
+        ("!!!", "my-model"),
+        ("客服", "my-model-eae0ef"),
+        ("客服 bot", "bot-6ffd7d"),
+        ("x" * 200, "x" * 80),
+    ],
+)
+def test_a_name_is_proposed_for_the_hub_in_the_letters_it_takes(name, kept):
+    assert repository_name(name, "my-model") == kept

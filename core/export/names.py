@@ -2,6 +2,7 @@
 
 import re
 
+from core.ascii_name import spelt
 from core.export.asked import Export, precision_of_gguf
 from core.jobs.folder import Job
 
@@ -13,7 +14,7 @@ OF_PRECISION = {"fp32": "F32", "fp16": "F16"}
 
 def file_name(run: Job) -> str:
     """The run's name, as every system takes it."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", run.name).strip("-.") or run.id
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", spelt(run.name)).strip("-.") or run.id
 
 
 def gguf_name(run: Job, asked: Export) -> str:

@@ -1,0 +1,38 @@
+"""Names in the letters that the Hub, archives and every file system take."""
+
+import re
+from hashlib import sha256
+from unicodedata import combining, normalize
+
+# As they are spelt where a keyboard has them not; what is only a mark on a letter is left away.
+SPELT = str.maketrans(
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "Ä": "Ae",
+        "Ö": "Oe",
+        "Ü": "Ue",
+        "ß": "ss",
+        "æ": "ae",
+        "Æ": "Ae",
+        "œ": "oe",
+        "Œ": "Oe",
+    }
+    | {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "þ": "th", "Þ": "Th", "ð": "d", "Ð": "D"}
+)
+
+
+def spelt(name: str) -> str:
+    """Müller as Mueller, café as cafe; letters of other scripts stay."""
+    letters = normalize("NFC", name).translate(SPELT)
+    return "".join(sign for sign in normalize("NFKD", letters) if not combining(sign))
+
+
+def repository_name(name: str, otherwise: str) -> str:
+    """A name as the Hub takes it. Where letters of other scripts are lost, a hash keeps two such names apart."""
+    plain = spelt(name)
+    dashed = re.sub(r"[-.]{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", plain))
+    kept = dashed.strip("-.")[:80].rstrip("-.") or otherwise
+    lost = any(sign.isalnum() and not sign.isascii() for sign in plain)
+    return f"{kept}-{sha256(name.encode()).hexdigest()[:6]}" if lost else kept
