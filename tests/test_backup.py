@@ -285,6 +285,9 @@ def test_a_hub_that_is_away_keeps_no_training_from_beginning(toy, tmp_path):
     (warning,) = events(job, "warning")
     assert "cannot be reached" in warning["text"]
     assert "The training begins without it" in warning["text"]
+    asking, over = events(job, "progress")
+    assert asking["what"] == "Asking the Hub whether the backup ann/away can be written"
+    assert asking["time"] < warning["time"] < over["time"]
 
 
 @process_test

@@ -41,10 +41,12 @@ def claim(worker: Worker) -> None:
     writer = uuid4().hex
     worker.event("backup", repository=repository_id, writer=writer)
     bear_silence(SILENCE_S)
+    worker.progress(f"Asking the Hub whether the backup {repository_id} can be written", 0, 1)
     try:
         asked(repository_id, lambda: claimed(worker.job, Repository(repository_id, writer)))
     except PassingTrouble as error:
         worker.warning(f"{error} The training begins without it; its checkpoints go up as soon as the Hub answers.")
+    worker.progress("Starting the worker", 0, 1)
 
 
 def start(worker: Worker) -> None:
