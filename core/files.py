@@ -1,5 +1,6 @@
 """Files that are whole or not there, and append-only lines that can be read while somebody writes them."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
 from typing import Any
+
+# What the system says where nothing more can be written.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -1,10 +1,13 @@
 """Restoring: only what is whole and belongs to a run comes back, and nothing that is here is touched."""
 
+import errno
 import json
 import os
+import re
 import shutil
 import time
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from core.errors import HubError, JobError, RecipeError
 from core.files import append_line, write_whole
 from core.hub import manifest, restore, restore_asked
 from core.hub.contents import piece_of
-from core.hub.manifest import may_stand
+from core.hub.manifest import FileFacts, may_stand
 from core.hub.portable_recipe import portable
 from core.hub.restore_asked import Restore
 from core.jobs import launcher
@@ -290,6 +293,42 @@ def test_a_restore_that_was_cut_off_goes_on_with_what_it_had(hub, backup, tmp_pa
     fetched = {path.rpartition("/")[2] for path in hub.requests[before:] if path.startswith("GET") and "/run/" in path}
     assert {largest, "recipe.yaml"} <= fetched and not fetched & {"events.jsonl", "trainer_state.json"}
     assert not first.files.scratch.exists() or not list(first.files.scratch.iterdir())
+
+
+FILES = ("run/recipe.yaml", "run/resolved.yaml")
+WITHDRAWN = HubError("The Hub does not accept the token.")
+ENDS = {
+    "refused": (HubError("The Hub does not let this token read ann/refused."), None),
+    "withdrawn": (WITHDRAWN, WITHDRAWN),
+    "full": (OSError(errno.ENOSPC, "No space left on device", "optimizer.pt"), None),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_was_fetched_stays_where_the_rest_is_refused_or_does_not_fit(name, monkeypatch):
+    """As the Hub and the system say it: while the files come, and when it is then asked for the newest commit."""
+    of_file, of_commit = ENDS[name]
+    job, asked_before = asked_to_restore(f"ann/{name}"), []
+
+    def found(repository):
+        if asked_before and of_commit:
+            raise of_commit
+        asked_before.append(repository)
+        files = {path: FileFacts(size_bytes=1, sha256=sha256(b"x").hexdigest()) for path in FILES}
+        return COMMIT, manifest.Manifest(job=JOB, name="toy", writer="w1", files=files)
+
+    def one(repository, path, revision, local_dir):
+        if path == FILES[-1]:
+            raise of_file
+        write_whole(local_dir / path, "x")
+        return local_dir / path
+
+    monkeypatch.setattr(restore, "_found", found)
+    monkeypatch.setattr(restore, "hf_hub_download", one)
+    said = "The disk is full: optimizer.pt" if name == "full" else str(of_file)
+    with pytest.raises(HubError, match=rf"{re.escape(said)}.*What was fetched is kept: restore it again"):
+        restore.run(Worker(job))
+    assert (job.files.fetched / "run" / "recipe.yaml").read_text() == "x"
 
 
 def hollow(file: Path) -> None:

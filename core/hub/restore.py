@@ -3,14 +3,15 @@
 The backup may be a stranger's. So nothing is written outside of a folder aside before its manifest was read and its files
 were verified; what a manifest may name stands in `core/hub/manifest.py`, and torch reads its pickles as weights only.
 
-Where the Hub is away for too long, or the process is killed, or the machine shuts down, that folder stays: the next restore
-of this backup goes on with it.
+Where the Hub is away for too long or lets nobody read on, the disk gets full, the process is killed, or the machine shuts
+down, that folder stays: the next restore of this backup goes on with it.
 """
 
 import hashlib
 import shutil
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
@@ -18,7 +19,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from core import home
 from core.errors import HubError, RecipeError, StudioError
-from core.files import append_line
+from core.files import FULL, append_line
 from core.hardware import machine
 from core.hub import account, manifest
 from core.hub.manifest import DATA, RUN, FileFacts, Manifest
@@ -39,6 +40,11 @@ FIRST_PAUSES_S = (1, 2, 4, 8, 15, 30)
 PAUSES_S = (*FIRST_PAUSES_S, 60, 60, 60, 60)
 SILENCE_S = 60.0
 SPARE_BYTES = 200_000_000
+KEPT = "What was fetched is kept: restore it again, and it goes on from there."
+
+
+class CutOff(HubError):
+    """What says nothing against the files that are here already: the Hub lets nobody read on, or the disk is full."""
 
 
 def run(worker: Worker) -> None:
@@ -51,11 +57,10 @@ def run(worker: Worker) -> None:
     with ExitStack() as over:
         over.callback(shutil.rmtree, worker.files.scratch, ignore_errors=True)
         try:
-            commit, found = _fetched(worker, wanted, aside)
-        except PassingTrouble as error:
+            commit, found = _whole(worker, wanted, aside)
+        except (PassingTrouble, CutOff) as error:
             over.pop_all()
-            kept = " What was fetched is kept: restore it again, and it goes on from there." if aside.is_dir() else ""
-            raise HubError(f"{error}{kept}") from None
+            raise HubError(f"{error} {KEPT}" if aside.is_dir() else str(error)) from None
         except StopRequested:
             if not worker.job.stop_asked:  # the machine shuts down
                 over.pop_all()
@@ -64,6 +69,16 @@ def run(worker: Worker) -> None:
     # Before it is resumed: with that a new life of the run begins, in which it was not restored.
     lost = _about_backup(job)
     worker.finish("finished", " ".join([_go_on(job, wanted, found), *lost]), run=job.id)
+
+
+def _whole(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
+    """All of a backup; raises CutOff for a full disk too, whoever of us wrote to it."""
+    try:
+        return _fetched(worker, wanted, aside)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise CutOff(f"The disk is full: {error.filename or aside}. Make space first.") from None
 
 
 def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifest]:
@@ -79,10 +94,20 @@ def _fetched(worker: Worker, wanted: Restore, aside: Path) -> tuple[str, Manifes
     except PassingTrouble:
         raise
     except HubError:
-        if patiently(wanted.repository, lambda: _found(wanted.repository), FIRST_PAUSES_S)[0] == commit:
+        if not _moved_on(wanted.repository, commit):
             raise
         return _fetched(worker, wanted, aside)
     return commit, found
+
+
+def _moved_on(repository: str, commit: str) -> bool:
+    """Whether there is another commit of a backup by now; whoever may not look any more is told why a file was refused."""
+    try:
+        return patiently(repository, lambda: _found(repository), FIRST_PAUSES_S)[0] != commit
+    except PassingTrouble:
+        raise
+    except HubError:
+        return False
 
 
 def _found(repository: str) -> tuple[str, Manifest]:
@@ -114,15 +139,21 @@ def _fetch(worker: Worker, wanted: Restore, commit: str, found: Manifest, aside:
     # Texts first: a recipe that cannot be used is known before gigabytes are fetched.
     for path, facts in sorted(found.files.items(), key=lambda item: item[1].size_bytes):
         worker.progress(f"Restoring from {wanted.repository}", done, found.size_bytes)
-        fetched = patiently(
-            wanted.repository,
-            lambda path=path: hf_hub_download(wanted.repository, path, revision=commit, local_dir=aside),
-            PAUSES_S,
-        )
-        if not _is(Path(fetched), facts):
+        if not _is(_one(wanted.repository, path, commit, aside), facts):
             raise HubError(f"{path} in {wanted.repository} is not what was backed up there. Nothing was restored.")
         done += facts.size_bytes
     worker.progress(f"Restoring from {wanted.repository}", done, found.size_bytes)
+
+
+def _one(repository: str, path: str, commit: str, aside: Path) -> Path:
+    """One file of a backup; raises CutOff where the Hub does not give it, PassingTrouble where it may later."""
+    fetch = partial(hf_hub_download, repository, path, revision=commit, local_dir=aside)
+    try:
+        return Path(patiently(repository, fetch, PAUSES_S))
+    except PassingTrouble:
+        raise
+    except HubError as error:
+        raise CutOff(str(error)) from None
 
 
 def _keep_only(found: Manifest, aside: Path) -> None:

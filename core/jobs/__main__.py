@@ -1,6 +1,5 @@
 """The worker process: `python -m core.jobs FOLDER` does the job of that folder and writes how it ended."""
 
-import errno
 import gc
 import sys
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from types import ModuleType
 from filelock import FileLock, Timeout
 
 from core.errors import StudioError
+from core.files import FULL
 from core.hub import backing
 from core.jobs import queue
 from core.jobs.ending import stopped_early
@@ -56,7 +56,7 @@ def _work(worker: Worker) -> None:
     except StudioError as error:
         worker.finish("failed", str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         worker.finish("failed", f"The disk is full: {error.filename or job.folder}. Make space, then start again.")
 

@@ -1,6 +1,5 @@
 """Write checkpoints: aside by the trainer, then published. The manifest is written last: without it there is none."""
 
-import errno
 import hashlib
 import json
 import os
@@ -15,13 +14,12 @@ from safetensors import SafetensorError
 
 from core import home
 from core.errors import JobError
-from core.files import write_whole
+from core.files import FULL, write_whole
 from core.hardware import machine
 from core.jobs.checkpoint import Broken, Checkpoint
 from core.jobs.folder import Job
 from core.plan.plan import checkpoint_bytes
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 # torch and safetensors report a full disk as errors of their own, with the system's words in them.
 FULL_WORDS = ("No space left", "Disk quota", "file write failed", "unexpected pos")
 SPARE_BYTES = 5_000_000
