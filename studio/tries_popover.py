@@ -80,12 +80,7 @@ def _title(path: str) -> str:
 
 
 def _settings(recipe: Recipe) -> list[str]:
-    """Without an adapter its settings say nothing, nor do epochs where a number of steps is set, nor beta without pairs."""
-    silent = {"training.epochs"} if recipe.training.max_steps else set()
-    silent |= set() if recipe.objective.pairs else {"training.beta"}
-    if METHODS[recipe.lora.method].whole:
-        silent |= {path for path in SETTINGS if path.startswith("lora.") and path != "lora.method"}
-    return [path for path in SETTINGS if path not in silent]
+    return [path for path in SETTINGS if not tries.why_silent(path, recipe)]
 
 
 def _values(path: str, recipe: Recipe) -> list[Any]:

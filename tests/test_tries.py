@@ -13,7 +13,9 @@ from core.errors import JobError, ModelError, RecipeError, StudioError
 from core.hardware import Machine
 from core.jobs import launcher, tries
 from core.jobs.listing import all_jobs
+from core.jobs.preflight import LEAST_FREE_BYTES
 from core.jobs.worker import Worker
+from core.plan.plan import disk_bytes
 from core.recipe import NAME_PATTERN, Recipe, parse
 from studio.tries_popover import SETTINGS
 from tests.test_pages_prepare import GIB, click, edit, never_started, opened, studio_home, text_of
@@ -78,6 +80,31 @@ def test_names_that_are_cut_off_where_they_differ_are_numbered():
 
 def test_a_long_name_still_says_what_is_tried():
     assert names(parse({"name": "a" * 60}), {RATE: [1e-4]}) == ["a" * 41 + " learning rate 1e-4"]
+
+
+@pytest.mark.parametrize(
+    ("values", "several", "said"),
+    [
+        ({"lora": {"method": "full"}}, ["lora.rank=8,16"], "lora.rank: lora.method full trains the whole model"),
+        ({}, ["lora.method=lora,full", "lora.alpha=8,16"], "lora.alpha: lora.method full trains the whole model"),
+        ({"training": {"max_steps": 5}}, ["training.epochs=1,2"], "training.epochs: training.max_steps decides"),
+        ({}, ["training.beta=0.1,0.2"], "training.beta: only a training on pairs reads it"),
+    ],
+)
+def test_values_that_would_all_give_the_same_run_are_refused_with_the_reason(never_started, values, several, said):
+    with pytest.raises(RecipeError, match=rf"{said}.*would give the same run"):
+        tries.start(parse(values), tries.asked(several))
+    assert len(tries.start(parse(values), tries.asked([one.partition(",")[0] for one in several]))) == 1
+
+
+def test_room_on_the_disk_is_looked_for_for_all_of_a_set(never_started, monkeypatch):
+    one = disk_bytes(parse({})) + LEAST_FREE_BYTES
+    here = Machine(2, 16 * GIB, 12 * GIB, 100 * GIB, one)
+    monkeypatch.setattr("core.jobs.preflight.machine", lambda _: here)
+    with pytest.raises(JobError, match="these 2 runs need about"):
+        tries.start(Recipe(), {RATE: [1e-4, 2e-4]})
+    assert all_jobs() == []
+    assert len(tries.start(Recipe(), {RATE: [1e-4]})) == 1
 
 
 def test_each_is_backed_up_in_a_repository_of_its_own():

@@ -1,5 +1,6 @@
 """What can be known before a job starts: is the model there, is the data there, is there room. No network, no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core import home
@@ -53,6 +54,13 @@ def check_rows(recipe: Recipe) -> None:
     # Two tasks of one file have the same problem.
     found = dict.fromkeys([*hopeless, *unpaired.problems(recipe)])
     _raise([DataError(problem) for problem in found])
+
+
+def check_room(recipes: Sequence[Recipe]) -> None:
+    """Raise a JobError where runs that each find room do not find it together: what all of them save stays."""
+    shared = {one.model.model_dump_json(): smaller_bytes(one) for one in recipes}
+    own = sum(disk_bytes(one) - smaller_bytes(one) for one in recipes)
+    _check_disk(own + sum(shared.values()), f"these {len(recipes)} runs need" if len(recipes) > 1 else "this needs")
 
 
 def check_backup(recipe: Recipe) -> None:
@@ -197,10 +205,10 @@ def _file_problems(path: Path) -> list[str]:
     return []
 
 
-def _check_disk(needed: int) -> None:
+def _check_disk(needed: int, who: str = "this needs") -> None:
     free = machine(home.home()).disk_free_bytes
     if free < needed + LEAST_FREE_BYTES:
         raise JobError(
-            f"The disk has {free / 1e9:.1f} GB free, and this needs about {(needed + LEAST_FREE_BYTES) / 1e9:.1f} GB. "
+            f"The disk has {free / 1e9:.1f} GB free, and {who} about {(needed + LEAST_FREE_BYTES) / 1e9:.1f} GB. "
             f"Make space under {home.home()}, or keep fewer checkpoints."
         )

@@ -9,8 +9,10 @@ from typing import Any
 from core.errors import RecipeError
 from core.jobs import launcher
 from core.jobs.folder import Job
+from core.jobs.preflight import check_room
 from core.recipe import LONGEST_NAME, Recipe
 from core.recipe_yaml import values_in, with_values
+from core.training.methods import METHODS
 
 # More were rather asked for by mistake.
 MOST = 16
@@ -47,14 +49,37 @@ def recipes(recipe: Recipe, settings: Settings) -> list[Recipe]:
     return _told_apart(recipe, _different([(with_values(recipe, one), one) for one in tried]))
 
 
+def why_silent(path: str, recipe: Recipe) -> str | None:
+    """Why all values of a setting would give the same run of this recipe; None where each gives its own."""
+    if path == "training.epochs" and recipe.training.max_steps:
+        return "training.max_steps decides how long it trains"
+    if path == "training.beta" and not recipe.objective.pairs:
+        return "only a training on pairs reads it"
+    if path.startswith("lora.") and path != "lora.method" and METHODS[recipe.lora.method].whole:
+        return "lora.method full trains the whole model, without an adapter"
+    return None
+
+
+def _refuse_the_silent(recipes: Sequence[Recipe], settings: Settings) -> None:
+    several = [path for path, values in settings.items() if len(_once_each(values)) > 1]
+    whys = {path: next(filter(None, (why_silent(path, one) for one in recipes)), None) for path in several}
+    silent = [
+        f"{path}: {why}, so its values would give the same run. Take it out." for path, why in whys.items() if why
+    ]
+    if silent:
+        raise RecipeError(silent)
+
+
 def start(recipe: Recipe, settings: Settings, token: str | None = None) -> list[Job]:
     """Start the first and queue the others behind it; none where one of them could not begin. Raises StudioError.
 
     `token` as for `launcher.start`.
     """
     wanted = recipes(recipe, settings)
+    _refuse_the_silent(wanted, settings)
     for one in wanted:
         launcher.check_start(one)
+    check_room(wanted)
     return [launcher.start(one, token=token) for one in wanted]
 
 
