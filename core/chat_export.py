@@ -1,14 +1,19 @@
-"""A conversation as a file to take away: JSON lines that a training reads, or Markdown that a person reads."""
+"""A conversation as a file to take away: JSON lines that a training reads, or Markdown that a person reads.
+
+Where names are hidden until the vote they are so here too, and the answers stand in the order of the page.
+"""
 
 import json
 from datetime import UTC, datetime
 
-from core.chats import TIE, Chat, Turn
+from core.chats import TIE, Chat, Turn, name_of
+
+HIDDEN = "hidden until the vote"
 
 
 def as_jsonl(chat: Chat) -> str:
     """One line in the `messages` layout for each pane in which something was answered."""
-    return "".join(f"{line}\n" for pane in range(_panes(chat)) if (line := _line(chat, pane)))
+    return "".join(f"{line}\n" for pane in _panes(chat) if (line := _line(chat, pane)))
 
 
 def as_markdown(chat: Chat) -> str:
@@ -17,8 +22,10 @@ def as_markdown(chat: Chat) -> str:
     return "\n\n".join([f"# {chat.title}", f"{when:%Y-%m-%d %H:%M} UTC", *(_turn(turn) for turn in chat.turns)]) + "\n"
 
 
-def _panes(chat: Chat) -> int:
-    return max((len(turn.answers) for turn in chat.turns), default=0)
+def _panes(chat: Chat) -> list[int]:
+    most = max((len(turn.answers) for turn in chat.turns), default=0)
+    hidden = next((turn for turn in chat.turns if turn.hidden and len(turn.answers) == most), None)
+    return [hidden.pane_at(place) for place in range(most)] if hidden else list(range(most))
 
 
 def _line(chat: Chat, pane: int) -> str | None:
@@ -28,15 +35,18 @@ def _line(chat: Chat, pane: int) -> str | None:
     last = answered[-1]
     messages = [*chat.prompt(last, pane), {"role": "assistant", "content": last.answer_in(pane).text}]
     models = dict.fromkeys(turn.answer_in(pane).model for turn in answered)
-    return json.dumps({"messages": messages, "model": ", ".join(models), "name": chat.title}, ensure_ascii=False)
+    model = HIDDEN if any(turn.hidden for turn in answered) else ", ".join(models)
+    return json.dumps({"messages": messages, "model": model, "name": chat.title}, ensure_ascii=False)
 
 
 def _turn(turn: Turn) -> str:
     system = [f"*System prompt:* {turn.system}"] if turn.system else []
     parts = [*system, "## Question", turn.question]
-    for reply in turn.answers:
+    for place in range(len(turn.answers)):
+        reply = turn.answers[turn.pane_at(place)]
+        who = name_of(place) if turn.hidden else reply.label
         notes = [note for note, holds in _notes(turn, reply.id, reply.correction) if holds]
-        parts += [f"### {reply.label}" + (f" ({', '.join(notes)})" if notes else ""), reply.text or "*No answer.*"]
+        parts += [f"### {who}" + (f" ({', '.join(notes)})" if notes else ""), reply.text or "*No answer.*"]
     return "\n\n".join(parts)
 
 

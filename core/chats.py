@@ -4,6 +4,7 @@ A turn is a question and its answers, one for each pane. With one pane it is a p
 """
 
 import random
+import string
 import threading
 import time
 import uuid
@@ -25,6 +26,11 @@ Messages = list[dict[str, str]]
 
 # Two runs of a page may save at once: they are threads of one process, and write to the same file.
 _writing = threading.Lock()
+
+
+def name_of(place: int) -> str:
+    """Answer A, where nobody may know yet whose it is."""
+    return f"Answer {string.ascii_uppercase[place]}"
 
 
 def new_id() -> str:

@@ -1,13 +1,12 @@
 """The conversation as one column, or as a pane for each of the models that are compared."""
 
-import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
 
-from core.chats import Chat, Turn
+from core.chats import Chat, Turn, name_of
 from core.inference.choices import ChatModel
 from studio.chat_message import show_question, show_reply
 from studio.chat_model import AVATARS, HIDDEN, UNKNOWN, Panes, model_choice
@@ -16,12 +15,6 @@ from studio.layout import row
 
 WIDTH = 760
 HEIGHT, HEIGHT_OF_FOUR = 460, 340
-LETTERS = string.ascii_uppercase
-
-
-def name_of(place: int) -> str:
-    """Answer A"""
-    return f"Answer {LETTERS[place]}"
 
 
 def show_panes(chat: Chat, panes: Panes, writing: bool = False) -> list[Place]:

@@ -3,10 +3,9 @@
 import streamlit as st
 
 from core import chats, feedback, votes
-from core.chats import TIE, Chat, Turn
+from core.chats import TIE, Chat, Turn, name_of
 from studio import words
 from studio.chat_feedback import answer_of
-from studio.chat_panes import name_of
 from studio.layout import row
 from studio.markdown import plain
 

@@ -103,6 +103,23 @@ def test_the_export_as_markdown_says_who_said_what():
     assert "# Hi\n" in text and "### Run (corrected)\n\nR1!" in text and "*System prompt:* Be kind." in text
 
 
+def test_what_is_exported_of_a_blind_comparison_is_blind_until_the_vote():
+    seed = next(
+        seed
+        for seed in range(20)
+        if Turn(question="Hi", seed=seed, answers=[reply("a", ""), reply("b", "")]).pane_at(0)
+    )
+    turn = Turn(question="Hi", seed=seed, answers=[reply("base", "B"), reply("run", "R")])
+    chat = Chat(turns=[turn])
+    assert "### Answer A\n\nR\n\n### Answer B\n\nB\n" in as_markdown(chat)
+    assert [json.loads(line)["messages"][-1]["content"] for line in as_jsonl(chat).splitlines()] == ["R", "B"]
+    assert not any(
+        name in export(chat) for name in ("base", "Base", "run", "Run") for export in (as_jsonl, as_markdown)
+    )
+    turn.better = turn.answers[1].id
+    assert "### Run (better)\n\nR\n\n### Base" in as_markdown(chat) and '"model": "run"' in as_jsonl(chat)
+
+
 def test_wins_ties_and_losses_are_counted_pair_by_pair():
     def vote(winner: int | None) -> None:
         turn = Turn(question="Hi", seed=random.randrange(99), answers=[reply(m, m) for m in ("base", "run", "other")])
