@@ -5,6 +5,7 @@
   let noSockets = false
   const OPENS_WITHIN_MS = 5000
   const TRIES = 5
+  const ANSWERS_WITHIN_MS = 40000 // the app does after 20 seconds at most; a proxy may have lost it
   const CONNECTING = 0, OPEN = 1, CLOSED = 3
   const HIDDEN_MS = 5000
   const wait = ms => new Promise(done => setTimeout(done, ms))
@@ -98,10 +99,18 @@
     // The answer, or undefined where none came however often it was tried.
     async ask(place, how = {}, tries = TRIES) {
       for (let left = tries; left > 0; left--) {
-        const answer = await fetch(this.http + place, {cache: "no-store", ...how}).catch(() => undefined)
+        const answer = await this.askOnce(place, how)
         if (answer && answer.status < 500) return answer
         if (left > 1) await wait(1000)
       }
+    }
+
+    async askOnce(place, how) {
+      const tooLate = new AbortController()
+      const timer = setTimeout(() => tooLate.abort(), ANSWERS_WITHIN_MS)
+      const answer = await fetch(this.http + place, {cache: "no-store", signal: tooLate.signal, ...how}).catch(() => undefined)
+      clearTimeout(timer) // what comes in then may take as long as the line needs
+      return answer
     }
 
     opened() {
@@ -123,9 +132,9 @@
 
     // A studio that was started again asks for its password; Streamlit alone would only try and try.
     async askPassword() {
-      const answer = await fetch(this.http, {cache: "no-store"}).catch(() => undefined)
+      const answer = await this.ask("", {}, 1)
       if (answer?.status === 401) return location.reload()
-      if (!answer || answer.status >= 500) setTimeout(() => this.askPassword(), 2000)
+      if (!answer) setTimeout(() => this.askPassword(), 2000)
     }
   }
   window.WebSocket = Stream

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from studio import stream_by_http
 from tests.reverse_proxy import Proxy, proxied
 from tools.browser import Studio, browser, chromium, studio
 
@@ -102,6 +103,24 @@ def test_where_websockets_get_through_the_page_uses_one_and_asks_again_after_a_r
 def test_where_a_websocket_opens_and_lets_nothing_through_the_page_goes_by_plain_requests(app, chrome):
     with proxied(app.port, drops=True) as proxy:
         sign_in(chrome.new_page(), proxy, "/hub")
+
+
+SILENT = """script => {
+  window.WebSocket = class { close() {} }
+  window.fetch = (_, how) => new Promise((_, fail) => how.signal.addEventListener("abort", fail))
+  window.eval(script)
+  new WebSocket("ws://team.test/_stcore/stream", ["streamlit"]).addEventListener("error", () => { window.gaveUp = true })
+}"""
+
+
+def test_a_proxy_that_never_answers_is_not_waited_for_without_end(chrome):
+    page = chrome.new_page()
+    page.clock.install()
+    page.evaluate(SILENT, stream_by_http.script())
+    page.clock.run_for(30_000)
+    assert page.evaluate("window.gaveUp") is None
+    page.clock.run_for(30_000)
+    assert page.evaluate("window.gaveUp") is True
 
 
 def test_without_a_password_the_page_says_why_it_is_not_served(studio_home, chrome):
