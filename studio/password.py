@@ -80,13 +80,24 @@ class Password:
     async def _asked(self, request: Request) -> Response:
         """The question, or the way in for who answers it."""
         if request.method != "POST" or not request.headers.get("content-type", "").startswith("application/x-www-form"):
-            return HTMLResponse(ask_page(), 401, {"set-cookie": f"{self.cookie}=; Path=/; Max-Age=0"})
+            forgets = {"set-cookie": f"{self.cookie}=; Path=/; Max-Age=0"} if self._may_sign_out(request) else None
+            return HTMLResponse(ask_page(), 401, forgets)
         given = await _given(request)
         if self.waiting >= MOST_WAITING:
             return HTMLResponse(ask_page(TOO_MANY), 429)
         if not await self._is_right(given):
             return HTMLResponse(ask_page(WRONG), 403)
         return self._let_in(request)
+
+    def _may_sign_out(self, request: Request) -> bool:
+        """Whether a key that opens nothing may be taken away: a form in a page elsewhere leaves a person signed in.
+
+        Browsers say whether a request is the page's own, but not over plain http; then one from elsewhere brings no key.
+        """
+        site = request.headers.get("sec-fetch-site")
+        if site is not None:
+            return site in ("same-origin", "none")
+        return "origin" not in request.headers or self.cookie in request.cookies
 
     async def _is_right(self, given: bytes) -> bool:
         self.waiting += 1

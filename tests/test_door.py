@@ -216,6 +216,29 @@ def test_a_wrong_password_opens_nothing(monkeypatch, given):
     assert answer.status_code == 403 and "That is not the password." in answer.text and not answer.cookies
 
 
+@pytest.mark.parametrize(
+    ("comes", "forgets"),
+    [
+        ({"origin": ELSEWHERE, "sec-fetch-site": "cross-site"}, False),
+        ({"origin": "https://other.team.test", "sec-fetch-site": "same-site", "cookie": "{}=gone"}, False),
+        ({"origin": ELSEWHERE}, False),  # a form over plain http brings no cookie
+        ({"origin": HERE, "cookie": "{}=gone"}, True),
+        ({"origin": HERE, "sec-fetch-site": "same-origin", "cookie": "{}=gone"}, True),
+        ({"sec-fetch-site": "none"}, True),
+    ],
+)
+def test_no_page_elsewhere_signs_a_person_out(comes, forgets):
+    door = Password(Starlette(), SPECIAL)
+    headers = {name: value.format(door.cookie) for name, value in comes.items()} | {"content-type": "text/plain"}
+
+    async def post() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(door), base_url=HERE) as client:
+            return await client.post("/", content="password=x", headers=headers)
+
+    answer = asyncio.run(post())
+    assert answer.status_code == 401 and ("set-cookie" in answer.headers) is forgets
+
+
 def test_any_letter_can_stand_in_a_password():
     assert answers([SPECIAL])[0].status_code == 303
 
