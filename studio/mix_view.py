@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.data import mixing
 from core.data.expected import Share
+from core.data.preview import prepared_for
 from core.recipe import Recipe
 from core.recipe_data import Source
 from studio import draft, recipe_form, session, words
@@ -82,7 +83,7 @@ def mix_summary(recipe: Recipe, mix: list[Share]) -> None:
     """The size of the mix and its rule; then a line for each data set that repeats often."""
     weights = [source.weight for source in recipe.data.sources if source.use == "train"]
     with row(gap="small"):
-        st.caption(f"{_size(mix)}{mixing.rule(weights, recipe.data.mixing)}", width="stretch")
+        st.caption(f"{_size(recipe, mix)}{mixing.rule(weights, recipe.data.mixing)}", width="stretch")
         if all(weights):
             with st.container(width=190):
                 recipe_form.select("data.mixing", MIXING)
@@ -91,9 +92,14 @@ def mix_summary(recipe: Recipe, mix: list[Share]) -> None:
             st.caption(f":orange[:material/repeat:] {plain(_too_often(source, share))}")
 
 
-def _size(mix: list[Share]) -> str:
+def _size(recipe: Recipe, mix: list[Share]) -> str:
+    """Until it is prepared under the rules it has now, nobody knows what cleaning leaves."""
     rows = total_rows(mix)
-    return "" if rows is None else f"**{words.whole(rows)}** rows make an epoch. "
+    if rows is None:
+        return ""
+    if prepared_for(recipe):
+        return f"**{words.whole(rows)}** rows make an epoch. "
+    return f"About **{words.whole(rows)}** rows make an epoch: what cleaning leaves is counted when they are prepared. "
 
 
 def _too_often(source: Source, share: Share) -> str:

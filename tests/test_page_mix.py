@@ -77,6 +77,15 @@ def test_a_weight_of_nothing_is_refused_and_springs_back():
     assert "A weight is more than 0" in app.toast[0].value
 
 
+def test_rows_are_about_so_many_until_they_are_prepared_under_the_rules_for_cleaning():
+    recipe, uncounted = two(), "what cleaning leaves is counted when they are prepared"
+    assert uncounted in text_of(opened("model_and_data"))
+    make_prepared(recipe)
+    assert uncounted not in text_of(opened("model_and_data"))
+    edit({"data.cleaning.exact_duplicates": False})
+    assert uncounted in text_of(opened("model_and_data"))
+
+
 def test_tokens_of_the_mix_come_from_what_was_prepared_before():
     make_prepared(two())
     edit({"data.sources.0.weight": 0.5})
