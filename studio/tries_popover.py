@@ -23,6 +23,9 @@ from studio.navigation import go_to
 from studio.plan_panel import time_words
 from studio.recipe_form import field, options
 
+# Before each number that is offered, and invisible: Enter after a typed 12 means 12, and would else take 128, which begins so.
+JOINER = "\u2060"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -31,6 +34,12 @@ class Choice:
     values: list[Any]
     write: Callable[[Any], str] = str
     others: bool = True
+
+    def label(self, value: Any) -> str:
+        """What was typed stands as it was typed."""
+        if not self.others:
+            return self.write(value)
+        return value if isinstance(value, str) else JOINER + self.write(value)
 
 
 SETTINGS: dict[str, Choice] = {
@@ -92,8 +101,9 @@ def _values(path: str, recipe: Recipe) -> list[Any]:
         "Values",
         known,
         default=shown,
-        format_func=lambda value: choice.write(value) if not isinstance(value, str) or not choice.others else value,
+        format_func=choice.label,
         accept_new_options=choice.others,
+        filter_mode="prefix" if choice.others else "fuzzy",
         max_selections=tries.MOST,
         placeholder="Choose, or write another" if choice.others else "Choose",
         help=field(path).description,

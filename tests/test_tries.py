@@ -233,6 +233,13 @@ def test_several_values_are_chosen_started_and_shown_side_by_side(never_started)
     assert {job.id for job in jobs} == set(app.session_state["fact:jobs"])
 
 
+def test_no_number_that_is_offered_begins_as_another_one_that_may_be_typed(studio_home):
+    """The page takes the first that begins so: 128 for a typed 12."""
+    offered = tries_opened().multiselect(key=f"tries:values:{RATE}").options
+    assert offered and not [label for label in offered if label[0].isascii()]
+    assert SETTINGS["lora.rank"].label("12") == "12" and SETTINGS["lora.method"].label("lora") == "LoRA"
+
+
 def test_a_value_that_is_refused_is_said_and_nothing_starts(never_started):
     app = tries_opened()
     app.selectbox(key="tries:setting").select("lora.rank").run()
