@@ -28,6 +28,8 @@ def memory_card(recipe: Recipe, found: Forecast, machine: Machine) -> None:
         memory_bar(found.memory, found.room_bytes)
         _legend(recipe, found.memory)
     st.caption(_source(found) + _device(recipe, machine))
+    if machine.imitates(recipe.training.precision):
+        st.caption(f":orange[:material/warning:] {IMITATED}")
 
 
 def fit_badge(found: Forecast) -> str:
@@ -102,5 +104,4 @@ def _device(recipe: Recipe, machine: Machine) -> str:
     if asked == "auto":
         return f"{plain(machine.precision.reason)}."
     other = "" if asked == machine.precision.name else f" Automatic would take {machine.precision.name}."
-    said = f"{plain(machine.device_name)} in {asked}, as chosen by you."
-    return f"{said} {IMITATED}" if machine.imitates(asked) else said + other
+    return f"{plain(machine.device_name)} in {asked}, as chosen by you.{other}"
