@@ -5,22 +5,9 @@ from hashlib import sha256
 from unicodedata import combining, normalize
 
 # As they are spelt where a keyboard has them not; what is only a mark on a letter is left away.
-SPELT = str.maketrans(
-    {
-        "ä": "ae",
-        "ö": "oe",
-        "ü": "ue",
-        "Ä": "Ae",
-        "Ö": "Oe",
-        "Ü": "Ue",
-        "ß": "ss",
-        "æ": "ae",
-        "Æ": "Ae",
-        "œ": "oe",
-        "Œ": "Oe",
-    }
-    | {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "þ": "th", "Þ": "Th", "ð": "d", "Ð": "D"}
-)
+LETTERS = "ä ö ü Ä Ö Ü ß æ Æ œ Œ ø Ø ł Ł đ Đ ı þ Þ ð Ð"
+SPELLINGS = "ae oe ue Ae Oe Ue ss ae Ae oe Oe o O l L d D i th Th d D"
+SPELT = str.maketrans(dict(zip(LETTERS.split(), SPELLINGS.split(), strict=True)))
 
 
 def spelt(name: str) -> str:
