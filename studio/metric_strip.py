@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.hardware import Machine
 from core.jobs.folder import Job
+from core.training.held_out_events import newest_measured
 from studio import words
 
 LOOK_BACK = 50
@@ -87,7 +88,7 @@ def _perplexity(job: Job) -> None:
 
 def _preferred(job: Job) -> None:
     """Of the held-out pairs where they were measured, else of the last that were trained on."""
-    held_out = (job.newest_event("held_out") or {}).get("preferred")
+    held_out = newest_measured(job).get("preferred")
     seen = [share for share in job.metrics["preferred"][-LOOK_BACK:] if words.known(share)]
     if words.known(held_out):
         share, whose = held_out, "of held-out pairs"

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.synthetic_jobs import make_job
 from core.data.preview import Shown, ShownRow, Token
 from core.errors import DataError
-from core.files import write_whole
+from core.files import append_line, write_whole
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs
 from core.jobs.preflight import check_rows
@@ -198,6 +198,10 @@ def test_a_run_on_pairs_shows_how_many_are_preferred_and_no_perplexity():
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Chosen preferred"] == "75%" and "Perplexity" not in shown
     assert OBJECTIVES["dpo"].loss in text_of(app) and "DPO · LoRA r16" in text_of(app)
+    job.files.result.unlink()
+    append_line(job.files.events, {"time": 2.0, "event": "resuming", "step": None, "before_s": 1.0})
+    shown = {metric.label: (metric.value, metric.delta) for metric in app.run().metric}
+    assert shown["Chosen preferred"] == ("75%", "of held-out pairs, chance is 50%")
 
 
 def test_runs_of_different_objectives_are_not_ranked_among_each_other():

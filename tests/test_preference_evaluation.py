@@ -121,6 +121,13 @@ def test_of_answers_there_is_no_preference():
     assert preference(job) is None and before_and_after(job)["All held-out rows"] == (2.0, 1.0)
 
 
+def test_a_loss_of_nothing_was_measured_too():
+    job = new_folder(parse({"training": {"objective": "dpo"}}))
+    for step, loss in ((0, 0.693), (5, 0.1), (9, 0.0)):
+        append_line(job.files.events, {"time": 2.0, "event": "held_out", "step": step, "loss": loss, "sources": {}})
+    assert before_and_after(job)["All held-out rows"] == (0.693, 0.0)
+
+
 # --- divergence --------------------------------------------------------------------------------------------------------
 
 

@@ -53,13 +53,19 @@ def _ends(job: Job, step: int | None) -> tuple[dict, dict] | None:
     return of_step[0], of_step[chosen]
 
 
+def newest_measured(job: Job) -> dict:
+    """What was measured last, before a resume too; empty where nothing was."""
+    of_step = _measured(job)
+    return of_step[max(of_step)] if of_step else {}
+
+
 def _measured(job: Job) -> dict[int, dict]:
     """Step -> what was measured there; what a resume made void is none of it."""
     found: dict[int, dict] = {}
     for event in job.events:
         if event["event"] == "resumed":
             found = {step: measured for step, measured in found.items() if step <= event["step"]}
-        elif event["event"] == "held_out" and event.get("loss"):
+        elif event["event"] == "held_out" and event.get("loss") is not None:
             found[event["step"]] = event
     return found
 
