@@ -96,7 +96,8 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(toy, sections):
 def test_a_run_can_be_resumed_from_an_earlier_step(toy):
     recipe = toy_recipe(toy)
     expected = whole(recipe)
-    job = train(new_folder(recipe), stop_at=10)
+    job = train(new_folder(recipe), stop_at=10)  # while the loss is measured: saved once
+    assert [event["step"] for event in events(job, "checkpoint")] == [4, 8, 10]
     resume(job, step=4)
     assert [event["step"] for event in events(job, "resumed")] == [4]
     assert curve(job) == curve(expected)

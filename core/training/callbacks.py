@@ -163,6 +163,8 @@ class Stopper(TrainerCallback):
         """Save what was trained; where this process has trained nothing yet, end at once. Raises StopRequested."""
         if state.global_step == first_step:
             raise StopRequested
+        # At the end of an epoch it would be measured, cut and saved once more.
+        control.should_evaluate = False
         control.should_save = True
         control.should_training_stop = True
 
