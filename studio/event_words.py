@@ -30,7 +30,9 @@ def _prepared(event: Row) -> tuple[str, str, str]:
 
 def _training(event: Row) -> tuple[str, str, str]:
     device = plain(f"{event.get('device', '')} {event.get('precision', '')}".strip())
-    return "play_arrow", f"Training started · {words.whole(event.get('total_steps'))} steps · {device}", ""
+    total = event.get("total_steps")
+    steps = f"{words.whole(total)} {'step' if total == 1 else 'steps'}"
+    return "play_arrow", f"Training started · {steps} · {device}", ""
 
 
 def _left_out(event: Row) -> tuple[str, str, str]:

@@ -223,7 +223,7 @@ def optimizer(recipe: Recipe) -> None:
 
 def keeping(recipe: Recipe) -> None:
     kept, training = recipe.checkpoints, recipe.training
-    measured = f"every {training.eval_every} steps" if training.eval_every else "ten times a run"
+    measured = f"every {words.count(training.eval_every, 'step')}" if training.eval_every else "ten times a run"
     backed_up = f" · backed up to {plain(kept.hub_backup)}" if kept.hub_backup else ""
     facts = f"checkpoint {cadence(recipe)} · keep {kept.keep} · held-out loss {measured}{backed_up}"
     with _folded("save", "Evaluation and checkpoints", facts):
@@ -257,7 +257,7 @@ def cadence(recipe: Recipe) -> str:
 def memory(recipe: Recipe) -> None:
     training = recipe.training
     again = AUTOMATIC[training.activation_checkpointing].lower()
-    limit = f"max {training.max_steps:,} steps" if training.max_steps else "no step limit"
+    limit = f"max {words.count(training.max_steps, 'step')}" if training.max_steps else "no step limit"
     packed = f"packing {AUTOMATIC[recipe.data.packing].lower()}"
     with _folded("memory", "Memory and length", f"activation checkpointing {again} · {packed} · {limit}"):
         one, two, three, four = st.columns([1.7, 1.7, 1, 1], gap="small")

@@ -30,7 +30,7 @@ def _counts(report: dict[str, Any]) -> None:
     facts = [
         ("Rows read", words.whole(report["rows_read"]), words.count(len(report["sources"]), "data set")),
         ("To train on", words.whole(report["rows"]), _distinct(report)),
-        ("Held out", words.whole(report["held_out_rows"]), _rows(report)),
+        ("Held out", words.whole(report["held_out_rows"]), _rows(report, report["held_out_rows"])),
         ("Tokens", words.whole(report["tokens"]), "an epoch"),
         ("Trained tokens", words.whole(supervised), f"{words.percent(share)} of all"),
     ]
@@ -42,9 +42,11 @@ def _counts(report: dict[str, Any]) -> None:
 
 def _distinct(report: dict[str, Any]) -> str:
     """Whether rows are repeated."""
-    rows = _rows(report)
+    rows = _rows(report, report["rows"])
     return rows if report["rows"] == report["distinct_rows"] else f"{rows}, {report['distinct_rows']:,} distinct"
 
 
-def _rows(report: dict[str, Any]) -> str:
-    return "pairs" if report.get("pairs") else "rows"
+def _rows(report: dict[str, Any], number: int) -> str:
+    """What so many of them are called."""
+    one = "pair" if report.get("pairs") else "row"
+    return one if number == 1 else f"{one}s"

@@ -63,6 +63,8 @@ def recipe_facts(recipe: Recipe) -> None:
         "Method",
         method(recipe) if METHODS[recipe.lora.method].whole else f"{method(recipe)}, alpha {recipe.lora.alpha}",
     )
+    if recipe.objective.pairs:
+        kv("Beta", f"{training.beta:g}")
     kv("Learning rate", f"{words.rate(training.learning_rate)}, {training.schedule}")
     kv("Batch", f"{training.batch} × {training.accumulation}")
 

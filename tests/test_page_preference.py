@@ -62,6 +62,7 @@ def test_an_objective_brings_its_settings_and_one_press_to_a_rate_that_it_bears(
     app.selectbox(key="field:training.objective").set_value("dpo").run()
     said = text_of(app)
     assert OBJECTIVES["dpo"].hint in said and "**16 pairs per step**" in said and "2e-4 is too high for DPO" in said
+    assert "**1** step" in said and "**1** steps" not in said
     assert "about 2 pairs to train on" in said and "about 2 pairs from 1 data set" in said
     assert app.number_input(key="field:training.beta").value == 0.1
     click(app, "objective:rate")
@@ -184,20 +185,21 @@ def test_of_prepared_pairs_nothing_is_said_of_packing(pairs):
     make_prepared(edit(DPO | {"data.sources": [{"source": pairs}]}))
     app = opened("model_and_data")
     assert "the longer one of each pair" in text_of(app) and "Packing" not in text_of(app)
-    assert [metric.delta for metric in app.metric if metric.label in ("To train on", "Held out")] == ["pairs", "pairs"]
+    assert [metric.delta for metric in app.metric if metric.label in ("To train on", "Held out")] == ["pairs", "pair"]
 
 
 # Follow and compare
 
 
 def test_a_run_on_pairs_shows_how_many_are_preferred_and_no_perplexity():
-    job = run_on_pairs(1, "prefers", 0.5)
+    job = run_on_pairs(1, "prefers", 0.5, beta=0.3)
     app = opened("train")
     app.session_state["fact:jobs"] = [job.id]
     app.switch_page("../pages/train.py").run()
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Chosen preferred"] == "75%" and "Perplexity" not in shown
     assert OBJECTIVES["dpo"].loss in text_of(app) and "DPO · LoRA r16" in text_of(app)
+    assert ":gray[Beta]" in text_of(app) and "0.3" in [text.value for text in app.markdown]
     job.files.result.unlink()
     append_line(job.files.events, {"time": 2.0, "event": "resuming", "step": None, "before_s": 1.0})
     shown = {metric.label: (metric.value, metric.delta) for metric in app.run().metric}

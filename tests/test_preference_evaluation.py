@@ -112,6 +112,8 @@ def test_what_is_counted_is_called_a_pair_and_one_alone_is_no_plural():
         append_line(job.files.events, {"time": 2.0} | event)
     assert preference(job) == "It moved towards the chosen answer in 100 % of 1 held-out pair."
     assert "Data ready · 1 pair, 9 tokens" in said_of(job.events)[-1].text
+    (begun,) = said_of([{"event": "training", "total_steps": 1, "device": "CPU"}])
+    assert begun.text == "Training started · 1 step · CPU"
 
 
 def test_of_answers_there_is_no_preference():
