@@ -88,7 +88,9 @@ def probe(recipe: RecipeFile, changes: Changes = None, detach: Detach = False, a
 @app.command()
 def plan(recipe: RecipeFile, changes: Changes = None, as_json: AsJson = False) -> None:
     """What a training will take: memory, time, disk. Nothing is started."""
-    found = said_plan.figures(recipe_yaml.load(recipe, changes))
+    asked = recipe_yaml.load(recipe, changes)
+    check_rows(asked)
+    found = said_plan.figures(asked)
     print(json.dumps(found) if as_json else said_plan.page(found))
 
 

@@ -1,11 +1,13 @@
 """Pairs of answers on the pages: chosen as what is learned, said under the data, shown token by token, followed, compared."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.synthetic_jobs import make_job
+from core.__main__ import main
 from core.data.preview import Shown, ShownRow, Token
 from core.errors import DataError
 from core.files import append_line, write_whole
@@ -111,6 +113,15 @@ def test_data_without_pairs_is_named_before_it_is_prepared_and_refused():
     assert "No pairs of answers in Fernway support" in text_of(app)
     click(app, "start")
     assert "learns from pairs" in app.error[0].value and not all_jobs()
+
+
+def test_no_plan_is_made_of_what_no_training_begins_with(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("training: {objective: dpo}\n")
+    monkeypatch.setattr(sys, "argv", ["core", "plan", str(file)])
+    assert main() == 1
+    said = capsys.readouterr()
+    assert "starter: training.objective dpo learns from pairs" in said.err and not said.out
 
 
 def test_data_at_the_hub_is_not_called_unpaired_before_its_layout_is_known():
