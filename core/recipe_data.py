@@ -134,7 +134,8 @@ class CleaningSection(Section):
         ge=1,
         le=10_000,
         title="Shortest answer",
-        description="Rows with fewer trained tokens than this are left out, the end of turn included.",
+        description="Rows with fewer trained tokens than this are left out, the end of turn included; of pairs, where one of the "
+        "two answers has fewer.",
     )
 
 

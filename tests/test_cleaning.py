@@ -207,6 +207,14 @@ def test_rows_that_are_too_long_or_too_short_are_left_out_where_that_is_asked_fo
         prepared(toy, path, max_length=64, eval_fraction=0, **clean(shortest_answer=500))
 
 
+@pytest.mark.parametrize("short", ["chosen", "rejected"])
+def test_each_answer_of_a_pair_has_to_be_as_long_as_is_asked_for(tmp_path, toy, short):
+    row = {"prompt": "Hi", "chosen": "This is what it is.", "rejected": "That is what it was."}
+    path = {"source": written(tmp_path, row | {short: "No."}, row | {"prompt": "Well"})}
+    _, files, _ = prepared(toy, path, objective="dpo", eval_fraction=0, **clean(shortest_answer=6, leaks=False))
+    assert fates(files) == ["answer too short", "trained on"]
+
+
 def turns(roles: str, calls: str = "") -> list[dict]:
     """`suat`: a system, a user, an assistant and a tool turn; `calls` are the places of turns that call a tool."""
     named = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}

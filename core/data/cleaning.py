@@ -29,10 +29,19 @@ def _by_length(cleaned: Cleaned) -> None:
     """Too long, nothing left, too short; what is held out must have something to measure as well."""
     data = cleaned.recipe.data
     supervised, lengths = cleaned.pool.column("supervised"), lengths_of(cleaned.pool, data.max_length)
-    cleaned.decide(supervised < data.cleaning.shortest_answer, Fate.TOO_SHORT)
+    cleaned.decide(_has_short_answer(cleaned.pool, supervised, data.cleaning.shortest_answer), Fate.TOO_SHORT)
     cleaned.decide(supervised == 0, Fate.NOTHING_LEFT)
     if data.cleaning.too_long == "drop":
         cleaned.decide(lengths.longest > data.max_length, Fate.TOO_LONG)
+
+
+def _has_short_answer(pool: Pool, supervised: np.ndarray, least: int) -> np.ndarray:
+    """Which rows have fewer trained tokens, of a pair in one of its answers, (rows,) of bool."""
+    short = supervised < least
+    # With one token in each answer there is nothing to look up: a pair that lacks an answer counts none at all.
+    for position in np.flatnonzero(~short & (pool.seconds > 0)) if least > 1 else ():
+        short[position] = pool.shorter_answer(position) < least
+    return short
 
 
 def _exact_duplicates(cleaned: Cleaned, positions: np.ndarray) -> None:

@@ -50,6 +50,12 @@ class Pool:
         second = int(self.seconds[position])
         return self._ids(position)[second + int(self.bodies[position]) :] if second else None
 
+    def shorter_answer(self, position: int) -> int:
+        """Of a pair, the trained tokens of the answer that has fewer."""
+        source, number = self.place(position)
+        trained, second = self.sources[source].tokens(number, "labels") >= 0, int(self.seconds[position])
+        return int(min(trained[:second].sum(), trained[second:].sum()))
+
     def _ids(self, position: int) -> np.ndarray:
         source, number = self.place(position)
         return self.sources[source].tokens(number)
