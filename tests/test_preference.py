@@ -236,6 +236,12 @@ def test_each_conversation_is_cut_for_itself_and_without_one_answer_there_is_no_
     assert (lost.supervised, set(lost.labels)) == (0, {IGNORED}) and lost.lost > 90
 
 
+def test_a_pair_of_which_the_cut_leaves_the_same_twice_teaches_nothing(toy):
+    row = {"prompt": "a", "chosen": "the " * 90 + "yes", "rejected": "the " * 90 + "no"}
+    (kept,), (lost,) = encoded(toy, [row], max_length=1000), encoded(toy, [row], max_length=60)
+    assert kept.supervised and not lost.supervised and set(lost.labels) == {IGNORED}
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

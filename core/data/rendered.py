@@ -73,13 +73,13 @@ class RenderedPair:
         return (self.chosen, self.rejected)
 
     def encoded(self, number: int, wholes: list[tokens.Encoded], max_length: int) -> EncodedRow:
-        """The row; with nothing to learn where one of the answers was cut away whole, for then nothing can be compared."""
+        """The row; with nothing to learn where nothing can be compared: an answer, or all that differs, was cut away."""
         chosen, rejected = (
             part.encoded(number, [whole], max_length) for part, whole in zip(self.parts, wholes, strict=True)
         )
         labels, supervised = chosen.labels + rejected.labels, chosen.supervised + rejected.supervised
         lost = chosen.lost + rejected.lost
-        if not (chosen.supervised and rejected.supervised):
+        if not (chosen.supervised and rejected.supervised) or chosen.input_ids == rejected.input_ids:
             labels, supervised, lost = [tokens.IGNORED] * len(labels), 0, lost + supervised
         return EncodedRow(
             input_ids=chosen.input_ids + rejected.input_ids,
