@@ -89,7 +89,9 @@ def _title(path: str) -> str:
 
 
 def _settings(recipe: Recipe) -> list[str]:
-    return [path for path in SETTINGS if not tries.why_silent(path, recipe)]
+    """Those that can be tried: with pairs every label smoothing but 0 is refused."""
+    refused = {"training.label_smoothing"} if recipe.objective.pairs else set()
+    return [path for path in SETTINGS if path not in refused and not tries.why_silent(path, recipe)]
 
 
 def _values(path: str, recipe: Recipe) -> list[Any]:

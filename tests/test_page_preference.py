@@ -24,6 +24,7 @@ from studio.compare_view import _measured_on
 from studio.loss_chart import LossCurve, loss_figure
 from studio.objective_choice import to_objective
 from studio.token_view import legend_html, token_html
+from studio.tries_popover import _settings
 from tests.test_page_runs import compared, listed, runs
 from tests.test_pages_prepare import click, edit, on_disk, opened, studio_home, text_of
 from tests.toy_prepared import make_prepared
@@ -80,6 +81,12 @@ def test_a_preset_leaves_the_objective_alone_and_one_press_mends_its_rate(preset
     recipe = with_values(with_values(Recipe(), DPO), preset.values)
     assert recipe.training.objective == "dpo" and not recipe.objective.bears(recipe.training.learning_rate, whole=False)
     assert recipe.objective.bears(recipe.objective.usual_rate(whole=False), whole=False)
+
+
+def test_several_values_are_tried_of_what_the_objective_has_only():
+    offered = {name: set(_settings(with_values(Recipe(), {"training.objective": name}))) for name in OBJECTIVES}
+    assert offered["sft"] ^ offered["dpo"] == {"training.beta", "training.label_smoothing"}
+    assert "training.beta" in offered["dpo"] and offered["dpo"] == offered["orpo"]
 
 
 def test_a_rate_that_was_chosen_stays_with_another_objective():
