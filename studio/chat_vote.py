@@ -1,9 +1,12 @@
 """Which of several answers is the better one: the vote, what it teaches, and how often each model has won."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core import chats, feedback, votes
 from core.chats import TIE, Chat, Turn, name_of
+from core.feedback import Answer
 from studio import words
 from studio.chat_feedback import answer_of
 from studio.layout import row
@@ -47,10 +50,15 @@ def _vote(chat: Chat, turn: Turn, better: str) -> None:
         votes.vote(turn, chat.prompt(turn))
     else:
         turn.better = None if turn.better == better else better
-    answers = [answer_of(chat, turn, pane) for pane in range(len(turn.answers))]
+    answers = [_as_seen(chat, turn, pane) for pane in range(len(turn.answers))]
     best = next((answer for answer in answers if answer.id == turn.better), None)
     feedback.prefer(turn.id, best, [answer for answer in answers if answer is not best])
     chats.save(chat)
+
+
+def _as_seen(chat: Chat, turn: Turn, pane: int) -> Answer:
+    """What was voted on: where an answer was corrected, the correction stands in its place."""
+    return replace(answer_of(chat, turn, pane), text=turn.answer_in(pane).text)
 
 
 def _revealed(turn: Turn) -> str:

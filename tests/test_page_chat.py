@@ -21,6 +21,7 @@ from core.inference import client, process, room
 from core.inference.client import Sampling
 from core.jobs import process as birth
 from core.jobs.folder import Job
+from studio.chat_vote import _vote
 from tests.toy_run import make_toy_run
 
 HEAVY = ("torch", "transformers", "peft", "trl", "datasets")
@@ -657,6 +658,15 @@ def test_the_better_answer_is_a_pair_to_train_on_and_no_vote_of_the_tally(toy, r
     assert (pair["model"], pair["over"], pair["rejected"][0]["content"]) == (run.id, "starter", "Bad.")
     button(app, f"chat:better:{current(app).turns[0].id}:{better}").click().run()
     assert rows("chat-pairs") == [] and votes.tallies() == []
+
+
+def test_where_an_answer_was_corrected_the_vote_is_on_the_correction():
+    answers = [chats.Reply(model=name, label=name, tuned=False, content=name, stopped=False) for name in ("a", "b")]
+    turn = Turn(question="Hi", answers=answers, state="over")
+    answers[1].correction = "Better."
+    _vote(Chat(turns=[turn]), turn, answers[1].id)
+    (pair,) = rows("chat-pairs")
+    assert [pair[name][0]["content"] for name in ("chosen", "rejected")] == ["Better.", "a"]
 
 
 def test_a_blind_vote_hides_the_names_until_it_is_given_and_counts(toy, run):
