@@ -135,7 +135,7 @@ class Chat(BaseModel):
         """What the model of a pane reads to answer a turn: its own earlier answers; what it never answered is left out."""
         messages = [{"role": "system", "content": turn.system}] if turn.system else []
         for before in self.turns[: self.turns.index(turn)]:
-            if (reply := before.answer_in(pane)) and reply.text:
+            if (reply := before.answer_in(pane)) and reply.text.strip():
                 messages += [_said("user", before.question), _said("assistant", reply.text)]
         return [*messages, _said("user", turn.question)]
 

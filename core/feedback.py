@@ -64,8 +64,8 @@ def give(answer: Answer, liked: bool | None, correction: str | None) -> None:
     """Keep what was thought of an answer. What is not liked alone teaches nothing: it needs a better answer."""
     good, kind = (correction, "corrected") if correction else (answer.text if liked else None, "liked")
     facts = _facts(answer.id, answer.model, kind)
-    said = [{"messages": [*read_only(answer.prompt), *_said(good)]} | facts] if good else []
-    pairs = [_pair(answer.prompt, correction, answer.text) | facts] if correction else []
+    said = [{"messages": [*read_only(answer.prompt), *_said(good)]} | facts] if _say(good) else []
+    pairs = [_pair(answer.prompt, correction, answer.text) | facts] if _say(correction, answer.text) else []
     _put(answer.id, {CONVERSATIONS: said, PAIRS: pairs})
 
 
@@ -74,7 +74,8 @@ def prefer(about: str, better: Answer | None, others: list[Answer]) -> None:
     pairs = []
     if better:
         facts = _facts(about, better.model, "preferred")
-        worse = [other for other in others if other.text.strip() != better.text.strip()]
+        said = [other for other in others if _say(better.text, other.text)]
+        worse = [other for other in said if other.text.strip() != better.text.strip()]
         pairs = [_pair(better.prompt, better.text, other.text) | facts | {"over": other.model} for other in worse]
     _put(about, {PAIRS: pairs})
 
@@ -101,6 +102,11 @@ def _counted(path: Path, changed_ns: int, size_bytes: int) -> FeedbackSet:
 
 def _facts(about: str, model: str, kind: str) -> Row:
     return {"kind": kind, "model": model, "time": datetime.now(UTC).isoformat(timespec="seconds"), "about": about}
+
+
+def _say(*answers: str | None) -> bool:
+    """Whether none is blank: preparing would refuse the row, and all others where they are few."""
+    return all(answer and answer.strip() for answer in answers)
 
 
 def _pair(prompt: Messages, chosen: str, rejected: str) -> Row:

@@ -77,6 +77,8 @@ def test_each_model_reads_its_own_answers_with_their_corrections_and_no_lost_que
     prompts = [[message["content"] for message in chat.prompt(chat.turns[2], pane)] for pane in (0, 1)]
     assert prompts == [["Hi", "B1", "And?"], ["Hi", "R1!", "And?"]]
     assert chat.prompt(chat.turns[0])[0] == {"role": "system", "content": "Be kind."}
+    chat.turns[1].answers[0].content = "\n"
+    assert [message["content"] for message in chat.prompt(chat.turns[2])] == prompts[0]
 
 
 def test_a_pane_that_joined_later_reads_what_it_shows():

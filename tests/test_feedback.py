@@ -76,6 +76,17 @@ def test_the_better_of_several_answers_is_preferred_to_each_of_the_others():
     assert rows("chat-pairs") == []
 
 
+def test_a_blank_answer_makes_no_row_that_preparing_would_refuse():
+    blank = Answer("a4", ASKED, " \n", "starter")
+    give(blank, liked=True, correction=None)
+    prefer("q1", GOOD, [blank, OTHER])
+    prefer("q2", blank, [OTHER])
+    assert [row["over"] for row in rows("chat-pairs")] == ["starter"] and rows("chat") == []
+    give(blank, liked=None, correction="Hello.")
+    assert len(rows("chat")) == len(rows("chat-pairs")) == 1
+    assert peek(Source(source=PAIRS)).bad_pair is None
+
+
 def test_earlier_answers_are_read_and_not_learned():
     before = [*ASKED, {"role": "assistant", "content": "Old."}, {"role": "user", "content": "And?"}]
     give(Answer("a4", before, "New.", "starter"), liked=True, correction=None)
