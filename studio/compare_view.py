@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.jobs.folder import Job
 from core.recipe import Recipe
+from core.training.held_out_events import newest_measured
 from studio import charts, words
 from studio.layout import row, section, split
 from studio.live_part import live_part
@@ -116,12 +117,14 @@ def _recipes(jobs: list[Job], labels: list[str]) -> None:
 
 def _table(jobs: list[Job], labels: list[str], recipes: list[Settings], rows: list[str]) -> dict[str, list[str]]:
     """A column for each run: its settings, then what came of them."""
-    columns: dict[str, list[str]] = {" ": [*rows, "Best held-out", "Time", "Status"]}
+    preferred = ["Chosen preferred"] if _prefer_alike(jobs) else []
+    columns: dict[str, list[str]] = {" ": [*rows, "Best held-out", *preferred, "Time", "Status"]}
     best = _best(jobs)
     for job, label, recipe, colour in zip(jobs, labels, recipes, charts.palette().runs, strict=False):
         loss = job.metrics.best_held_out_loss
         mark = ":green[:material/trophy: **{}**]" if loss is not None and loss == best else "{}"
-        results = [mark.format(words.loss(loss)), words.duration(job.duration_s), word(job.status)]
+        shares = [words.percent(newest_measured(job).get("preferred")) for _ in preferred]
+        results = [mark.format(words.loss(loss)), *shares, words.duration(job.duration_s), word(job.status)]
         chosen = [plain(written(recipe.get(title))) for title in rows]
         columns[f':color[●]{{foreground="{colour}"}} {plain(label)}'] = chosen + results
     return columns
@@ -154,6 +157,11 @@ def _measured_on(recipe: Recipe) -> Any:
 def _objective(recipe: Recipe) -> tuple[str, float | None]:
     """What its loss is; with pairs beta is part of it."""
     return recipe.training.objective, recipe.training.beta if recipe.objective.pairs else None
+
+
+def _prefer_alike(jobs: list[Job]) -> bool:
+    """Whether all say by the same objective which answer they prefer, be it with other betas."""
+    return all(job.recipe.objective.pairs for job in jobs) and len({job.recipe.training.objective for job in jobs}) == 1
 
 
 def _stays_near(recipe: Recipe) -> tuple[str | None, int] | None:

@@ -236,6 +236,12 @@ def test_runs_of_different_objectives_are_not_ranked_among_each_other():
     assert "different objectives" not in text_of(app) and "trophy" in "".join(compared(app)["Best held-out"])
 
 
+def test_runs_with_other_betas_are_compared_by_what_they_prefer():
+    one, other = run_on_pairs(1, "stays nearer", 0.6, beta=0.3), run_on_pairs(2, "prefers", 0.1)
+    assert compared(runs(one, other))["Chosen preferred"] == ["75%", "75%"]
+    assert "Chosen preferred" not in compared(runs(make_job(3, "answers", steps=20), other))
+
+
 def test_beta_is_part_of_what_a_loss_of_pairs_is():
     other = {"training.beta": 0.3}
     assert _measured_on(with_values(Recipe(), DPO)) != _measured_on(with_values(Recipe(), DPO | other))
