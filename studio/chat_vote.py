@@ -40,14 +40,15 @@ def _button(chat: Chat, turn: Turn, label: str, better: str) -> None:
 
 
 def _vote(chat: Chat, turn: Turn, better: str) -> None:
-    """Keep it as data; a blind one counts as well, once. Chosen again, an open one is taken back."""
+    """Keep it as data; a blind one on what models said counts as well, once. Chosen again, an open one is taken back."""
     if turn not in chat.turns:
         return  # it was asked anew meanwhile
     if turn.hidden:
         turn.better = better
         for other in chat.turns:
             other.revealed |= other.seed == turn.seed
-        votes.vote(turn, chat.prompt(turn))
+        if not any(reply.correction for reply in turn.answers):
+            votes.vote(turn, chat.prompt(turn))
     else:
         turn.better = None if turn.better == better else better
     answers = [_as_seen(chat, turn, pane) for pane in range(len(turn.answers))]

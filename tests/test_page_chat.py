@@ -660,13 +660,15 @@ def test_the_better_answer_is_a_pair_to_train_on_and_no_vote_of_the_tally(toy, r
     assert rows("chat-pairs") == [] and votes.tallies() == []
 
 
-def test_where_an_answer_was_corrected_the_vote_is_on_the_correction():
+@pytest.mark.parametrize("seed", [None, 3], ids=["open", "blind"])
+def test_where_an_answer_was_corrected_the_vote_is_on_the_correction_and_counts_for_no_model(seed):
     answers = [chats.Reply(model=name, label=name, tuned=False, content=name, stopped=False) for name in ("a", "b")]
-    turn = Turn(question="Hi", answers=answers, state="over")
+    turn = Turn(question="Hi", answers=answers, state="over", seed=seed)
     answers[1].correction = "Better."
     _vote(Chat(turns=[turn]), turn, answers[1].id)
     (pair,) = rows("chat-pairs")
     assert [pair[name][0]["content"] for name in ("chosen", "rejected")] == ["Better.", "a"]
+    assert votes.tallies() == []
 
 
 def test_a_blind_vote_hides_the_names_until_it_is_given_and_counts(toy, run):
