@@ -1,6 +1,7 @@
 """What every test gets: a home of its own, and no surprise from the environment."""
 
 import gc
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -8,9 +9,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from core import home
+from core.hardware import machine
+from core.models import compiler
 from tools.browser import browser
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# As the studio's own processes begin: before torch is imported here, and in all that the tests start.
+os.environ |= compiler.surroundings(machine(Path.cwd()).device)
+
+# What is imported stays: nothing is looked through for garbage while the tests are collected.
+gc.disable()
 
 # Whatever else this machine does, no test fails because it is slow.
 settings.register_profile("studio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +30,7 @@ settings.load_profile("studio")
 def pytest_collection_finish():
     """Every training collects garbage once: a second where all that the libraries have imported is looked through too."""
     gc.freeze()
+    gc.enable()
     # For every page it opens, AppTest reads the metadata of all installed packages, which is most of its time.
     if "streamlit" in sys.modules:
         from streamlit.components.v2 import manifest_scanner
@@ -42,7 +53,7 @@ def page():
     """A tab of a real browser."""
     with browser() as found:
         tab = found.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(60_000)
+        tab.set_default_timeout(180_000)
         yield tab
 
 
@@ -62,6 +73,18 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("../shared/data is not there")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def starter_models(tmp_path_factory) -> Path:
+    """The folder of models with the real starter, fetched once for all that do not test the fetching."""
+    from core.models import starter
+    from core.models.progress import silent
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIO_HOME", str(tmp_path_factory.mktemp("starter")))
+        starter.fetch(silent)
+        return home.models_folder()
 
 
 @pytest.fixture(scope="module")

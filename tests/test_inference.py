@@ -337,7 +337,8 @@ def test_an_engine_that_is_not_there_is_a_sentence():
 
 
 @pytest.mark.model
-def test_the_starter_model_knows_the_capital_of_france(engine):
+def test_the_starter_model_knows_the_capital_of_france(engine, engine_home, starter_models):
+    (engine_home / "models").symlink_to(starter_models)
     question = [{"role": "user", "content": "What is the capital of France?"}]
     answer = stream(engine, "starter", question, Sampling(temperature=0, max_tokens=30))
     assert "Paris" in "".join(answer)

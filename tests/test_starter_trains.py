@@ -6,8 +6,6 @@ import pytest
 
 from core import home
 from core.errors import JobError
-from core.models import starter
-from core.models.progress import silent
 from core.recipe import Recipe, parse
 from core.recipe_yaml import with_values as changed
 from core.training.presets import PRESETS
@@ -24,19 +22,10 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
-    """The starter, fetched once for all of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STUDIO_HOME", str(tmp_path_factory.mktemp("starter")))
-        starter.fetch(silent)
-        return home.models_folder()
-
-
 @pytest.fixture(autouse=True)
-def starter_is_there(studio_home: Path, models: Path) -> None:
+def starter_is_there(studio_home: Path, starter_models: Path) -> None:
     studio_home.mkdir(exist_ok=True)
-    home.models_folder().symlink_to(models)
+    home.models_folder().symlink_to(starter_models)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
