@@ -32,6 +32,7 @@ bench: .venv/ready-dev
 	@$(BIN)/python -m benchmarks.train_speed
 	@$(BIN)/python -m benchmarks.plan
 	@$(BIN)/python -m benchmarks.prune
+	@$(BIN)/python -m benchmarks.watched
 	@$(BIN)/python -m benchmarks.chat
 	@$(BIN)/python -m benchmarks.backup
 
