@@ -10,7 +10,7 @@ from core.recipe import Recipe
 from core.training.held_out_events import newest_measured
 from studio import charts, words
 from studio.layout import row, section, split
-from studio.live_part import CURVES_EVERY_S, live_part
+from studio.live_part import live_part
 from studio.local_time import clock, when
 from studio.markdown import plain
 from studio.overlay_chart import finding, overlay_figure
@@ -68,7 +68,7 @@ def _compare(jobs: list[Job]) -> None:
     live = next((job for job in jobs if job.status.live), jobs[0])
     grid = st.grid(2 if len(jobs) <= NARROW else 1, min_column_width=400, border=True)
     with grid.cell():
-        live_part("compare:loss", lambda _: _curves(jobs, labels), live, CURVES_EVERY_S)
+        live_part("compare:loss", lambda _: _curves(jobs, labels), live)
     with grid.cell():
         live_part("compare:recipes", lambda _: _recipes(jobs, labels), live)
 

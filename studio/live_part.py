@@ -8,15 +8,13 @@ from core.jobs.folder import Job
 from studio.errors_shown import errors_shown
 
 EVERY_S = 2
-# A browser on the same two cores, drawing them every two seconds, takes a third of these from the training.
-CURVES_EVERY_S = 5
 
 
-def live_part(name: str, draw: Callable[[Job], None], job: Job, every_s: float = EVERY_S) -> None:
-    """Draw now, and every few seconds while the job is live; the job reads its files for itself."""
+def live_part(name: str, draw: Callable[[Job], None], job: Job) -> None:
+    """Draw now, and every two seconds while the job is live; the job reads its files for itself."""
     live = job.status.live
 
-    @st.fragment(run_every=every_s if live else None, key=name)
+    @st.fragment(run_every=EVERY_S if live else None, key=name)
     def part() -> None:
         with errors_shown():
             draw(job)

@@ -20,7 +20,7 @@ from studio.evaluation_card import evaluation_card
 from studio.event_list import event_list
 from studio.export_card import export_card
 from studio.layout import kv, row, section, split
-from studio.live_part import CURVES_EVERY_S, live_part
+from studio.live_part import live_part
 from studio.log_view import log_view
 from studio.loss_card import loss_card
 from studio.markdown import plain
@@ -114,11 +114,11 @@ def _chat_or_resume(job: Job) -> None:
 def _charts(job: Job) -> None:
     grid = st.grid(2, min_column_width=400)
     with grid.cell():
-        live_part("details:loss", lambda job: loss_card(job, 300), job, CURVES_EVERY_S)
+        live_part("details:loss", lambda job: loss_card(job, 300), job)
     with grid.cell(), st.container(border=True):
         _recipe_card(job)
     if len(job.metrics):
-        live_part("details:minis", mini_charts, job, CURVES_EVERY_S)
+        live_part("details:minis", mini_charts, job)
 
 
 def _what_happened(job: Job) -> None:

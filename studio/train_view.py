@@ -10,7 +10,7 @@ from studio.backup_words import backup_line
 from studio.checkpoint_list import checkpoint_list
 from studio.event_list import event_list
 from studio.layout import section
-from studio.live_part import CURVES_EVERY_S, live_part
+from studio.live_part import live_part
 from studio.local_time import when
 from studio.log_view import log_view
 from studio.loss_card import loss_card
@@ -24,7 +24,7 @@ from studio.run_header import run_header
 def train_view(job: Job) -> None:
     live_part("state", _state, job)
     if not job.damage:
-        live_part("curves", _curves, job, CURVES_EVERY_S)
+        live_part("curves", _curves, job)
         log_view(job)
 
 
