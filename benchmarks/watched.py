@@ -22,11 +22,12 @@ STEPS = 100_000
 
 
 def step_s(job: Job) -> float:
-    """The usual step of the next half minute."""
+    """The mean step of the next half minute, from one report to another."""
     time.sleep(SETTLING_S)
-    before, began = job.metrics.step, time.monotonic()
+    before = len(job.metrics)
     time.sleep(SPELL_S)
-    return (time.monotonic() - began) / max(1, job.metrics.step - before)
+    times = [seconds for seconds in job.metrics["elapsed_s"][before - 1 :] if seconds]
+    return (times[-1] - times[0]) / max(1, len(times) - 1)
 
 
 def measure(job: Job, look: Callable[[], object], leave: Callable[[], object], rounds: int) -> dict[str, list[float]]:
