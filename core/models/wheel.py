@@ -11,7 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -93,13 +93,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _size_bytes(folder: Path) -> int:
-    """Bytes of all files below; one that vanishes meanwhile counts nothing."""
+    """Bytes of all files below; a file or a folder that vanishes meanwhile counts nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += (Path(where) / name).stat().st_size
     return total
 
 
