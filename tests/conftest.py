@@ -54,7 +54,7 @@ def page():
     """A tab of a real browser."""
     with browser() as found:
         tab = found.new_page(viewport={"width": 1440, "height": 900})
-        tab.set_default_timeout(180_000)
+        tab.set_default_timeout(60_000)
         yield tab
 
 
