@@ -31,7 +31,7 @@ def _prepared(event: Row) -> tuple[str, str, str]:
 def _training(event: Row) -> tuple[str, str, str]:
     device = plain(f"{event.get('device', '')} {event.get('precision', '')}".strip())
     total = event.get("total_steps")
-    steps = f"{words.whole(total)} {'step' if total == 1 else 'steps'}"
+    steps = f"{words.whole(total)} {words.noun(total, 'step')}"
     return "play_arrow", f"Training started · {steps} · {device}", ""
 
 

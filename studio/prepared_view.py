@@ -48,5 +48,4 @@ def _distinct(report: dict[str, Any]) -> str:
 
 def _rows(report: dict[str, Any], number: int) -> str:
     """What so many of them are called."""
-    one = "pair" if report.get("pairs") else "row"
-    return one if number == 1 else f"{one}s"
+    return words.noun(number, "pair" if report.get("pairs") else "row")

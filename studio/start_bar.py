@@ -75,6 +75,6 @@ def _line(found: Forecast, runs_code: bool) -> str:
     if runs_code:
         parts.append(":orange-badge[:material/code: Runs the model's own code]")
     parts.append(time_words(found))
-    steps = f"**{plan.steps:,}** {'step' if plan.steps == 1 else 'steps'}" if plan.steps else ""
+    steps = f"**{plan.steps:,}** {words.noun(plan.steps, 'step')}" if plan.steps else ""
     parts.append(f"{roughly(found)}{steps}" if steps else "steps not counted yet")
     return " :gray[|] ".join([*parts, f"**{words.size(plan.disk_bytes)}** disk"])

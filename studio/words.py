@@ -109,4 +109,9 @@ def when(moment: float, now: float, zone: tzinfo | None = None) -> str:
 
 def count(number: int, one: str, many: str | None = None) -> str:
     """1 run, 3 runs"""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {noun(number, one, many)}"
+
+
+def noun(number: int | None, one: str, many: str | None = None) -> str:
+    """run where there is one, else runs"""
+    return one if number == 1 else many or one + "s"
