@@ -12,6 +12,7 @@ import pynvml
 
 Device = Literal["cuda", "mps", "cpu"]
 
+BF16 = {"avx512_bf16", "amx_bf16"}
 IMITATED = (
     "This CPU has no instructions for bf16: it imitates them, some forty times as slowly as fp32. "
     "Set training.precision to auto."
@@ -127,13 +128,13 @@ def machine(folder: Path, root: Path = Path("/")) -> Machine:
 
 def cpu_has_bf16(root: Path = Path("/")) -> bool:
     """Whether this CPU multiplies in bf16 (AVX-512 BF16 or AMX); without, it would only be imitated, and slower."""
-    return bool({"avx512_bf16", "amx_bf16"} & _cpu_flags(root))
+    return bool(BF16 & _cpu_flags(root))
 
 
 def cpu_imitates_bf16(root: Path = Path("/")) -> bool:
     """Whether this CPU is known to multiply bf16 number by number: oneDNN has products for it from AVX-512 on."""
     flags = _cpu_flags(root)
-    return bool(flags) and "avx512bw" not in flags and not cpu_has_bf16(root)
+    return bool(flags) and not flags & {"avx512bw", *BF16}
 
 
 def _cpu_flags(root: Path) -> set[str]:
