@@ -12,7 +12,7 @@ HIDDEN = "hidden until the vote"
 
 
 def as_jsonl(chat: Chat) -> str:
-    """One line in the `messages` layout for each pane in which something was answered."""
+    """One line in the `messages` layout for each pane in which something was answered; what has no end is not learned."""
     return "".join(f"{line}\n" for pane in _panes(chat) if (line := _line(chat, pane)))
 
 
@@ -29,12 +29,15 @@ def _panes(chat: Chat) -> list[int]:
 
 
 def _line(chat: Chat, pane: int) -> str | None:
-    answered = [turn for turn in chat.turns if (reply := turn.answer_in(pane)) and reply.text]
+    answered = [turn for turn in chat.turns if (reply := turn.answer_in(pane)) and reply.text.strip()]
     if not answered:
         return None
-    last = answered[-1]
-    messages = [*chat.prompt(last, pane), {"role": "assistant", "content": last.answer_in(pane).text}]
-    models = dict.fromkeys(turn.answer_in(pane).model for turn in answered)
+    replies = [turn.answer_in(pane) for turn in answered]
+    messages = [*chat.prompt(answered[-1], pane), {"role": "assistant", "content": replies[-1].text}]
+    said = (message for message in messages if message["role"] == "assistant")
+    for message, reply in zip(said, replies, strict=True):
+        message |= {} if reply.whole else {"weight": 0}
+    models = dict.fromkeys(reply.model for reply in replies)
     model = HIDDEN if any(turn.hidden for turn in answered) else ", ".join(models)
     return json.dumps({"messages": messages, "model": model, "name": chat.title}, ensure_ascii=False)
 

@@ -62,6 +62,11 @@ class Reply(BaseModel):
         """What counts from now on: the correction, where there is one."""
         return self.correction or self.content
 
+    @property
+    def whole(self) -> bool:
+        """Whether what counts has its end: it was neither stopped nor cut, or a person wrote it."""
+        return bool(self.correction) or not (self.stopped or self.finish_reason == "length")
+
 
 class Turn(BaseModel):
     """A question, the system prompt it was asked under, and the answers, in the order of the panes.

@@ -71,7 +71,7 @@ def keep_opinion(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
 def answer_of(chat: Chat, turn: Turn, pane: int) -> Answer:
     """An answer as it was given, with what its model had read."""
     reply = turn.answer_in(pane)
-    return Answer(reply.id, chat.prompt(turn, pane), reply.content, reply.model)
+    return Answer(reply.id, chat.prompt(turn, pane), reply.content, reply.model, reply.whole)
 
 
 def feedback_line() -> None:

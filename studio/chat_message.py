@@ -51,6 +51,8 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
                 st.caption(_caption(turn, reply, current, last=turn is chat.turns[-1]), width="content")
                 if own and turn.state == "over":
                     _actions(chat, turn, pane, reply)
+            if own and reply.liked and not reply.whole:
+                st.caption("Not kept to train on: it has no end. Write the end with *Correct this answer*.")
         elif not reply.error:
             st.caption("Stopped before the first word.")
         if reply.error:

@@ -13,7 +13,7 @@ from studio.chat_message import ask_again, new_seed
 from studio.chat_model import Panes, example_questions
 from studio.chat_panes import centred, show_panes
 from studio.chat_saved import name_in_address
-from studio.chat_vote import vote_bar
+from studio.chat_vote import no_pair_line, vote_bar
 from studio.chat_writing import answering, redraw_when_over, write_answers
 from studio.layout import row, split
 from studio.sampling_form import system_prompt
@@ -89,6 +89,7 @@ def _end_of(chat: Chat, panes: Panes) -> None:
             feedback_line()
             if last.comparable:
                 _once_more(chat, last)
+    no_pair_line(last)
 
 
 def _once_more(chat: Chat, last: Turn) -> None:

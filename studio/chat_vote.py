@@ -27,6 +27,12 @@ def vote_bar(chat: Chat, turn: Turn) -> None:
         _button(chat, turn, "Tie", TIE)
 
 
+def no_pair_line(turn: Turn) -> None:
+    """Why a vote is not kept as data, where it is not."""
+    if any(reply.id == turn.better and not reply.whole for reply in turn.answers):
+        st.caption("Not kept to train on: the better answer has no end.")
+
+
 def _button(chat: Chat, turn: Turn, label: str, better: str) -> None:
     chosen = turn.better == better
     st.button(

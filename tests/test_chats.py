@@ -100,6 +100,17 @@ def test_the_export_as_json_lines_is_data_to_train_on():
     assert said == ["Hi", "R1!", "And?", "R2"]
 
 
+def test_what_was_cut_or_stopped_is_exported_to_be_read_and_not_learned():
+    chat = two_panes()
+    chat.turns[0].answers[0].finish_reason = chat.turns[0].answers[1].finish_reason = "length"
+    chat.turns[2].answers[1].stopped = True
+    learned = [
+        [message.get("weight") for message in json.loads(line)["messages"] if message["role"] == "assistant"]
+        for line in as_jsonl(chat).splitlines()
+    ]
+    assert learned == [[0, None], [None, 0]]  # the tuned one's first answer was corrected
+
+
 def test_the_export_as_markdown_says_who_said_what():
     text = as_markdown(two_panes())
     assert "# Hi\n" in text and "### Run (corrected)\n\nR1!" in text and "*System prompt:* Be kind." in text

@@ -87,6 +87,17 @@ def test_a_blank_answer_makes_no_row_that_preparing_would_refuse():
     assert peek(Source(source=PAIRS)).bad_pair is None
 
 
+def test_an_answer_without_its_end_is_no_example_until_it_is_corrected():
+    cut = Answer("a5", ASKED, "Because the", "starter", whole=False)
+    give(cut, liked=True, correction=None)
+    prefer("q1", cut, [OTHER])
+    assert rows("chat") == rows("chat-pairs") == []
+    prefer("q1", OTHER, [cut])
+    give(cut, liked=True, correction="Because the sun sets.")
+    assert [row["messages"][-1]["content"] for row in rows("chat")] == ["Because the sun sets."]
+    assert [row["rejected"][0]["content"] for row in rows("chat-pairs")] == ["Because the", "Because the"]
+
+
 def test_earlier_answers_are_read_and_not_learned():
     before = [*ASKED, {"role": "assistant", "content": "Old."}, {"role": "user", "content": "And?"}]
     give(Answer("a4", before, "New.", "starter"), liked=True, correction=None)

@@ -325,7 +325,12 @@ def test_an_answer_that_was_cut_says_so(toy, monkeypatch):
         self.all_stats[0].finish_reason = "length"
 
     monkeypatch.setattr(ToyStream, "__iter__", cut)
-    assert "cut at max tokens" in ask(app, "Hi").chat_message[1].caption[0].value
+    app = ask(app, "Hi")
+    assert "cut at max tokens" in app.chat_message[1].caption[0].value
+    app = thumb(app, 1)
+    assert "Not kept to train on: it has no end" in app.chat_message[1].caption[1].value and rows("chat") == []
+    app = correct(app, "The whole answer.")
+    assert len(app.chat_message[1].caption) == 1 and [row["kind"] for row in rows("chat")] == ["corrected"]
 
 
 def test_a_stopped_answer_is_kept_closed_and_can_be_asked_again(toy):
@@ -658,6 +663,18 @@ def test_the_better_answer_is_a_pair_to_train_on_and_no_vote_of_the_tally(toy, r
     assert (pair["model"], pair["over"], pair["rejected"][0]["content"]) == (run.id, "starter", "Bad.")
     button(app, f"chat:better:{current(app).turns[0].id}:{better}").click().run()
     assert rows("chat-pairs") == [] and votes.tallies() == []
+
+
+def test_a_vote_for_an_answer_without_its_end_says_that_it_teaches_nothing(toy, run):
+    toy.answers = [[(0, "Because the"), (1, "Bad.")]]
+    app = ask(comparing(opened()), "Hi")
+    turn = current(app).turns[0]
+    turn.answers[0].finish_reason = "length"
+    app = button(app, f"chat:better:{turn.id}:{turn.answers[0].id}").click().run()
+    assert "Not kept to train on: the better answer has no end." in [caption.value for caption in app.caption]
+    assert rows("chat-pairs") == []
+    app = button(app, f"chat:better:{turn.id}:{turn.answers[1].id}").click().run()
+    assert len(rows("chat-pairs")) == 1 and not [found for found in app.caption if "no end" in found.value]
 
 
 @pytest.mark.parametrize("seed", [None, 3], ids=["open", "blind"])
