@@ -45,6 +45,8 @@ def watch_all(jobs: list[Job], detach: bool, as_json: bool) -> None:
     """Follow jobs that run one after the other; Ctrl-C stops the one at work and takes the others out of the queue."""
     for place, job in enumerate([] if detach else jobs, 1):
         follow_to_end(job, as_json, behind=jobs[place:])
+        if not as_json and job.status is not Status.FINISHED:
+            print(ending.why(job))
     if as_json:
         print(json.dumps([follow.details(job) for job in jobs]))
     else:

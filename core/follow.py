@@ -103,14 +103,14 @@ def cell(value: float | str | None) -> str:
 
 
 def follow(job: Job, quiet: bool = False) -> None:
-    """Show the job's progress until it is over, and then how it ended."""
+    """Show the job's progress until it is over, and then what came of it. Why one did not finish is the caller's to say."""
     if quiet:
         _wait(job)
     elif sys.stdout.isatty():
         _bar(job)
     else:
         _lines(job)
-    if not quiet and (result := job.result):
+    if not quiet and job.status is Status.FINISHED and (result := job.result):
         print(result["why"])
 
 

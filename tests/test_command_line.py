@@ -14,7 +14,7 @@ from peft import PeftConfig
 
 from core import command_parts, follow, home
 from core.__main__ import main
-from core.errors import JobError
+from core.errors import JobError, StudioError
 from core.files import append_line, write_whole
 from core.jobs import launcher, process, queue
 from core.jobs.folder import Job
@@ -190,6 +190,16 @@ def test_ctrl_c_as_the_job_ends_leaves_how_it_ended(monkeypatch):
     monkeypatch.setattr(follow, "follow", ended)
     command_parts.watch(job, detach=False, as_json=False)
     assert job.status is Status.FINISHED
+
+
+def test_why_a_job_failed_is_said_once(monkeypatch, capsys):
+    job = live_job()
+    monkeypatch.setattr(
+        follow, "_lines", lambda job: write_whole(job.files.result, '{"status": "failed", "why": "No."}')
+    )
+    with pytest.raises(StudioError, match=r"^No\.$"):
+        command_parts.watch(job, detach=False, as_json=False)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_job_whose_worker_has_never_run_here_has_no_log():

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+import torch
 
 from core import home
 from core.errors import JobError
@@ -28,10 +29,13 @@ pytestmark = pytest.mark.process
 @pytest.fixture(autouse=True)
 def nothing_left_running(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # here as in the workers: the order of a sum follows from it
     started: list[Job] = []
     real = launcher._launch
     monkeypatch.setattr(launcher, "_launch", lambda job, token: started.append(job) or real(job, token))
     yield
+    torch.set_num_threads(threads)
     for job in started:
         if job.worker:
             job.worker.kill()

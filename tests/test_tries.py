@@ -182,7 +182,8 @@ def test_the_command_line_follows_all_and_says_what_each_reached(never_started, 
     monkeypatch.setattr(follow, "follow", done)
     with pytest.raises(StudioError, match=f"Not finished: {jobs[1].id}"):
         command_parts.watch_all(jobs, detach=False, as_json=False)
-    assert capsys.readouterr().out == "".join(f"{job.id}  loss 1.500  held-out loss 1.250\n" for job in jobs)
+    reached = "".join(f"{job.id}  loss 1.500  held-out loss 1.250\n" for job in jobs)
+    assert capsys.readouterr().out == f"Over.\n{reached}"
     command_parts.watch_all(jobs, detach=True, as_json=True)
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == [job.id for job in jobs]
 

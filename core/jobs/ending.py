@@ -48,14 +48,17 @@ def _interruption(job: Job) -> str:
     step, total = job.metrics.step, job.total_steps
     unfinished = "before its first step" if job.kind == "train" else "before it was done"
     where = f"at step {step:,} of {total:,}" if step and total else unfinished
-    saved = [f"Step {job.checkpoints[-1].step:,} is saved."] if job.checkpoints else []
-    cause = _cause(job, job.worker)
-    if job.kind == "train":
-        saved = saved or ["No checkpoint was saved, so it begins anew."]
-        saved.append("Resume goes on from there.")
-    elif job.kind in RESUMABLE:
-        saved.append("Resume goes on with it.")
-    return " ".join([f"The worker ended {where} without a result: {cause}.", *saved])
+    said = f"The worker ended {where} without a result: {_cause(job, job.worker)}."
+    return f"{said} {_way_on(job)}" if job.kind in RESUMABLE else said
+
+
+def _way_on(job: Job) -> str:
+    """What Resume does with what is left."""
+    if job.kind != "train":
+        return "Resume goes on with it."
+    if not job.checkpoints:
+        return "No checkpoint was saved: with Resume it begins anew."
+    return f"Step {job.checkpoints[-1].step:,} is saved. Resume goes on from there."
 
 
 def _cause(job: Job, worker: Birth | None) -> str:
