@@ -17,9 +17,9 @@ from core import home
 from core.data.sources import open_source
 from core.errors import HubError, JobError, RecipeError
 from core.files import append_line, write_whole
-from core.hub import manifest, restore, restore_asked
+from core.hub import manifest, placed_data, restore, restore_asked
 from core.hub.contents import piece_of
-from core.hub.manifest import FileFacts, may_stand
+from core.hub.manifest import CarriedData, FileFacts, may_stand
 from core.hub.portable_recipe import portable
 from core.hub.restore_asked import Restore
 from core.jobs import launcher
@@ -165,6 +165,26 @@ def test_what_cannot_be_trusted_is_refused_in_a_sentence_and_leaves_nothing(back
 def assert_said(pattern: str, sentence: str) -> None:
     with pytest.raises(HubError, match=pattern):
         raise HubError(sentence)
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+def test_of_data_that_a_full_disk_cuts_short_nothing_stays(tmp_path, monkeypatch, folder):
+    files = [tmp_path / name for name in ("a.csv", "b.csv")][: 1 + folder]
+    for file in files:
+        file.write_text(FAQ)
+    one = CarriedData(source="uploads/faq" if folder else "uploads/faq.csv", folder=folder, files=["x"])
+
+    def full(source, target):
+        shutil.copyfile(source, target)
+        if source == files[-1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(shutil, "copy2", full)
+        placed_data._place(one, files)
+    assert list(home.uploads_folder().iterdir()) == []
+    assert placed_data._place(one, files) == one.source
+    assert [path.read_text() for path in home.uploads_folder().rglob("*.csv")] == [FAQ] * len(files)
 
 
 @process_test

@@ -43,13 +43,16 @@ def _place(one: CarriedData, files: list[Path]) -> str:
 
 
 def _bring(one: CarriedData, files: list[Path], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not one.folder:
-        shutil.copy2(files[0], target)
-        return
-    target.mkdir()
-    for file in files:
-        shutil.copy2(file, target / file.name)
+    """Copied under a hidden name and then renamed: of what a full disk cuts short nothing may stay."""
+    half = target.with_name(f".{target.name}")
+    (half if one.folder else half.parent).mkdir(parents=True, exist_ok=True)
+    try:
+        for file in files:
+            shutil.copy2(file, half / file.name if one.folder else half)
+        half.rename(target)
+    except OSError:
+        shutil.rmtree(half, ignore_errors=True) if one.folder else half.unlink(missing_ok=True)
+        raise
 
 
 def _same(one: CarriedData, files: list[Path], target: Path) -> bool:
