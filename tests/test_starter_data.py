@@ -60,7 +60,7 @@ def test_every_topic_is_taught_and_tested_about_as_often_as_the_others(split):
     assert max(uses.values()) <= 1.2 * min(uses.values())
 
 
-@pytest.mark.parametrize(("end", "least"), [(r"\d [ap]\.m\.", 12), (r"\d\.", 8)])
+@pytest.mark.parametrize(("end", "least"), [(r"\d [ap]m\.", 12), (r"\d\.", 8)])
 def test_answers_end_in_times_and_numbers_too_or_a_model_does_not_know_that_they_end_there(end, least):
     assert sum(re.search(f"{end}$", answer) is not None for answer in said("train", "assistant")) >= least
 
