@@ -73,7 +73,8 @@ class Turn(BaseModel):
 
     `seed` shuffles the answers where names are hidden until the vote; `better` is the vote: an answer's id, or `tie`. The
     vote on a later turn of the same order has `revealed` them too.
-    `state` is of this moment: a file that was read is never being written.
+    `state` is of this moment: a file that was read is never being written. While it is asked for and written, `going_on`
+    is the id of the answer that goes on from where it was cut; None where all answers are new.
     """
 
     id: str = Field(default_factory=new_id)
@@ -85,6 +86,12 @@ class Turn(BaseModel):
     revealed: bool = False
     answers: list[Reply] = []
     state: Literal["asked", "writing", "over"] = Field("over", exclude=True)
+    going_on: str | None = Field(None, exclude=True)
+
+    @property
+    def awaited(self) -> list[Reply]:
+        """The answers that are being written."""
+        return [reply for reply in self.answers if self.going_on in (None, reply.id)]
 
     @property
     def hidden(self) -> bool:

@@ -51,8 +51,12 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
                 st.caption(_caption(turn, reply, current, last=turn is chat.turns[-1]), width="content")
                 if own and turn.state == "over":
                     _actions(chat, turn, pane, reply)
+                elif (
+                    own
+                ):  # else buttons of before would stay while the answer beside goes on, and a click would stop it
+                    st.empty()
             if own and reply.liked and not reply.whole:
-                st.caption("Not kept to train on: it has no end. Write the end with *Correct this answer*.")
+                st.caption("Not kept to train on: it has no end. Continue it, or *Correct this answer*.")
         elif not reply.error:
             st.caption("Stopped before the first word.")
         if reply.error:
@@ -84,6 +88,16 @@ def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
 
 def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
     with row(width="content", gap="xsmall"):
+        if turn is chat.turns[-1] and not turn.better and reply.text and not reply.whole:
+            st.button(
+                "Continue",
+                icon=":material/resume:",
+                type="tertiary",
+                key=f"chat:continue:{reply.id}",
+                help="Let it write on from here",
+                on_click=_go_on,
+                args=(chat, turn, reply),
+            )
         thumbs(chat, turn, pane, reply)
         key = f"chat:more:{reply.id}"
         chosen = st.menu_button(
@@ -126,6 +140,14 @@ def ask_again(chat: Chat, turn: Turn) -> None:
     seed = None if turn.seed is None else new_seed()
     chat.turns[-1] = Turn(question=turn.question, system=system_prompt(), seed=seed, state="asked")
     chats.save(chat)
+
+
+def _go_on(chat: Chat, turn: Turn, reply: Reply) -> None:
+    """Ask for the rest of an answer; the last one's, for what came later was said without it."""
+    if turn is not chat.turns[-1] or turn.state != "over":
+        return
+    reply.stopped, reply.error = True, None
+    turn.state, turn.going_on = "asked", reply.id
 
 
 def new_seed() -> int:

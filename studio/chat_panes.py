@@ -74,11 +74,12 @@ def _hidden_header(place: int) -> None:
 def _show(chat: Chat, turn: Turn, place: int, model: ChatModel, writing: bool) -> Place | None:
     """One turn as a pane has it."""
     show_question(chat, turn, editable=not place and turn.state == "over")
-    if writing:
-        avatar = UNKNOWN if turn.hidden else AVATARS[model.tuned]
-        with st.chat_message("assistant", avatar=avatar):
+    pane, own = turn.pane_at(place), place < len(turn.answers)
+    reply = turn.answer_in(pane)
+    if writing and own and reply in turn.awaited:
+        with st.chat_message("assistant", avatar=UNKNOWN if turn.hidden else AVATARS[reply.tuned]):
             return Place(st.empty(), st.empty())
-    if turn.answers:
+    if reply:
         current = "" if turn.seed is not None else model.label
-        show_reply(chat, turn, turn.pane_at(place), current, own=place < len(turn.answers))
+        show_reply(chat, turn, pane, current, own)
     return None

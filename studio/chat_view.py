@@ -47,7 +47,7 @@ def chat_view(sampling: Sampling, panes: Panes, room: Room | None) -> None:
 def _wait_for_consent(chat: Chat) -> None:
     """What was asked of a model that is gone no other answers, until it is sent again."""
     if chat.turns and chat.turns[-1].state == "asked":
-        chat.turns[-1].state = "over"
+        chat.turns[-1].state, chat.turns[-1].going_on = "over", None
 
 
 def _answer(chat: Chat, panes: Panes, sampling: Sampling) -> None:

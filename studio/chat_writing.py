@@ -21,6 +21,7 @@ from core.inference import client, process
 from core.inference.choices import ChatModel
 from core.inference.client import Comparison, Sampling
 from core.inference.process import Engine
+from studio.chat_feedback import keep_opinion
 from studio.chat_memory import chosen_bits
 from studio.chat_text import safe_markdown
 from studio.markdown import plain_lines
@@ -55,14 +56,19 @@ class Place:
 def answering(chat: Chat, models: list[ChatModel]) -> Iterator[None]:
     """Around the drawing of the last question while it is answered: however that ends, the question is over then."""
     turn = chat.turns[-1]
-    bits = chosen_bits()
-    turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned, bits=bits) for model in models]
-    turn.seed = turn.seed if len(models) > 1 else None
-    turn.better, turn.state = None, "writing"
+    if not turn.going_on:
+        bits = chosen_bits()
+        turn.answers = [Reply(model=model.id, label=model.label, tuned=model.tuned, bits=bits) for model in models]
+        turn.seed = turn.seed if len(models) > 1 else None
+        turn.better = None
+    turn.state = "writing"
     try:
         yield
     finally:
-        turn.state = "over"
+        for reply in turn.awaited:
+            if reply.liked:  # before it went on: it may have its end by now
+                keep_opinion(chat, turn, turn.answers.index(reply), reply)
+        turn.state, turn.going_on = "over", None
         chats.save(chat)
 
 
@@ -72,10 +78,11 @@ def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:
     redraw_when_over(turn)
     try:
         engine = _engine(places[0].foot).asking_with(hub_token())
-        _write(_ask(engine, chat, turn, sampling), turn.answers, places)
+        ask = _go_on if turn.going_on else _ask
+        _write(ask(engine, chat, turn, sampling), turn.awaited, places)
         _learn_context(engine, chat, turn)
     except EngineError as error:
-        for reply in turn.answers:
+        for reply in turn.awaited:
             reply.error = str(error) if reply.stopped else reply.error
 
 
@@ -94,14 +101,24 @@ def _ask(engine: Engine, chat: Chat, turn: Turn, sampling: Sampling) -> Comparis
     return client.compare(engine, models, prompts[0][-1:], sampling, histories, turn.answers[0].bits)
 
 
+def _go_on(engine: Engine, chat: Chat, turn: Turn, sampling: Sampling) -> Comparison:
+    """What comes after the words of an answer that was cut, from the model that wrote them."""
+    (reply,) = turn.awaited
+    said, history = {"role": "assistant", "content": reply.content}, chat.prompt(turn, turn.answers.index(reply))
+    return client.compare(engine, [reply.model], [said], sampling, [history], reply.bits, go_on=True)
+
+
 def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> None:
     """Draw every piece, the empty ones too: they come while nothing is written, and a draw is what obeys a stop."""
-    for place in places:
+    before = [reply.model_copy() for reply in replies]
+    for reply, place in zip(replies, places, strict=True):
+        if reply.content:
+            place.draw(reply)
         place.foot.caption(":shimmer[Loading the model and reading…]")
     try:
         for index, piece in stream:
             reply, place = replies[index], places[index]
-            if piece and not reply.content:
+            if piece and reply.content == before[index].content:
                 place.foot.caption(":shimmer[Writing…]")
             reply.content += piece
             if stream.ended(index):
@@ -110,14 +127,16 @@ def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> Non
                 place.draw(reply)
     finally:
         stream.close()
-        _keep_numbers(stream, replies)
+        _keep_numbers(stream, replies, before)
 
 
-def _keep_numbers(stream: Comparison, replies: list[Reply]) -> None:
-    for reply, stats, error in zip(replies, stream.all_stats, stream.errors, strict=True):
+def _keep_numbers(stream: Comparison, replies: list[Reply], before: list[Reply]) -> None:
+    """An answer that went on has its tokens of before as well."""
+    for reply, old, stats, error in zip(replies, before, stream.all_stats, stream.errors, strict=True):
         reply.error = error
         reply.stopped = error is not None or stats.finish_reason not in ("stop", "length")
-        reply.prompt_tokens, reply.tokens = stats.prompt_tokens, stats.tokens
+        reply.prompt_tokens = old.prompt_tokens or stats.prompt_tokens
+        reply.tokens = (old.tokens or 0) + stats.tokens
         reply.seconds_to_first, reply.tokens_per_s = stats.seconds_to_first, stats.tokens_per_s
         reply.finish_reason = stats.finish_reason
 

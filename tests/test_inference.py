@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from core.errors import EngineError
 from core.inference import process
-from core.inference.client import Sampling, Stream, reading, stream
+from core.inference.client import Sampling, Stream, compare, reading, stream
 from tests.toy_model import (
     CONTEXT,
     make_toy_adapter,
@@ -135,6 +135,17 @@ def test_a_prompt_is_shown_as_the_model_reads_it(engine, toys):
 def test_an_answer_that_is_cut_says_length(engine, toys):
     answer = post(engine, toys.parrot, max_tokens=5).json()
     assert (answer["choices"][0]["finish_reason"], answer["usage"]["completion_tokens"]) == ("length", 5)
+
+
+def test_an_answer_that_was_cut_goes_on_to_the_same_words(engine, toys):
+    first = content(post(engine, toys.parrot, max_tokens=5))
+    so_far = [*HELLO, {"role": "assistant", "content": first}]
+    rest = post(engine, toys.parrot, messages=so_far, continue_final_message=True)
+    assert 0 < len(first) < len(WORDS) and first + content(rest) == WORDS
+    other = compare(engine, [toys.parrot], so_far[1:], GREEDY, [so_far[:1]], go_on=True)
+    assert first + "".join(text for _, text in other) == WORDS
+    refused = post(engine, toys.parrot, continue_final_message=True)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "continue_final_message")
 
 
 def test_a_stop_text_ends_the_answer(engine, toys):

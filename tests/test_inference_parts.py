@@ -13,6 +13,10 @@ import openai
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.decoders import Metaspace as MetaspaceDecoder
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from core import talk
 from core.errors import ModelError, StudioError
@@ -208,6 +212,28 @@ def test_the_prompt_is_the_template_s_and_what_is_left_is_room(toy):
     prompt = read(Target(str(toy)), [Message(role="user", content="Hi")])
     assert prompt.tokenizer.decode(prompt.ids) == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert prompt.room == CONTEXT - len(prompt.ids)
+
+
+def test_an_answer_that_goes_on_is_read_to_the_end_of_its_words(toy):
+    asked, begun = Message(role="user", content="Hi"), Message(role="assistant", content="the  <b> ")
+    prompt = read(Target(str(toy)), [asked, begun], go_on=True)
+    assert prompt.tokenizer.decode(prompt.ids).endswith("<|im_start|>assistant\nthe  <b> ") and prompt.begun
+
+
+@pytest.mark.parametrize(
+    "said", [[("user", "Hi")], [("assistant", "Hi")], [("user", "Hi"), ("assistant", "")]], ids=str
+)
+def test_only_the_words_of_an_assistant_can_go_on(toy, said):
+    with pytest.raises(RequestError, match="continue_final_message: the last message is what was answered so far"):
+        read(Target(str(toy)), [Message(role=role, content=content) for role, content in said], go_on=True)
+
+
+def test_a_text_that_goes_on_keeps_its_first_space():
+    fast = Tokenizer(WordLevel({"▁the": 0, "▁sun": 1, "?": 2}, unk_token="?"))
+    fast.decoder = MetaspaceDecoder()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=fast)
+    assert TextPieces(tokenizer, []).add(1) == "sun"
+    assert TextPieces(tokenizer, [], before=[0]).add(1) == " sun"
 
 
 def test_a_run_s_own_template_is_used(toy):

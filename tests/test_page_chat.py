@@ -62,6 +62,7 @@ class ToyEngine:
     answers: list[list] = field(default_factory=lambda: [["Hello", " there."]])
     asked: list[tuple] = field(default_factory=list)
     bits: list[int] = field(default_factory=list)
+    going_on: list[bool] = field(default_factory=list)
     streams: list[ToyStream] = field(default_factory=list)
     alive: bool = False
     stopped: int = 0
@@ -86,8 +87,9 @@ class ToyEngine:
     def stop(self):
         self.alive, self.stopped = False, self.stopped + 1
 
-    def compare(self, engine, model_ids, messages, sampling, histories, bits):
+    def compare(self, engine, model_ids, messages, sampling, histories, bits, go_on=False):
         self.bits.append(bits)
+        self.going_on.append(go_on)
         self.asked.append((model_ids, [history + messages for history in histories], sampling))
         self.streams.append(ToyStream(self.answers.pop(0), len(model_ids)))
         return self.streams[-1]
@@ -343,6 +345,52 @@ def test_a_stopped_answer_is_kept_closed_and_can_be_asked_again(toy):
     app.button(key="chat:again").click().run()
     assert [text.strip() for text in said(app)] == ["Hi", "Whole."]
     assert [message["content"] for message in toy.asked[1][1][0]] == ["Hi"]
+
+
+def test_an_answer_that_was_stopped_goes_on_where_it_was(toy):
+    toy.answers = [["Half", StopException()], [" and", StopException()], [" the rest."]]
+    app = thumb(ask(opened(), "Hi").run(), 1)
+    reply = current(app).turns[0].answers[0]
+    app = button(app, f"chat:continue:{reply.id}").click().run().run()
+    assert said(app)[1].strip() == "Half and" and rows("chat") == []
+    app = button(app, f"chat:continue:{reply.id}").click().run()
+    assert [text.strip() for text in said(app)] == ["Hi", "Half and the rest."]
+    assert toy.going_on == [False, True, True]
+    assert [message["content"] for message in toy.asked[2][1][0]] == ["Hi", "Half and"]
+    assert app.chat_message[1].caption[0].value.startswith("3 tokens") and len(app.chat_message[1].caption) == 1
+    assert [row["messages"][-1]["content"] for row in rows("chat")] == ["Half and the rest."]
+    assert chats.saved_chats()[0].turns[0].answers[0].content == "Half and the rest."
+    assert not [found for found in app.button if found.key.startswith("chat:continue")]
+
+
+def test_of_two_answers_the_one_that_was_cut_goes_on_alone_with_its_own_model_and_bits(toy, run):
+    toy.answers = [[(0, "Whole."), (1, "Cut")], [" no more."]]
+    app = ask(comparing(opened()), "Hi")
+    whole, cut = current(app).turns[0].answers
+    cut.finish_reason = "length"
+    app.run()
+    assert [found.key for found in app.button if found.key.startswith("chat:continue")] == [f"chat:continue:{cut.id}"]
+    app = button(app, f"chat:continue:{cut.id}").click().run()
+    assert not app.exception and (whole.content, cut.content) == ("Whole.", "Cut no more.")
+    assert toy.asked[1][0] == [cut.model] and cut.whole
+
+
+def test_an_answer_from_before_there_were_panes_goes_on_in_its_own(toy, run):
+    toy.answers = [["Half", StopException()], [" and", StopException()], [" whole."]]
+    app = comparing(ask(opened(), "Hi").run())
+    (reply,) = current(app).turns[0].answers
+    app = button(app, f"chat:continue:{reply.id}").click().run()
+    assert not app.exception and reply.content == "Half and"
+    app = button(app.run(), f"chat:continue:{reply.id}").click().run()
+    assert not app.exception and [text.strip() for text in said(app)] == ["Hi", "Half and whole."] * 2
+
+
+def test_what_fails_as_it_goes_on_keeps_its_words_and_can_go_on_again(toy):
+    toy.answers = [["Half", StopException()], [EngineError("The adapter is damaged.")]]
+    app = ask(opened(), "Hi").run()
+    app = button(app, next(found.key for found in app.button if found.key.startswith("chat:continue"))).click().run()
+    assert "The adapter is damaged." in errors(app) and said(app)[1].strip() == "Half"
+    assert [found for found in app.button if found.key.startswith("chat:continue")]
 
 
 def test_a_stop_before_the_first_word_leaves_only_the_question(toy):

@@ -48,7 +48,7 @@ async def complete(request: Request) -> Response:
     """`POST /v1/chat/completions`, whole or as a stream; what cannot be answered is refused before anything is loaded."""
     ask = parse(await _json(request))
     target = await run_in_threadpool(_target, ask.model, "model")
-    prompt = await run_in_threadpool(read, target, ask.messages)
+    prompt = await run_in_threadpool(read, target, ask.messages, ask.continue_final_message)
     answering = _begin(request, ask, [(target, prompt)])
     replies = [Reply(ask.model, len(prompt.ids), ask.stream_options)]
     return EventStream(answering, replies) if ask.stream else await _whole(request, answering, replies[0])
@@ -60,7 +60,8 @@ async def compare(request: Request) -> Response:
     # All of them first: reading a prompt may download a model.
     targets = [await run_in_threadpool(_target, model, "models") for model in ask.models]
     asked = zip(targets, ask.conversations, strict=True)
-    prompts = [await run_in_threadpool(read, target, messages) for target, messages in asked]
+    go_on = ask.continue_final_message
+    prompts = [await run_in_threadpool(read, target, messages, go_on) for target, messages in asked]
     answering = _begin(request, ask, list(zip(targets, prompts, strict=True)))
     replies = [
         Reply(model, len(prompt.ids), StreamOptions(continuous_usage_stats=True), index)

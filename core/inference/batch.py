@@ -13,6 +13,9 @@ from core.inference.protocol import Sampled
 from core.inference.sampling import Sampler
 from core.inference.text import TextPieces
 
+# Tokens of an answer so far that are looked at for how its next one is written.
+BEFORE = 8
+
 
 class Listener(Protocol):
     """Whoever gets the answer; setting `cancelled` ends it at the next token."""
@@ -47,7 +50,7 @@ class Speaker:
 
     def __init__(self, row: Row, ends: frozenset[int], most_tokens: int, device: torch.device):
         self.listener = row.listener
-        self.text = TextPieces(row.prompt.tokenizer, row.ask.stop)
+        self.text = TextPieces(row.prompt.tokenizer, row.ask.stop, row.prompt.ids[-BEFORE:] if row.prompt.begun else ())
         self.sampler = Sampler(row.ask, device)
         self.ends = row.prompt.ends | ends
         self.most_tokens = min(row.ask.longest or most_tokens, most_tokens)

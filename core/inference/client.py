@@ -231,10 +231,14 @@ def compare(
     sampling: Sampling,
     histories: list[Messages] | None = None,
     bits: Bits = 16,
+    go_on: bool = False,
 ) -> Comparison:
-    """Answers of up to four models to the same messages, each after its own history; asked when first iterated."""
+    """Answers of up to four models to the same messages, each after its own history; asked when first iterated.
+
+    With `go_on` the last message is an answer so far, and they write what comes after it.
+    """
     asked = {"models": model_ids, "messages": messages, "histories": histories or [], "bits": bits}
-    return Comparison(engine, asked | _given(sampling))
+    return Comparison(engine, asked | {"continue_final_message": go_on} | _given(sampling))
 
 
 @dataclass(frozen=True)

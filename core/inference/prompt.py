@@ -20,13 +20,14 @@ _reading = Lock()
 
 @dataclass(frozen=True)
 class Prompt:
-    """A conversation as one model reads it; `room` is how many tokens of answer fit."""
+    """A conversation as one model reads it; `room` is how many tokens of answer fit. `begun`: its end is an answer so far."""
 
     found: Found
     tokenizer: PreTrainedTokenizerBase
     ids: list[int]
     room: int
     ends: frozenset[int]
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Reader:
     ends: frozenset[int]
     longest_token: int  # in characters
 
-    def prompt(self, messages: list[Message]) -> Prompt:
-        ids = self._ids(messages)
+    def prompt(self, messages: list[Message], go_on: bool) -> Prompt:
+        ids = self._ids(messages, _begun(messages) if go_on else "")
         if len(ids) >= self.context:
             raise RequestError(
                 f"This conversation is {len(ids):,} tokens long, and {self.name} reads {self.context:,} with its answer. "
@@ -49,17 +50,19 @@ class Reader:
                 code="context_length_exceeded",
                 param="messages",
             )
-        return Prompt(self.found, self.tokenizer, ids, self.context - len(ids), self.ends)
+        return Prompt(self.found, self.tokenizer, ids, self.context - len(ids), self.ends, begun=go_on)
 
-    def _ids(self, messages: list[Message]) -> list[int]:
+    def _ids(self, messages: list[Message], begun: str) -> list[int]:
+        """The tokens of a conversation, and of the answer that has `begun`, if any: its last message then."""
         if not self.tokenizer.chat_template:
             raise RequestError(
                 f"{self.name} has no chat template, so it cannot hold a conversation. Choose its Instruct version, or "
                 "a run with a template in model.chat_template."
             )
         turns = [{"role": message.role, "content": message.content} for message in messages]
+        asked = turns[:-1] if begun else turns
         try:
-            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            text = self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True) + begun
         except REFUSALS as error:
             raise RequestError(f"This conversation does not fit the chat template of {self.name}: {error}") from None
         self._refuse_beyond_measure(text)
@@ -76,10 +79,24 @@ class Reader:
             )
 
 
-def read(target: Target, messages: list[Message]) -> Prompt:
-    """The prompt for a target; raises RequestError where it is too long, ModelError where there is no tokenizer."""
+def read(target: Target, messages: list[Message], go_on: bool = False) -> Prompt:
+    """The prompt for a target, up to where its answer begins, or with `go_on` to the end of what was answered so far.
+
+    Raises RequestError where it is too long, ModelError where there is no tokenizer.
+    """
     with _reading:
-        return _reader(replace(target, adapter=None)).prompt(messages)
+        return _reader(replace(target, adapter=None)).prompt(messages, go_on)
+
+
+def _begun(messages: list[Message]) -> str:
+    """What the last message, an assistant's, says so far; raises RequestError."""
+    if len(messages) < 2 or messages[-1].role != "assistant" or not messages[-1].content:
+        raise RequestError(
+            "continue_final_message: the last message is what was answered so far, so it must be an assistant's, with "
+            "words, after at least one other.",
+            param="continue_final_message",
+        )
+    return messages[-1].content
 
 
 def forget() -> None:

@@ -114,6 +114,7 @@ class Sampled(Asked):
     bits: Literal[4, 8, 16] = Field(
         16, description="the base's linear layers in so many bits each: less memory, slower"
     )
+    continue_final_message: bool = Field(False, description="go on with the last message, which is an assistant's")
 
     @property
     def longest(self) -> int | None:

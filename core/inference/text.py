@@ -1,16 +1,21 @@
 """Text out of token ids while they come: whole characters only, and nothing from a stop text on."""
 
+from collections.abc import Sequence
+
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
 
 
 class TextPieces:
-    """Takes one token at a time and gives the text that is certain by now."""
+    """Takes one token at a time and gives the text that is certain by now.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: list[str]):
+    `before`: tokens of the same text that it goes on from. Without them some tokenizers take a first space for none.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: list[str], before: Sequence[int] = ()):
         self.backend = tokenizer.backend_tokenizer
         # It keeps the bytes of an unfinished character back, and drops the tokens of the chat template.
-        self.decoder = DecodeStream(skip_special_tokens=True)
+        self.decoder = DecodeStream(list(before), skip_special_tokens=True)
         self.stops = stops
         self.held = ""
         self.stopped = False
