@@ -49,12 +49,8 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
             st.markdown(safe_markdown(reply.text), anchors=False)
             with split(gap="xsmall"):
                 st.caption(_caption(turn, reply, current, last=turn is chat.turns[-1]), width="content")
-                if own and turn.state == "over":
+                if own:
                     _actions(chat, turn, pane, reply)
-                elif (
-                    own
-                ):  # else buttons of before would stay while the answer beside goes on, and a click would stop it
-                    st.empty()
             if own and reply.liked and not reply.whole:
                 st.caption("Not kept to train on: it has no end. Continue it, or *Correct this answer*.")
         elif not reply.error:
@@ -87,6 +83,9 @@ def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
 
 
 def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
+    if turn.state != "over":
+        st.empty()  # else the buttons of before would stay while the answer beside goes on, and a click would stop it
+        return
     with row(width="content", gap="xsmall"):
         if turn is chat.turns[-1] and not turn.better and reply.text and not reply.whole:
             st.button(
