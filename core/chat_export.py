@@ -36,7 +36,8 @@ def _line(chat: Chat, pane: int) -> str | None:
     messages = [*chat.prompt(answered[-1], pane), {"role": "assistant", "content": replies[-1].text}]
     said = (message for message in messages if message["role"] == "assistant")
     for message, reply in zip(said, replies, strict=True):
-        message |= {} if reply.whole else {"weight": 0}
+        if not reply.whole:
+            message["weight"] = 0
     models = dict.fromkeys(reply.model for reply in replies)
     model = HIDDEN if any(turn.hidden for turn in answered) else ", ".join(models)
     return json.dumps({"messages": messages, "model": model, "name": chat.title}, ensure_ascii=False)

@@ -29,18 +29,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that was given: its own id, what the model had read, what it said, who it is, and whether it has its end."""
+    """An answer that was given: its own id, what the model had read, what it said, and who it is.
+
+    One that is not `whole` was cut or stopped: learned from, it would teach to end in the middle of a sentence.
+    """
 
     id: str
     prompt: Messages
     text: str
     model: str
     whole: bool = True
-
-    @property
-    def example(self) -> bool:
-        """Whether it can be learned: from one that was cut a model learns to end in the middle of a sentence."""
-        return self.whole and _say(self.text)
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def title_of(path: Path) -> str | None:
 
 def give(answer: Answer, liked: bool | None, correction: str | None) -> None:
     """Keep what was thought of an answer. What is not liked alone teaches nothing: it needs a better answer."""
-    liked_text = answer.text if liked and answer.example else None
+    liked_text = answer.text if liked and answer.whole else None
     good, kind = (correction, "corrected") if correction else (liked_text, "liked")
     facts = _facts(answer.id, answer.model, kind)
     said = [{"messages": [*read_only(answer.prompt), *_said(good)]} | facts] if _say(good) else []
@@ -79,9 +77,9 @@ def give(answer: Answer, liked: bool | None, correction: str | None) -> None:
 def prefer(about: str, better: Answer | None, others: list[Answer]) -> None:
     """Keep which of several answers is the better one, under the id of their question; None takes it back."""
     pairs = []
-    if better and better.example:
+    if better and better.whole:
         facts = _facts(about, better.model, "preferred")
-        said = [other for other in others if _say(other.text)]
+        said = [other for other in others if _say(better.text, other.text)]
         worse = [other for other in said if other.text.strip() != better.text.strip()]
         pairs = [_pair(better.prompt, better.text, other.text) | facts | {"over": other.model} for other in worse]
     _put(about, {PAIRS: pairs})

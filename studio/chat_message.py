@@ -87,14 +87,14 @@ def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
         st.empty()  # else the buttons of before would stay while the answer beside goes on, and a click would stop it
         return
     with row(width="content", gap="xsmall"):
-        if turn is chat.turns[-1] and not turn.better and reply.text and not reply.whole:
+        if turn is chat.turns[-1] and not turn.better and not reply.whole:
             st.button(
                 "Continue",
                 icon=":material/resume:",
                 type="tertiary",
                 key=f"chat:continue:{reply.id}",
                 help="Let it write on from here",
-                on_click=_go_on,
+                on_click=_ask_for_the_rest,
                 args=(chat, turn, reply),
             )
         thumbs(chat, turn, pane, reply)
@@ -141,8 +141,8 @@ def ask_again(chat: Chat, turn: Turn) -> None:
     chats.save(chat)
 
 
-def _go_on(chat: Chat, turn: Turn, reply: Reply) -> None:
-    """Ask for the rest of an answer; the last one's, for what came later was said without it."""
+def _ask_for_the_rest(chat: Chat, turn: Turn, reply: Reply) -> None:
+    """Let an answer go on; the last one, for what came later was said without the rest."""
     if turn is not chat.turns[-1] or turn.state != "over":
         return
     reply.stopped, reply.error = True, None

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 
 from core import home
 from core.files import write_whole
@@ -43,16 +44,15 @@ def _place(one: CarriedData, files: list[Path]) -> str:
 
 
 def _bring(one: CarriedData, files: list[Path], target: Path) -> None:
-    """Copied under a hidden name and then renamed: of what a full disk cuts short nothing may stay."""
-    half = target.with_name(f".{target.name}")
-    (half if one.folder else half.parent).mkdir(parents=True, exist_ok=True)
-    try:
+    """Copied into a hidden folder and then moved: of what a full disk cuts short nothing may stay."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=".") as aside:
+        copy = Path(aside) / target.name
+        if one.folder:
+            copy.mkdir()
         for file in files:
-            shutil.copy2(file, half / file.name if one.folder else half)
-        half.rename(target)
-    except OSError:
-        shutil.rmtree(half, ignore_errors=True) if one.folder else half.unlink(missing_ok=True)
-        raise
+            shutil.copy2(file, copy / file.name if one.folder else copy)
+        copy.rename(target)
 
 
 def _same(one: CarriedData, files: list[Path], target: Path) -> bool:
