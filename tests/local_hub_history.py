@@ -91,7 +91,8 @@ def forget_large_files(repository: Repository, oids: set[str]) -> None:
 def history(repository: Repository, branch: str = "main") -> list[Entry]:
     """The commits of a branch that clients made, newest first."""
     file = repository.folder / LOG
-    lines = file.read_text().splitlines() if file.exists() else []
+    with changing:
+        lines = file.read_text().splitlines() if file.exists() else []
     entries = [Entry(**json.loads(line)) for line in lines]
     return [entry for entry in reversed(entries) if entry.branch == branch]
 

@@ -1,8 +1,12 @@
 """The real client writes to the local Hub: what it keeps, whom it lets in, and what happens when something goes wrong."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.local_hub import local_hub
+from tests.local_hub_history import create, history, squash
+from tests.local_hub_repository import Repository
 from tests.test_local_hub import client
 
 pytestmark = pytest.mark.process
@@ -133,6 +137,23 @@ def test_a_space_has_a_machine_that_may_have_to_be_paid(seen):
 def test_what_is_squashed_or_deleted_is_gone(seen):
     assert seen["squashed"] == [["old.safetensors"], ["RevisionNotFoundError", 404], []]
     assert seen["gone"] == ["RepositoryNotFoundError", 404]
+
+
+def test_who_reads_the_history_while_it_is_squashed_sees_one_or_the_other(tmp_path):
+    repository = Repository("models", "ann/squashed", tmp_path / "squashed")
+    create(repository, {"a.txt": b"one"}, "ann")
+
+    def squash_often():
+        for n in range(300):
+            squash(repository, "main", f"squashed {n}", "ann")
+
+    with ThreadPoolExecutor(1) as beside:
+        squashing = beside.submit(squash_often)
+        lengths = set()
+        while not squashing.done():
+            lengths.add(len(history(repository)))
+        squashing.result()
+    assert lengths == {1}
 
 
 def test_what_goes_wrong_is_met_by_as_many_requests_as_asked(hub, tmp_path):
