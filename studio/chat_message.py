@@ -52,7 +52,8 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
                 if own:
                     _actions(chat, turn, pane, reply)
             if own and reply.liked and not reply.whole:
-                st.caption("Not kept to train on: it has no end. Continue it, or *Correct this answer*.")
+                or_continue = "Continue it, or *" if _may_go_on(chat, turn, reply) else "*"
+                st.caption(f"Not kept to train on: it has no end. {or_continue}Correct this answer*.")
         elif not reply.error:
             st.caption("Stopped before the first word.")
         if reply.error:
@@ -87,7 +88,7 @@ def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
         st.empty()  # else the buttons of before would stay while the answer beside goes on, and a click would stop it
         return
     with row(width="content", gap="xsmall"):
-        if turn is chat.turns[-1] and not turn.better and not reply.whole:
+        if _may_go_on(chat, turn, reply):
             st.button(
                 "Continue",
                 icon=":material/resume:",
@@ -107,6 +108,11 @@ def _actions(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
             st.rerun()
         if chosen == PROMPT:
             show_prompt(chat, turn, pane)
+
+
+def _may_go_on(chat: Chat, turn: Turn, reply: Reply) -> bool:
+    """Whether it has no end yet, and nothing came after it that was said without the rest."""
+    return turn is chat.turns[-1] and not turn.better and not reply.whole
 
 
 def _question_form(chat: Chat, turn: Turn) -> None:
@@ -142,7 +148,7 @@ def ask_again(chat: Chat, turn: Turn) -> None:
 
 
 def _ask_for_the_rest(chat: Chat, turn: Turn, reply: Reply) -> None:
-    """Let an answer go on; the last one, for what came later was said without the rest."""
+    """Let an answer go on, unless another tab was quicker."""
     if turn is not chat.turns[-1] or turn.state != "over":
         return
     reply.stopped, reply.error = True, None

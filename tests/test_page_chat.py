@@ -330,7 +330,9 @@ def test_an_answer_that_was_cut_says_so(toy, monkeypatch):
     app = ask(app, "Hi")
     assert "cut at max tokens" in app.chat_message[1].caption[0].value
     app = thumb(app, 1)
-    assert "Not kept to train on: it has no end" in app.chat_message[1].caption[1].value and rows("chat") == []
+    assert "it has no end. Continue it, or" in app.chat_message[1].caption[1].value and rows("chat") == []
+    app = ask(app, "And then?")
+    assert "it has no end. *Correct this answer*" in app.chat_message[1].caption[1].value
     app = correct(app, "The whole answer.")
     assert len(app.chat_message[1].caption) == 1 and [row["kind"] for row in rows("chat")] == ["corrected"]
 
