@@ -122,6 +122,12 @@ def test_content_in_parts_is_joined_and_one_stop_text_may_stand_alone():
     assert (ask.messages[0].content, ask.stop) == ("Hello", ["END"])
 
 
+@pytest.mark.parametrize("go_on", [False, True])
+def test_what_vllm_wants_beside_it_may_say_whether_the_answer_is_begun(go_on):
+    ask = parse(HELLO | {"add_generation_prompt": not go_on, "continue_final_message": go_on})
+    assert ask.continue_final_message is go_on
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -137,6 +143,8 @@ def test_content_in_parts_is_joined_and_one_stop_text_may_stand_alone():
         ({"stop": ["a"] * 5}, "stop"),
         ({"seed": "x"}, "seed"),
         ({"temperature": float("nan")}, "temperature"),
+        ({"add_generation_prompt": False}, "add_generation_prompt: an answer is begun (true) or goes on"),
+        ({"add_generation_prompt": True, "continue_final_message": True}, "add_generation_prompt: an answer is begun"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(change, named):

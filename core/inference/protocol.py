@@ -135,6 +135,16 @@ class ChatRequest(Sampled):
     # Some clients say what they do not want.
     logprobs: Literal[False] = False
     response_format: PlainFormat = PlainFormat()
+    add_generation_prompt: bool | None = Field(None, description="what vLLM wants beside continue_final_message: false")
+
+    @model_validator(mode="after")
+    def _begins_an_answer_or_goes_on(self) -> Self:
+        if self.add_generation_prompt is self.continue_final_message:
+            raise ValueError(
+                "add_generation_prompt: an answer is begun (true) or goes on with the last message "
+                "(false, and continue_final_message true)"
+            )
+        return self
 
 
 class CompareRequest(Sampled):
