@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import openai
@@ -20,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 from core import talk
 from core.errors import ModelError, StudioError
-from core.inference import answering, cpu, warm
+from core.inference import answering, cpu, prompt, warm
 from core.inference import weights as weights_file
 from core.inference.batch import Row
 from core.inference.choices import ChatModel, Target, choices, named, target_of
@@ -220,6 +221,26 @@ def test_the_prompt_is_the_template_s_and_what_is_left_is_room(toy):
     prompt = read(Target(str(toy)), [Message(role="user", content="Hi")])
     assert prompt.tokenizer.decode(prompt.ids) == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     assert prompt.room == CONTEXT - len(prompt.ids)
+
+
+def test_nobody_waits_for_the_download_of_another(toy, monkeypatch):
+    begun, over, fetch = threading.Event(), threading.Event(), prompt.fetch_base
+
+    def slow(source, *rest, **named):
+        if source == "owner/large":
+            begun.set()
+            over.wait(10)
+        return fetch(str(toy), *rest, **named)
+
+    monkeypatch.setattr(prompt, "fetch_base", slow)
+    with ThreadPoolExecutor(2) as pool:
+        large = pool.submit(read, Target("owner/large"), [Message(role="user", content="Hi")])
+        assert begun.wait(5)
+        small = pool.submit(read, Target(str(toy)), [Message(role="user", content="Hi")])
+        try:
+            assert small.result(5).ids and not large.done()
+        finally:
+            over.set()
 
 
 def test_an_answer_that_goes_on_is_read_to_the_end_of_its_words(toy):

@@ -84,8 +84,10 @@ def read(target: Target, messages: list[Message], go_on: bool = False) -> Prompt
 
     Raises RequestError where it is too long, ModelError where there is no tokenizer.
     """
+    base = replace(target, adapter=None)
+    _found(base)  # without the lock: others would wait for a download
     with _reading:
-        return _reader(replace(target, adapter=None)).prompt(messages, go_on)
+        return _reader(base).prompt(messages, go_on)
 
 
 def _begun(messages: list[Message]) -> str:
@@ -107,8 +109,7 @@ def forget() -> None:
 
 @lru_cache(maxsize=8)
 def _reader(target: Target) -> Reader:
-    source = target.source
-    found = _found(source, target.revision, target.left_out, target.code)
+    source, found = target.source, _found(target)
     tokenizer = load_tokenizer(found, target.chat_template, target.spare_template)
     if not tokenizer.is_fast:
         raise ModelError(f"{source} has a tokenizer that cannot stream text. Choose a model with a tokenizer.json.")
@@ -116,8 +117,12 @@ def _reader(target: Target) -> Reader:
     return Reader(base_label(source), found, tokenizer, context_of(found), ends_of(tokenizer), longest_token)
 
 
+def _found(target: Target) -> Found:
+    return _fetched(target.source, target.revision, target.left_out, target.code)
+
+
 @lru_cache(maxsize=32)
-def _found(source: str, revision: str | None, left_out: LeftOut | None, code: bool) -> Found:
+def _fetched(source: str, revision: str | None, left_out: LeftOut | None, code: bool) -> Found:
     """Looked up once: while the engine lives, a base stays the one it was."""
     return fetch_base(source, revision, left_out, code=code)
 
