@@ -1,5 +1,6 @@
 """The parts of the chat engine alone: what requests may say, text out of tokens, prompts, adapters on a base."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from transformers import PreTrainedTokenizerFast
 
 from core import talk
 from core.errors import ModelError, StudioError
-from core.inference import answering, cpu, prompt, warm
+from core.inference import answering, api, cpu, prompt, warm
 from core.inference import weights as weights_file
 from core.inference.batch import Row
 from core.inference.choices import ChatModel, Target, choices, named, target_of
@@ -241,6 +242,30 @@ def test_nobody_waits_for_the_download_of_another(toy, monkeypatch):
             assert small.result(5).ids and not large.done()
         finally:
             over.set()
+
+
+def test_a_stream_lives_while_its_model_is_downloaded_and_ends_with_its_reader(monkeypatch):
+    monkeypatch.setattr(api, "REFUSED_WITHIN_S", 0.01)
+    monkeypatch.setattr(api, "SIGN_OF_LIFE_S", 0.01)
+
+    async def refused() -> None:
+        await asyncio.sleep(0.1)
+        raise ModelError("It is not there.")
+
+    async def leave(message: dict | None = None) -> dict:
+        return {"type": "http.disconnect"}
+
+    async def both() -> tuple[list[str], bool]:
+        late = await api._streamed(refused(), [{"index": 0}, {"index": 1}])
+        said = [event async for event in late.body_iterator]
+        left = await api._streamed(asyncio.Event().wait(), [{}])
+        await left({"type": "http"}, leave, leave)
+        await asyncio.sleep(0)
+        return said, left.beginning.cancelled()
+
+    (first, *_, one, other, done), cancelled = asyncio.run(both())
+    assert (first, done) == (api.WAITING, api.DONE) and cancelled
+    assert "It is not there." in one and '"index": 0' in one and '"index": 1' in other
 
 
 def test_an_answer_that_goes_on_is_read_to_the_end_of_its_words(toy):

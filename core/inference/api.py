@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from core.errors import StudioError
 from core.hardware import memory_use_of
 from core.inference.adapters import resolved
-from core.inference.answering import Answering, News, Pane
+from core.inference.answering import SIGN_OF_LIFE_S, Answering, News, Pane
 from core.inference.batch import Row
 from core.inference.choices import Target, choices, target_of
 from core.inference.engine import Engine, Work
@@ -24,6 +24,7 @@ from core.inference.prompt import Prompt, forget, read
 from core.inference.prompt_tokens import as_read
 from core.inference.protocol import (
     CompareRequest,
+    Message,
     PromptRequest,
     Reply,
     RequestError,
@@ -36,6 +37,12 @@ from core.inference.protocol import (
 )
 
 LARGEST_REQUEST_BYTES = 8_000_000
+# After that a stream begins with signs of life, and whatever comes then comes in it, a refusal too.
+REFUSED_WITHIN_S = 5.0
+# A line that begins with a colon is a comment: nothing new, but still here.
+WAITING, DONE = ": waiting\n\n", "data: [DONE]\n\n"
+
+Begun = tuple[Answering, list[Reply]]
 
 
 def models(request: Request) -> Response:
@@ -47,27 +54,30 @@ def models(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """`POST /v1/chat/completions`, whole or as a stream; what cannot be answered is refused before anything is loaded."""
     ask = parse(await _json(request))
-    target = await run_in_threadpool(_target, ask.model, "model")
-    prompt = await run_in_threadpool(read, target, ask.messages, ask.continue_final_message)
-    answering = _begin(request, ask, [(target, prompt)])
-    replies = [Reply(ask.model, len(prompt.ids), ask.stream_options)]
-    return EventStream(answering, replies) if ask.stream else await _whole(request, answering, replies[0])
+
+    async def begun() -> Begun:
+        ((target, prompt),) = await _read(ask, [(ask.model, ask.messages)], "model")
+        return _begin(request, ask, [(target, prompt)]), [Reply(ask.model, len(prompt.ids), ask.stream_options)]
+
+    if ask.stream:
+        return await _streamed(begun(), [{}])
+    answering, (reply,) = await begun()
+    return await _whole(request, answering, reply)
 
 
 async def compare(request: Request) -> Response:
     """`POST /v1/compare`: up to four models answer the same side by side, as a stream; each event has its model's index."""
     ask = parse(await _json(request), CompareRequest)
-    # All of them first: reading a prompt may download a model.
-    targets = [await run_in_threadpool(_target, model, "models") for model in ask.models]
-    asked = zip(targets, ask.conversations, strict=True)
-    go_on = ask.continue_final_message
-    prompts = [await run_in_threadpool(read, target, messages, go_on) for target, messages in asked]
-    answering = _begin(request, ask, list(zip(targets, prompts, strict=True)))
-    replies = [
-        Reply(model, len(prompt.ids), StreamOptions(continuous_usage_stats=True), index)
-        for index, (model, prompt) in enumerate(zip(ask.models, prompts, strict=True))
-    ]
-    return EventStream(answering, replies)
+
+    async def begun() -> Begun:
+        prompts = await _read(ask, zip(ask.models, ask.conversations, strict=True), "models")
+        replies = [
+            Reply(model, len(prompt.ids), StreamOptions(continuous_usage_stats=True), index)
+            for index, (model, (_, prompt)) in enumerate(zip(ask.models, prompts, strict=True))
+        ]
+        return _begin(request, ask, prompts), replies
+
+    return await _streamed(begun(), [{"index": index} for index in range(len(ask.models))])
 
 
 async def prompt(request: Request) -> Response:
@@ -76,6 +86,13 @@ async def prompt(request: Request) -> Response:
     target = await run_in_threadpool(_target, ask.model, "model")
     found = await run_in_threadpool(read, target, ask.messages)
     return JSONResponse(await run_in_threadpool(as_read, found))
+
+
+async def _read(ask: Sampled, asked: Iterable[tuple[str, list[Message]]], param: str) -> list[tuple[Target, Prompt]]:
+    """Who answers, all of them first, and what each reads; that may download a model."""
+    targets = [(await run_in_threadpool(_target, model, param), messages) for model, messages in asked]
+    go_on = ask.continue_final_message
+    return [(target, await run_in_threadpool(read, target, messages, go_on)) for target, messages in targets]
 
 
 def _target(model: str, param: str) -> Target:
@@ -153,19 +170,48 @@ async def _whole(request: Request, answering: Answering, reply: Reply) -> Respon
     raise ClientDisconnect  # only what nobody waits for ends without a last word
 
 
+async def _streamed(beginning: Coroutine[Any, Any, Begun], whose: list[dict[str, int]]) -> Response:
+    """The answers as a stream. What cannot be answered is refused, as long as that is known soon: a model may be downloaded first.
+
+    `whose` tells the errors of several answers apart.
+    """
+    task = asyncio.create_task(beginning)
+    await asyncio.wait({task}, timeout=REFUSED_WITHIN_S)
+    if task.done():
+        task.result()  # or the refusal
+    return EventStream(task, whose)
+
+
 class EventStream(StreamingResponse):
     """Answers as server-sent events; whatever ends it, its computation ends too."""
 
-    def __init__(self, answering: Answering, replies: list[Reply]):
-        self.answering = answering
+    def __init__(self, beginning: asyncio.Task[Begun], whose: list[dict[str, int]]):
+        self.beginning = beginning
         headers = {"Cache-Control": "no-store"}
-        super().__init__(events(answering, replies), media_type="text/event-stream", headers=headers)
+        super().__init__(_from_the_beginning(beginning, whose), media_type="text/event-stream", headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self.answering.cancel()
+            if not self.beginning.cancel() and not self.beginning.exception():
+                self.beginning.result()[0].cancel()
+
+
+async def _from_the_beginning(beginning: asyncio.Task[Begun], whose: list[dict[str, int]]) -> AsyncIterator[str]:
+    """Signs of life until it is known what is answered, then the answers."""
+    while not (await asyncio.wait({beginning}, timeout=SIGN_OF_LIFE_S))[0]:
+        yield WAITING
+    try:
+        answering, replies = beginning.result()
+    except StudioError as error:
+        for which in whose:
+            yield _event(error_of(error) | which)
+        if len(whose) > 1:
+            yield DONE
+        return
+    async for event in events(answering, replies):
+        yield event
 
 
 async def events(answering: Answering, replies: list[Reply]) -> AsyncIterator[str]:
@@ -179,10 +225,9 @@ async def events(answering: Answering, replies: list[Reply]) -> AsyncIterator[st
             if news.error and len(replies) == 1:
                 return
         else:
-            # A line that begins with a colon is a comment: nothing new, but still here.
             text = news and news.text
-            yield _event(replies[news.index].chunk({"content": text}, news.tokens)) if text else ": waiting\n\n"
-    yield "data: [DONE]\n\n"
+            yield _event(replies[news.index].chunk({"content": text}, news.tokens)) if text else WAITING
+    yield DONE
 
 
 def _last_events(reply: Reply, news: News) -> list[dict[str, Any]]:

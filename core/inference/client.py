@@ -13,8 +13,8 @@ from core import home
 from core.errors import EngineError
 from core.inference.process import Engine
 
-# Headers come once the prompt is read, after a download if it must be; then there is a sign of life every second.
 RENEWED_WITHIN_S = 60.0
+# A stream has a sign of life every second after its first five; whatever else is asked may wait for a download.
 PATIENCE = httpx2.Timeout(10, read=600)
 # For a page, which is drawn without it if the engine is too busy to answer.
 GLANCE = httpx2.Timeout(1)
