@@ -1,5 +1,7 @@
 """Thumbs and corrections: kept with the message, and as data to train on."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core import chats, feedback
@@ -50,15 +52,21 @@ def _save(chat: Chat, turn: Turn, pane: int, key: str, fact: str) -> None:
     reply, text = turn.answer_in(pane), (session.widget_value(key) or "").strip()
     session.remember(fact, None)
     if text and text != reply.text.strip():
-        reply.correction = text if text != reply.content.strip() else None
-        keep_opinion(chat, turn, pane, reply)
+        _correct(chat, turn, pane, text if text != reply.content.strip() else None)
 
 
 def _take_back(chat: Chat, turn: Turn, pane: int, fact: str) -> None:
-    reply = turn.answer_in(pane)
     session.remember(fact, None)
-    reply.correction = None
+    _correct(chat, turn, pane, None)
+
+
+def _correct(chat: Chat, turn: Turn, pane: int, correction: str | None) -> None:
+    """Keep a correction, also where the answer has won a vote before: the pair has its words, or must not have them any more."""
+    reply = turn.answer_in(pane)
+    reply.correction = correction
     keep_opinion(chat, turn, pane, reply)
+    if turn.better == reply.id and turn in chat.turns:
+        keep_vote(chat, turn)
 
 
 def keep_opinion(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
@@ -66,6 +74,14 @@ def keep_opinion(chat: Chat, turn: Turn, pane: int, reply: Reply) -> None:
         return  # it was asked anew meanwhile
     feedback.give(answer_of(chat, turn, pane), reply.liked, reply.correction)
     chats.save(chat)
+
+
+def keep_vote(chat: Chat, turn: Turn) -> None:
+    """Keep the better answer, in its correction where there is one, over what the other models said."""
+    answers = [answer_of(chat, turn, pane) for pane in range(len(turn.answers))]
+    best = next((reply for reply in turn.answers if reply.id == turn.better), None)
+    better = replace(answers[turn.answers.index(best)], text=best.text) if best else None
+    feedback.prefer(turn.id, better, [answer for answer in answers if answer.id != turn.better])
 
 
 def answer_of(chat: Chat, turn: Turn, pane: int) -> Answer:

@@ -1,14 +1,11 @@
 """Which of several answers is the better one: the vote, what it teaches, and how often each model has won."""
 
-from dataclasses import replace
-
 import streamlit as st
 
-from core import chats, feedback, votes
+from core import chats, votes
 from core.chats import TIE, Chat, Turn, name_of
-from core.feedback import Answer
 from studio import words
-from studio.chat_feedback import answer_of
+from studio.chat_feedback import keep_vote
 from studio.layout import row
 from studio.markdown import plain
 
@@ -57,15 +54,8 @@ def _vote(chat: Chat, turn: Turn, better: str) -> None:
             votes.vote(turn, chat.prompt(turn))
     else:
         turn.better = None if turn.better == better else better
-    answers = [_as_seen(chat, turn, pane) for pane in range(len(turn.answers))]
-    best = next((answer for answer in answers if answer.id == turn.better), None)
-    feedback.prefer(turn.id, best, [answer for answer in answers if answer is not best])
+    keep_vote(chat, turn)
     chats.save(chat)
-
-
-def _as_seen(chat: Chat, turn: Turn, pane: int) -> Answer:
-    """What was voted on: where an answer was corrected, the correction stands in its place."""
-    return replace(answer_of(chat, turn, pane), text=turn.answer_in(pane).text)
 
 
 def _revealed(turn: Turn) -> str:

@@ -738,6 +738,22 @@ def test_where_an_answer_was_corrected_the_vote_is_on_the_correction_and_counts_
     assert votes.tallies() == []
 
 
+def test_a_correction_after_the_vote_is_the_pair_s_until_it_is_taken_back(toy, run):
+    toy.answers = [[(0, "Because the"), (1, "Bad.")]]
+    app = ask(comparing(opened()), "Hi")
+    turn = current(app).turns[0]
+    turn.answers[0].finish_reason = "length"
+    app = button(app, f"chat:better:{turn.id}:{turn.answers[0].id}").click().run()
+    app = correct(app, "Because the pole is bent.")
+    preferred = [row for row in rows("chat-pairs") if row["kind"] == "preferred"]
+    assert [(pair["chosen"][0]["content"], pair["rejected"][0]["content"]) for pair in preferred] == [
+        ("Because the pole is bent.", "Bad.")
+    ]
+    app = more(app, "Correct this answer")
+    app.button(key="chat:correction back").click().run()
+    assert rows("chat-pairs") == [] and not app.exception
+
+
 def test_a_blind_vote_hides_the_names_until_it_is_given_and_counts(toy, run):
     toy.answers = [[(0, "Tuned."), (1, "Base.")]]
     app = ask(comparing(opened(), blind=True), "Hi")
