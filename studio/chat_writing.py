@@ -65,11 +65,12 @@ def answering(chat: Chat, models: list[ChatModel]) -> Iterator[None]:
     try:
         yield
     finally:
-        for reply in turn.awaited:
-            if reply.liked:  # before it went on: it may have its end by now
-                keep_opinion(chat, turn, turn.answers.index(reply), reply)
+        written = turn.awaited
         turn.state, turn.going_on = "over", None
         chats.save(chat)
+        for reply in written:
+            if reply.liked:  # before it went on: it may have its end by now
+                keep_opinion(chat, turn, turn.answers.index(reply), reply)
 
 
 def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:

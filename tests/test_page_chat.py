@@ -1,5 +1,6 @@
 """Chat through the shell, with a toy in place of the engine and in a process that cannot import torch."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from streamlit.runtime.scriptrunner import StopException
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.synthetic_jobs import make_job
-from core import chats, home, votes
+from core import chats, feedback, home, votes
 from core.chats import Chat, Turn
 from core.errors import EngineError
 from core.hardware import machine
@@ -385,6 +386,20 @@ def test_an_answer_from_before_there_were_panes_goes_on_in_its_own(toy, run):
     assert not app.exception and reply.content == "Half and"
     app = button(app.run(), f"chat:continue:{reply.id}").click().run()
     assert not app.exception and [text.strip() for text in said(app)] == ["Hi", "Half and whole."] * 2
+
+
+def test_a_liked_answer_that_went_on_is_over_though_the_disk_is_full(toy, monkeypatch):
+    toy.answers = [["Half", StopException()], [" and whole."]]
+    app = thumb(ask(opened(), "Hi").run(), 1)
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(feedback, "give", full)
+    app = button(app, "chat:continue:").click().run()
+    (turn,) = current(app).turns
+    assert "No space left" in app.exception[0].value and (turn.state, turn.going_on) == ("over", None)
+    assert chats.saved_chats()[0].turns[0].answers[0].content == "Half and whole."
 
 
 def test_what_fails_as_it_goes_on_keeps_its_words_and_can_go_on_again(toy):
