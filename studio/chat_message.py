@@ -151,7 +151,7 @@ def _ask_for_the_rest(chat: Chat, turn: Turn, reply: Reply) -> None:
     """Let an answer go on, unless another tab was quicker."""
     if turn is not chat.turns[-1] or turn.state != "over":
         return
-    reply.stopped, reply.error = True, None
+    reply.error = None
     turn.state, turn.going_on = "asked", reply.id
 
 

@@ -84,7 +84,8 @@ def write_answers(chat: Chat, sampling: Sampling, places: list[Place]) -> None:
         _learn_context(engine, chat, turn)
     except EngineError as error:
         for reply in turn.awaited:
-            reply.error = str(error) if reply.stopped else reply.error
+            if reply.stopped or (turn.going_on and not reply.whole):
+                reply.error = str(error)
 
 
 def _engine(foot: Any) -> Engine:
@@ -132,9 +133,11 @@ def _write(stream: Comparison, replies: list[Reply], places: list[Place]) -> Non
 
 
 def _keep_numbers(stream: Comparison, replies: list[Reply], before: list[Reply]) -> None:
-    """An answer that went on has its tokens of before as well."""
+    """An answer that went on has its tokens of before as well; of which nothing came, that is as it was."""
     for reply, old, stats, error in zip(replies, before, stream.all_stats, stream.errors, strict=True):
         reply.error = error
+        if not stats.tokens and stats.finish_reason not in ("stop", "length"):
+            continue
         reply.stopped = error is not None or stats.finish_reason not in ("stop", "length")
         reply.prompt_tokens = old.prompt_tokens or stats.prompt_tokens
         reply.tokens = (old.tokens or 0) + stats.tokens

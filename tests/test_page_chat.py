@@ -378,6 +378,17 @@ def test_of_two_answers_the_one_that_was_cut_goes_on_alone_with_its_own_model_an
     assert toy.asked[1][0] == [cut.model] and cut.whole
 
 
+def test_a_cut_answer_of_which_no_more_came_is_what_it_was_and_can_be_voted_for(toy, run):
+    toy.answers = [[(0, "Whole."), (1, "Cut")], [EngineError("It is 9 tokens long.")], [StopException()]]
+    app = ask(comparing(opened()), "Hi")
+    _, cut = current(app).turns[0].answers
+    cut.finish_reason, before = "length", cut.model_copy(update={"finish_reason": "length"})
+    app = button(app.run(), f"chat:continue:{cut.id}").click().run()
+    assert "9 tokens long" in errors(app) and [found for found in app.button if found.key.startswith("chat:better")]
+    app = button(app, f"chat:continue:{cut.id}").click().run()
+    assert cut.model_dump() == before.model_dump() and not app.exception
+
+
 def test_an_answer_from_before_there_were_panes_goes_on_in_its_own(toy, run):
     toy.answers = [["Half", StopException()], [" and", StopException()], [" whole."]]
     app = comparing(ask(opened(), "Hi").run())
