@@ -205,6 +205,16 @@ def test_nothing_from_a_stop_text_on_is_seen(stops, seen):
     assert "".join(pieces_of("one END two", stops)) == seen
 
 
+@pytest.mark.parametrize(
+    ("begun", "seen"), [("one E", ""), ("one EN", ""), ("one ", ""), ("o", "ne "), ("one END t", "wo")]
+)
+def test_a_stop_text_that_begins_in_what_was_said_before_ends_what_goes_on(begun, seen):
+    tokenizer = toy_tokenizer()
+    pieces = TextPieces(tokenizer, ["END"], begun=begun)
+    tokens = tokenizer("one END two".removeprefix(begun), add_special_tokens=False)["input_ids"]
+    assert "".join([*(pieces.add(token) for token in tokens if not pieces.stopped), pieces.rest()]) == seen
+
+
 def test_the_template_s_tokens_are_not_text():
     assert "".join(pieces_of("<|im_start|>yes<|im_end|>")) == "yes"
 

@@ -50,7 +50,8 @@ class Speaker:
 
     def __init__(self, row: Row, ends: frozenset[int], most_tokens: int, device: torch.device):
         self.listener = row.listener
-        self.text = TextPieces(row.prompt.tokenizer, row.ask.stop, row.prompt.ids[-BEFORE:] if row.prompt.begun else ())
+        before = row.prompt.ids[-BEFORE:] if row.prompt.begun else ()
+        self.text = TextPieces(row.prompt.tokenizer, row.ask.stop, before, row.prompt.begun)
         self.sampler = Sampler(row.ask, device)
         self.ends = row.prompt.ends | ends
         self.most_tokens = min(row.ask.longest or most_tokens, most_tokens)

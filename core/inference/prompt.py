@@ -20,14 +20,14 @@ _reading = Lock()
 
 @dataclass(frozen=True)
 class Prompt:
-    """A conversation as one model reads it; `room` is how many tokens of answer fit. `begun`: its end is an answer so far."""
+    """A conversation as one model reads it; `room` is how many tokens of answer fit. Its end is what was answered so far (`begun`)."""
 
     found: Found
     tokenizer: PreTrainedTokenizerBase
     ids: list[int]
     room: int
     ends: frozenset[int]
-    begun: bool = False
+    begun: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Reader:
     longest_token: int  # in characters
 
     def prompt(self, messages: list[Message], go_on: bool) -> Prompt:
-        ids = self._ids(messages, _begun(messages) if go_on else "")
+        begun = _begun(messages) if go_on else ""
+        ids = self._ids(messages, begun)
         if len(ids) >= self.context:
             raise RequestError(
                 f"This conversation is {len(ids):,} tokens long, and {self.name} reads {self.context:,} with its answer. "
@@ -50,7 +51,7 @@ class Reader:
                 code="context_length_exceeded",
                 param="messages",
             )
-        return Prompt(self.found, self.tokenizer, ids, self.context - len(ids), self.ends, begun=go_on)
+        return Prompt(self.found, self.tokenizer, ids, self.context - len(ids), self.ends, begun)
 
     def _ids(self, messages: list[Message], begun: str) -> list[int]:
         """The tokens of a conversation, and of the answer that has `begun`, if any: its last message then."""
