@@ -107,14 +107,14 @@ def _question() -> str:
 def _answer(model: str, messages: list[dict[str, str]], sampling: Sampling, bits: Bits) -> str:
     """Print the answer as it comes; Ctrl-C ends this answer only."""
     answer = stream(process.engine(), model, messages, sampling, bits)
-    said = []
+    said = ""
     try:
         for piece in answer:
-            said.append(piece)
+            said += piece
             print(piece, end="", flush=True)
     except KeyboardInterrupt:
         answer.close()
     print()
-    if not said:
+    if not said:  # signs of life are no words
         raise EngineError("The model said nothing.")
-    return "".join(said)
+    return said

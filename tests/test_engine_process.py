@@ -174,6 +174,22 @@ def test_a_chat_in_a_terminal_leaves_an_engine_alone_that_it_has_not_started(mon
     of_the_page.kill()
 
 
+def test_a_question_in_a_terminal_that_no_word_came_to_is_no_part_of_the_conversation(monkeypatch, capsys):
+    asked, answers = [], [[""], ["", "Yes."], [""]]  # signs of life, while the model is loaded
+
+    def stream(engine, model, messages, *rest):
+        asked.append([message["content"] for message in messages])
+        return answers.pop(0)
+
+    monkeypatch.setattr(talk, "stream", stream)
+    monkeypatch.setattr(process, "engine", lambda: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("One?\nTwo?\n"))
+    talk.talk("starter", None, Sampling(), 16)
+    assert asked == [["One?"], ["Two?"]] and "The model said nothing." in capsys.readouterr().err
+    with pytest.raises(EngineError, match="said nothing"):
+        talk.talk("starter", "Three?", Sampling(), 16)
+
+
 def test_an_engine_that_was_given_up_before_it_announced_itself_ends(monkeypatch):
     child = stubborn_process()
     monkeypatch.setattr(process, "_child", child)
