@@ -189,3 +189,9 @@ class DataSection(Section):
     def packs(self) -> bool:
         """Whether a row to train on holds several conversations."""
         return self.packing == "on"
+
+    @property
+    def system_prompt(self) -> str | None:
+        """The one that all data to train on is given, if there is one."""
+        found = {source.system for source in self.sources if source.use == "train"}
+        return found.pop() if len(found) == 1 else None

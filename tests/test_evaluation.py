@@ -30,6 +30,7 @@ from core.jobs.asked import read as read_asked
 from core.jobs.errand import errands_of
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
+from core.recipe import parse
 from core.recipe_yaml import to_yaml as recipe_yaml
 from core.training import documents
 from tests.toy_model import CONTEXT, toy_tokenizer
@@ -183,6 +184,12 @@ def row_of(tokenizer, learned_from: int) -> dict[str, list[int]]:
     turns = [{"role": "user", "content": "the question"}, {"role": "assistant", "content": "the answer"}]
     ids = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
     return {"input_ids": ids, "labels": [IGNORED] * learned_from + ids[learned_from:]}
+
+
+def test_a_prompt_has_the_system_prompt_of_what_was_trained_on_whatever_the_held_out_data_has():
+    sources = [{"source": "starter", "system": "Be kind."}, {"source": "held.jsonl", "use": "held_out"}]
+    (found,) = prompts.written(["Hi"], toy_tokenizer(), parse({"data": {"sources": sources}}))
+    assert "<|im_start|>system\nBe kind.<|im_end|>" in toy_tokenizer().decode(found.ids)
 
 
 def test_a_question_is_found_in_a_row_that_is_learned_whole():

@@ -24,8 +24,8 @@ class Prompt:
 
 def written(texts: list[str], tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> list[Prompt]:
     """A person's prompts, each a conversation of its own, with the system prompt that all of the training data has."""
-    systems = {source.system for source in recipe.data.sources}
-    begin = [{"role": "system", "content": system} for system in systems if system and len(systems) == 1]
+    system = recipe.data.system_prompt
+    begin = [{"role": "system", "content": system}] if system else []
     return [Prompt(text, _ids([*begin, {"role": "user", "content": text}], tokenizer)) for text in texts]
 
 

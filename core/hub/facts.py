@@ -125,8 +125,7 @@ class Facts:
     @property
     def system_prompt(self) -> str | None:
         """The one that every conversation was trained with, if there is one."""
-        found = {source.system for source in self.recipe.data.sources if source.use == "train"}
-        return found.pop() if len(found) == 1 else None
+        return self.recipe.data.system_prompt
 
     @property
     def prepared(self) -> dict[str, Any]:

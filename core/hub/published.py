@@ -101,8 +101,6 @@ def _licence(info: ModelInfo) -> str | None:
 def _system_prompt(recipe: Path) -> str:
     """The one that every conversation was trained with; empty where there is none, or several."""
     try:
-        sources = load(recipe).data.sources
+        return load(recipe).data.system_prompt or ""
     except RecipeError:  # of another version of the studio
         return ""
-    found = {source.system for source in sources if source.use == "train"}
-    return (found.pop() or "") if len(found) == 1 else ""
