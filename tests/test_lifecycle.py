@@ -180,6 +180,18 @@ def interrupted(toy, birth: process.Birth) -> Job:
     return job
 
 
+def test_a_resume_waits_until_the_worker_that_has_said_how_it_ended_is_gone(toy, monkeypatch):
+    ending_one = subprocess.Popen(["sleep", "0.3"], start_new_session=True)
+    born = process.born(ending_one.pid)
+    job = interrupted(toy, born)
+    Worker(job).finish("stopped", "Stopped after step 5 of 12.")
+    there: list[bool] = []
+    monkeypatch.setattr(launcher, "_launch", lambda job, token: there.append(born.alive))
+    assert born.alive
+    launcher.resume(job)
+    assert there == [False]
+
+
 def test_silence_has_a_reason(toy, monkeypatch):
     gone = process.Birth(2**22 - 1, psutil.boot_time() + 5, socket.gethostname(), 3)
     job = interrupted(toy, gone)

@@ -62,6 +62,7 @@ def resume(job: Job, step: int | None = None, token: str | None = None) -> Job:
             return job
         _refuse_resume(job, step)
         check_again(job)
+        _let_go(job)
         request = {"event": "resuming", "step": step, "before_s": job.duration_s}
         append_line(job.files.events, {"time": time.time()} | request)
         job.files.result.unlink(missing_ok=True)
@@ -144,6 +145,13 @@ def _refuse_resume(job: Job, step: int | None) -> None:
 def _last_write(job: Job) -> float:
     files = (job.files.events, job.files.metrics, job.files.log)
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def _let_go(job: Job) -> None:
+    """The worker that has written the result holds the folder until torchrun has ended, which takes it seconds."""
+    if job.worker:
+        _wait_for_death(job.worker)
+        job.worker.kill()
 
 
 def _wait_for_death(worker: process.Birth, longest_s: float = 10) -> None:
