@@ -19,15 +19,17 @@ from core.errors import DataError, JobError, ModelError
 from core.evaluation import prompts, report, start, tasks
 from core.evaluation import run as evaluation
 from core.evaluation.answers import answers
-from core.evaluation.asked import EVERYDAY, Evaluation
+from core.evaluation.asked import EVERYDAY, NOTHING, Evaluation
 from core.evaluation.compare import compared
 from core.evaluation.losses import row_losses
 from core.evaluation.report import Findings, TaskScore, read
+from core.export.asked import Export
 from core.files import append_line, write_whole
+from core.hub.publication import Publication
 from core.jobs import launcher
 from core.jobs.asked import beside
 from core.jobs.asked import read as read_asked
-from core.jobs.errand import errands_of
+from core.jobs.errand import errand, errands_of
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe import parse
@@ -132,9 +134,19 @@ def test_the_losses_of_rows_are_those_that_the_model_itself_computes(toy, at_onc
 
 def test_of_a_run_without_a_result_the_step_is_kept_that_is_evaluated():
     run = make_toy_run("run", "starter", folder_with_files, (5, 10))
-    assert start.asked_of(run.id, {}).step is None
+    assert errand(Evaluation, run.id, {}, NOTHING).step is None
     shutil.rmtree(run.files.adapter)
-    assert start.asked_of(run.id, {}).step == 10 and start.asked_of(run.id, {"step": 5}).step == 5
+    assert errand(Evaluation, run.id, {}, NOTHING).step == 10
+    assert errand(Evaluation, run.id, {"step": 5}, NOTHING).step == 5
+
+
+@pytest.mark.parametrize(("kind", "values"), [(Evaluation, {}), (Export, {}), (Publication, {"repository": "me/run"})])
+def test_the_result_of_a_stopped_run_is_asked_for_by_its_step_because_another_follows_once_it_goes_on(kind, values):
+    run = make_toy_run("run", "starter", folder_with_files, (5, 10))
+    write_whole(run.files.result, json.dumps({"status": "stopped", "why": "", "time": 1.0, "step": 10}))
+    assert errand(kind, run.id, values, NOTHING).step == 10
+    shutil.rmtree(run.files.checkpoint(10))
+    assert errand(kind, run.id, values, NOTHING).step is None, "nothing but the result is there"
 
 
 def folder_with_files(folder: Path) -> Path:

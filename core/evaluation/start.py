@@ -16,18 +16,9 @@ def start(run_id: str, values: dict[str, Any], token: str | None = None) -> Job:
 
     `token` is for the Hub, if another than this machine's.
     """
-    asked = asked_of(run_id, values)
+    asked = errand(Evaluation, run_id, values, NOTHING)
     if asked.tasks and find_spec("lm_eval") is None:
         raise JobError(
             "tasks: lm-evaluation-harness is not installed. Install it with `pip install lm-eval`, or name none."
         )
     return launcher.start(run_of(asked).recipe, "evaluate", beside("evaluate", asked), token)
-
-
-def asked_of(run_id: str, values: dict[str, Any]) -> Evaluation:
-    """What is asked of a run; of one without a result yet its newest checkpoint, by its step: it may go on meanwhile."""
-    asked = errand(Evaluation, run_id, values, NOTHING)
-    run = run_of(asked)
-    if asked.step or run.final:
-        return asked
-    return asked.model_copy(update={"step": run.checkpoints[-1].step})

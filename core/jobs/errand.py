@@ -9,7 +9,8 @@ from core.errors import JobError
 from core.jobs.asked import filled, values_of
 from core.jobs.folder import Job
 from core.jobs.listing import all_jobs, known_job
-from core.jobs.outcome import folder_of
+from core.jobs.outcome import folder_of, step_of
+from core.jobs.status import Status
 from core.recipe_sections import Line, Section
 
 
@@ -28,14 +29,23 @@ E = TypeVar("E", bound=Errand)
 def errand(model: type[E], run_id: str, values: dict[str, Any], otherwise: str) -> E:
     """What is asked of a run that has something to do it with, from what differs of the defaults; raises JobError.
 
-    `otherwise` says what there is nothing for, such as `to evaluate`.
+    Of a run that is not finished it is asked by the step: another may be its result once it has gone on. `otherwise` says
+    what there is nothing for, such as `to evaluate`.
     """
     asked = filled(model, {"run": run_id} | values)
     run = run_of(asked)
     if run.damage or run.kind != "train":
         raise JobError(run.damage or f"{run.name} is not a training, so there is nothing {otherwise}.")
     folder_of(run, asked.step, otherwise)
-    return asked
+    return asked.model_copy(update={"step": asked.step or _step_so_far(run)})
+
+
+def _step_so_far(run: Job) -> int | None:
+    """The step of what it has made, where that may change and there is a checkpoint of it."""
+    if run.final and run.status is Status.FINISHED:
+        return None
+    checkpoint = run.checkpoint_of(step_of(run))
+    return checkpoint.step if checkpoint else None
 
 
 def run_of(asked: Errand) -> Job:
