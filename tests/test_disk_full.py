@@ -11,6 +11,7 @@ import torch
 from core import home
 from core.errors import JobError
 from core.jobs import __main__ as worker_main
+from core.jobs import launcher, process
 from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.training import checkpoints
@@ -112,3 +113,19 @@ def test_a_worker_on_a_full_disk_still_says_how_it_ended(small_disk, toy, monkey
     assert job.result["why"].startswith("The disk is full")
     assert job.events[-1]["event"] == "ended"
     assert home.home().is_relative_to(small_disk)
+
+
+@pytest.mark.parametrize("request_stop", [launcher.stop, launcher.discard])
+def test_a_training_that_has_filled_the_disk_can_be_stopped(small_disk, monkeypatch, request_stop):
+    monkeypatch.setattr(launcher, "_detached", lambda module, folder: None)  # no deadline
+    sleeper = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    job = new_folder(toy_recipe(small_disk / "model"))
+    process.write(job.files.process, process.born(sleeper.pid))
+    Worker(job).begin()
+    Worker(job).phase("running")
+    with job.files.events.open("ab") as file:  # to the end of its page: the next line needs another one
+        file.write(b" " * (-job.files.events.stat().st_size % os.sysconf("SC_PAGE_SIZE") - 1) + b"\n")
+    fill(small_disk, 0)
+    request_stop(job)
+    assert sleeper.wait(10) < 0
+    assert job.stop_asked

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from core import home
 from core.errors import JobError
-from core.files import append_line, write_whole
+from core.files import FULL, append_line, end_last_line, write_whole
 from core.hardware import machine
 from core.jobs import process
 from core.jobs.ending import can_resume
@@ -80,7 +80,7 @@ def stop(job: Job) -> None:
     if job.status is Status.STOPPING:
         end(job, "Ended at once.")
         return
-    append_line(job.files.events, {"time": time.time(), "event": "stop_requested"})
+    _request_stop(job)
     _detached("core.jobs.deadline", job.folder)
     job.worker.signal(signal.SIGTERM)
 
@@ -89,9 +89,22 @@ def discard(job: Job) -> None:
     """End a job at once and remove what it has saved; its recipe, curve and log stay."""
     if not job.status.live:
         raise JobError(f"{job.name} is not running, so there is nothing to stop.")
-    append_line(job.files.events, {"time": time.time(), "event": "stop_requested", "keep": False})
+    _request_stop(job, keep=False)
     shown = f"at step {job.metrics.step:,}" if job.metrics.step else "before its first step"
     end(job, f"Stopped {shown} and discarded: nothing is saved.", keep=False)
+
+
+def _request_stop(job: Job, **more: bool) -> None:
+    """Write it down; where the disk is full, in the room that is kept for last words."""
+    request = {"time": time.time(), "event": "stop_requested"} | more
+    try:
+        append_line(job.files.events, request)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        job.files.ballast.unlink(missing_ok=True)
+        end_last_line(job.files.events)
+        append_line(job.files.events, request)
 
 
 def end(job: Job, why: str, keep: bool = True) -> None:
