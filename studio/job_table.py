@@ -63,7 +63,8 @@ def take_choice() -> bool:
     state: Any = session.widget_value(key)
     if state is None or elsewhere != session.times_chosen_elsewhere():
         return False
-    ticked = [ids[place] for place in state["selection"]["rows"] if place < len(ids)]
+    # One that was deleted meanwhile, in another tab, cannot be chosen: the page would be drawn anew for it for ever.
+    ticked = [ids[place] for place in state["selection"]["rows"] if place < len(ids) and known_job(ids[place])]
     before = [job.id for job in session.selected_jobs()]
     kept = [name for name in before if name in ticked or name not in ids]
     after = kept + [name for name in ticked if name not in kept]

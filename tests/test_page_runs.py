@@ -215,6 +215,15 @@ def test_a_ticked_run_is_opened_a_second_one_compared_and_none_leaves_a_hint() -
     assert "Select a run" in text_of(tick(app))
 
 
+def test_a_ticked_run_that_is_deleted_in_another_tab_is_ticked_no_more() -> None:
+    first, second = make_job(1, "one"), make_job(2, "two")
+    app = tick(runs(), 0, 1)
+    shutil.rmtree(first.folder)
+    app.run(timeout=5)
+    assert app.query_params["run"] == second.id
+    assert listed(app) == ["two"]
+
+
 def test_runs_of_different_pages_of_the_table_can_be_compared() -> None:
     for number in range(1, 28):
         make_job(number, f"run-{number}", steps=4)
