@@ -1,6 +1,7 @@
 """What a person writes on a run: another name, tags, a note."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import streamlit as st
 
@@ -8,18 +9,22 @@ from core.jobs.about import LONGEST_NAME, LONGEST_NOTE, About, write_about
 from core.jobs.folder import Job
 from studio.errors_shown import errors_shown
 from studio.markdown import plain, plain_lines
-from studio.session import notify
+from studio.session import notify, recall, remember, widget_value
 
 
 def about_button(job: Job, known_tags: Iterable[str]) -> None:
-    """Opens the form; nothing is kept before Save is pressed."""
+    """Opens the form; nothing is kept before Save is pressed, and then what was changed in it."""
+    shown = f"about:{job.id}"
+    if widget_value(f"about:name:{job.id}") is None:  # from here on the form keeps what it shows
+        remember(shown, job.about)
     with st.popover("Name & notes", icon=":material/edit_note:", type="tertiary", key=f"about:{job.id}"):
         with st.form(f"about:form:{job.id}", border=False):
             written = _fields(job, known_tags)
             save = st.form_submit_button("Save", type="primary", key=f"about:save:{job.id}")
         if save:
             with errors_shown():
-                write_about(job.files.about, written)
+                write_about(job.files.about, _onto(job.about, recall(shown), written))
+                remember(shown, written)
                 notify("Saved.")
                 st.rerun()
 
@@ -34,6 +39,11 @@ def about_text(job: Job) -> None:
             st.markdown(" ".join(f":gray-badge[{plain(tag)}]" for tag in about.tags))
         if about.note:
             st.markdown(plain_lines(about.note))
+
+
+def _onto(kept: About, shown: About, written: About) -> About:
+    """What another tab has kept since stays where nothing was changed in this one."""
+    return replace(kept, **{name: value for name, value in vars(written).items() if value != getattr(shown, name)})
 
 
 def _fields(job: Job, known_tags: Iterable[str]) -> About:

@@ -384,6 +384,15 @@ def test_tags_and_a_note_are_kept_and_shown_as_text() -> None:
     assert "<script>" not in text_of(app).replace("\\<script\\>", "")
 
 
+def test_what_two_tabs_write_on_a_run_is_all_kept() -> None:
+    job = tag(make_job(1, "only", steps=20), "paper")
+    mine = runs(job)
+    save_about(job, note="what the other tab has seen")
+    mine.text_input(key=f"about:name:{job.id}").set_value("My name")
+    click(mine, f"about:save:{job.id}")
+    assert job.about == About("My name", ("paper",), "what the other tab has seen")
+
+
 def test_a_tag_that_is_too_long_is_refused_in_a_sentence() -> None:
     long = "x" * 31
     job = tag(make_job(1, "only", steps=20), "paper")
