@@ -32,8 +32,13 @@ def jobs_folder() -> Path:
 
 
 def start_lock() -> Path:
-    """Held while a job is started, resumed or moved."""
+    """Held while a job is started, resumed, moved or deleted."""
     return jobs_folder() / ".start.lock"
+
+
+def deleted_aside() -> Path:
+    """Where a job lies while its files go, one at a time: the next takes away what a killed one has left."""
+    return jobs_folder() / ".deleted"
 
 
 def queue_file() -> Path:

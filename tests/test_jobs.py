@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
 from core import home
 from core.errors import DataError, HomeError, JobError, ModelError, StudioError
@@ -222,6 +224,25 @@ def test_a_job_that_is_over_cannot_be_stopped_and_a_live_one_not_deleted(sleeper
         launcher.stop(worker.job)
     launcher.delete(worker.job)
     assert not worker.job.folder.exists()
+    launcher.delete(worker.job)  # as another tab may, which was drawn before
+
+
+def test_a_job_whose_files_are_going_is_there_for_nobody_and_nobody_resumes_it(monkeypatch):
+    worker, real, seen = new_job(), shutil.rmtree, []
+    worker.finish("stopped", "Stopped.")
+
+    def look(folder: Path, **how: bool) -> None:
+        with pytest.raises(Timeout):
+            FileLock(home.start_lock()).acquire(timeout=0)
+        seen.append(len(all_jobs()))
+        real(folder, **how)
+
+    monkeypatch.setattr("core.files.shutil.rmtree", look)
+    launcher.delete(worker.job)
+    assert seen[-1] == 0
+    assert not home.deleted_aside().exists()
+    with pytest.raises(JobError, match="is deleted"):
+        launcher.resume(worker.job)
 
 
 def test_a_second_stop_ends_the_whole_group(sleeper):

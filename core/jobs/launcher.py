@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from core import home
 from core.errors import JobError
-from core.files import FULL, append_line, end_last_line, write_whole
+from core.files import FULL, append_line, end_last_line, remove_whole, write_whole
 from core.hardware import machine
 from core.jobs import process
 from core.jobs.ending import can_resume
@@ -58,6 +58,8 @@ def resume(job: Job, step: int | None = None, token: str | None = None) -> Job:
     Without any checkpoint it begins anew, in the same folder. `token` as for `start`.
     """
     with FileLock(home.start_lock()):
+        if not job.folder.is_dir():
+            raise JobError(f"The job {job.id} is deleted.")
         if job.status.live:
             return job
         _refuse_resume(job, step)
@@ -133,9 +135,13 @@ def wait(job: Job, longest_s: float = float("inf")) -> Status:
 
 def delete(job: Job) -> None:
     """Remove a job's folder with all its checkpoints; raises JobError while it runs."""
-    if job.status.live:
-        raise JobError(f"{job.name} is running. Stop it first.")
-    shutil.rmtree(job.folder)
+    # Another tab may resume it meanwhile, or have deleted it.
+    with FileLock(home.start_lock()):
+        if not job.folder.is_dir():
+            return
+        if job.status.live:
+            raise JobError(f"{job.name} is running. Stop it first.")
+        remove_whole(job.folder, home.deleted_aside())
 
 
 def _refuse_resume(job: Job, step: int | None) -> None:
