@@ -7,8 +7,11 @@ import streamlit as st
 
 from core.hub.backup_state import backup_of
 from core.jobs import launcher
+from core.jobs.ending import can_resume
 from core.jobs.errand import all_errands_of
 from core.jobs.folder import Job
+from core.jobs.listing import all_jobs
+from core.training.start import parent_of
 from studio import words
 from studio.markdown import plain
 from studio.run_facts import final_word
@@ -46,7 +49,8 @@ def what_goes(job: Job) -> str:
     parts += ["its recipe, curve and log"]
     size_bytes = sum(_size_bytes(each.folder) for each in (job, *errands))
     listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    return f"**{plain(job.name)}** goes with {listed}: {words.size(size_bytes)} on disk.{_what_stays(job)}"
+    told = f"**{plain(job.name)}** goes with {listed}: {words.size(size_bytes)} on disk."
+    return told + _what_stays(job) + _what_needs_it(job)
 
 
 def _what_stays(job: Job) -> str:
@@ -54,6 +58,13 @@ def _what_stays(job: Job) -> str:
     if not backup or backup.safe_step is None:
         return ""
     return f" Its backup stays on the Hub: {plain(backup.repository)}, step {words.whole(backup.safe_step)}."
+
+
+def _what_needs_it(job: Job) -> str:
+    """Runs that are to begin with it, and have no checkpoint of their own yet."""
+    runs = [run for run in all_jobs("train") if not run.damage and parent_of(run.recipe) == job.id]
+    names = [plain(run.name) for run in runs if (run.status.live or can_resume(run)) and not run.checkpoints]
+    return f" Without it these cannot begin: {', '.join(names)}." if names else ""
 
 
 def _size_bytes(folder: Path) -> int:

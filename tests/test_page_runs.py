@@ -20,6 +20,7 @@ from core.jobs.status import Status
 from core.recipe import parse
 from studio import session
 from studio.compare_view import _measured_on
+from studio.delete_button import what_goes
 from studio.job_table import PRESSED
 from studio.queue_card import called
 from tests.test_pages import NASTY, a_run_of_every_kind, click, opened, text_of
@@ -312,6 +313,15 @@ def test_a_run_is_deleted_after_it_was_said_what_goes() -> None:
     click(app, "delete:yes")
     assert not job.folder.exists()
     assert listed(app) == [other.name]
+
+
+def test_before_a_run_is_deleted_it_is_said_which_others_cannot_begin_without_it() -> None:
+    job = make_job(9, "parent", steps=60)
+    begun = {"source": "starter", "start_from": f"{job.id}@15"}
+    make_job(1, "waits", "interrupted", steps=60, reported=0, model=begun)
+    make_job(2, "has its own", "interrupted", steps=60, reported=40, model=begun)
+    make_job(3, "done", steps=60, reported=0, model=begun)
+    assert what_goes(job).endswith("on disk. Without it these cannot begin: waits.")
 
 
 def test_a_checkpoint_is_one_click_from_chat() -> None:
