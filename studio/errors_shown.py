@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from core import home
 from core.errors import StudioError
-from studio.markdown import plain_lines
+from core.files import FULL
+from studio.markdown import plain, plain_lines
 
 
 @contextmanager
@@ -16,3 +18,7 @@ def errors_shown() -> Iterator[None]:
         yield
     except StudioError as error:
         st.error(plain_lines(error), icon=":material/error:")
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        st.error(f"The disk is full, so nothing was kept. Make space under {plain(str(home.home()))}, then try again.")

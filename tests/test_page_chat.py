@@ -409,7 +409,7 @@ def test_a_liked_answer_that_went_on_is_over_though_the_disk_is_full(toy, monkey
     monkeypatch.setattr(feedback, "give", full)
     app = button(app, "chat:continue:").click().run()
     (turn,) = current(app).turns
-    assert "No space left" in app.exception[0].value and (turn.state, turn.going_on) == ("over", None)
+    assert "The disk is full" in app.error[0].value and (turn.state, turn.going_on) == ("over", None)
     assert chats.saved_chats()[0].turns[0].answers[0].content == "Half and whole."
 
 

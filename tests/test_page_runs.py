@@ -1,5 +1,6 @@
 """Runs through the shell: find, name, compare, resume, go on from and delete runs, in a process that cannot import torch."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -401,6 +402,16 @@ def test_what_two_tabs_write_on_a_run_is_all_kept() -> None:
     mine.text_input(key=f"about:name:{job.id}").set_value("My name")
     click(mine, f"about:save:{job.id}")
     assert job.about == About("My name", ("paper",), "what the other tab has seen")
+
+
+def test_a_disk_without_room_for_a_name_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr("core.jobs.about.write_whole", full)
+    app = save_about(make_job(1, "only", steps=20), name="Another")
+    assert not app.exception
+    assert "The disk is full" in app.error[0].value
 
 
 def test_a_tag_that_is_too_long_is_refused_in_a_sentence() -> None:
