@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from core.plan.pace import Pace
 from core.plan.workload import Batch
 from core.recipe import Recipe, parse
 from core.said_plan import said
-from core.training import probe
+from core.training import measure_pace, probe
 from core.training.probe_recipe import LEAST_TIMED, MOST_TIMED, UNTIMED, probe_recipe
 from tests.toy_pairs import write_pairs
 from tests.toy_training import StopsAt, new_folder, toy_recipe, train
@@ -235,3 +236,13 @@ def test_the_rows_decide_the_batches(toy):
     assert padded.largest.tokens == 2 * lengths.max() and padded.largest.longest == lengths.max()
     assert side_by_side.usual.tokens == pytest.approx(2 * lengths.mean(), rel=0.06)
     assert side_by_side.usual.labels == pytest.approx(2 * labels.mean(), rel=0.06)
+
+
+def test_a_round_that_waited_for_the_cores_is_not_taken_for_the_pace(monkeypatch):
+    now, rounds = [0.0], iter([0.3, 0.25, 0.005, 0.25, 0.005])
+    monkeypatch.setattr(measure_pace.time, "perf_counter", lambda: now[0])
+
+    def work() -> None:
+        now[0] += next(rounds)
+
+    assert measure_pace._seconds(work, SimpleNamespace(kind="cpu")) == pytest.approx(0.005)

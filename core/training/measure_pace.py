@@ -17,8 +17,9 @@ ROWS, WIDTH = {"cpu": 1024, "cuda": 4096, "mps": 1024}, 2048
 # So many calls, each of work that takes no time.
 CALLS = 500
 ROUNDS = 5
-# Where a round takes long, two will do: the first one alone may have waited for memory.
-FEWEST, ENOUGH_S = 2, 0.25
+# Where a round takes long, two will do: the first one alone may have waited for memory. But a round of milliseconds takes a
+# quarter of a second where it waits for the cores: those do not end it.
+FEWEST, ENOUGH_S = 2, 1.0
 # So many times in each round: a GPU is waited for as long as it takes to reach it.
 TIMES = {"cpu": 1, "cuda": 10, "mps": 1}
 
