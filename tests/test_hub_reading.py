@@ -25,7 +25,6 @@ ASK = """
 import json, sys
 from core.data import hub, sources
 from core.errors import StudioError
-from core.models.load import fetch, load_tokenizer
 from core.recipe_data import Source
 
 def answer(kind, source, **settings):
@@ -35,6 +34,7 @@ def answer(kind, source, **settings):
     if kind == "rows":
         opened = sources.open_source(Source(source=source, **settings))
         return {"commit": opened.fingerprint, "rows": [[row.where, row.values] for row in opened.rows]}
+    from core.models.load import fetch, load_tokenizer  # seconds of imports that only a model needs
     found = fetch(source, weights=settings.pop("weights", True), **settings)
     files = sorted(path.name for path in found.folder.iterdir())
     return {"commit": found.revision, "files": files, "vocabulary": len(load_tokenizer(found))}
