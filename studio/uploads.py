@@ -3,12 +3,13 @@
 import re
 from typing import BinaryIO
 
-from core.ascii_name import spelt
+from core.ascii_name import of_a_word, spelt
 from core.data.readers.table import READERS
 from studio.arrival import Arrival, taken
 
 CHUNK_BYTES = 1 << 20
 LONGEST_NAME = 60
+LONGEST_NAME_BYTES = 120  # a letter of another script takes up to four
 
 
 def keep_upload(file: BinaryIO, name: str) -> str:
@@ -43,4 +44,6 @@ def safe_suffix(name: str) -> str:
 def safe_stem(name: str) -> str:
     """A file name's letters, digits, dashes and underscores, without folders and ending; `data` if none is left."""
     stem = re.split(r"[/\\]", name)[-1].rsplit(".", 1)[0]
-    return re.sub(r"[^A-Za-z0-9_]+", "-", spelt(stem)).strip("-")[:LONGEST_NAME] or "data"
+    kept = "".join(sign if of_a_word(sign) or sign == "_" else " " for sign in spelt(stem))
+    short = "-".join(kept.split())[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES]
+    return short.decode(errors="ignore") or "data"
