@@ -6,7 +6,7 @@ from core.errors import EngineError, JobError, StudioError
 from core.inference import process
 from core.inference.adapters import resolved
 from core.inference.choices import run_of, target_of
-from core.inference.client import Bits, Sampling, compare, stream
+from core.inference.client import Bits, Sampling, Stats, compare, stream
 from core.jobs.listing import find_job
 from core.where import Place, place_of
 
@@ -77,8 +77,9 @@ def _print_answers(models: list[str], question: str, sampling: Sampling, bits: B
     said = ["" for _ in models]
     for index, text in answers:
         said[index] += text
-    for model, text, error in zip(models, said, answers.errors, strict=True):
+    for model, text, stats, error in zip(models, said, answers.all_stats, answers.errors, strict=True):
         print(f"=== {model}\n{text}\n", flush=True)
+        _say_if_cut(stats)
         if error:
             print(error, file=sys.stderr)
     if not any(said):
@@ -117,4 +118,12 @@ def _answer(model: str, messages: list[dict[str, str]], sampling: Sampling, bits
     print()
     if not said:  # signs of life are no words
         raise EngineError("The model said nothing.")
+    _say_if_cut(answer.stats)
     return said
+
+
+def _say_if_cut(stats: Stats) -> None:
+    """To the person, not into the answer: a program may read that."""
+    if stats.finish_reason == "length":
+        room = "--max-tokens, or the model's context, allows no more"
+        print(f"Cut after {stats.tokens:,} tokens: {room}.", file=sys.stderr)

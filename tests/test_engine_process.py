@@ -19,7 +19,7 @@ import pytest
 from core import home, talk
 from core.errors import EngineError
 from core.inference import process
-from core.inference.client import Sampling, stream
+from core.inference.client import Sampling, Stats, stream
 from core.jobs.process import Birth, born
 from tests.toy_model import make_toy_chatterbox
 
@@ -174,18 +174,26 @@ def test_a_chat_in_a_terminal_leaves_an_engine_alone_that_it_has_not_started(mon
     of_the_page.kill()
 
 
+class Said(list):
+    """Pieces of an answer with its numbers."""
+
+    stats = Stats(tokens=5, finish_reason="length")
+
+
 def test_a_question_in_a_terminal_that_no_word_came_to_is_no_part_of_the_conversation(monkeypatch, capsys):
     asked, answers = [], [[""], ["", "Yes."], [""]]  # signs of life, while the model is loaded
 
     def stream(engine, model, messages, *rest):
         asked.append([message["content"] for message in messages])
-        return answers.pop(0)
+        return Said(answers.pop(0))
 
     monkeypatch.setattr(talk, "stream", stream)
     monkeypatch.setattr(process, "engine", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO("One?\nTwo?\n"))
     talk.talk("starter", None, Sampling(), 16)
-    assert asked == [["One?"], ["Two?"]] and "The model said nothing." in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert asked == [["One?"], ["Two?"]] and "The model said nothing." in error
+    assert error.count("Cut after 5 tokens") == 1
     with pytest.raises(EngineError, match="said nothing"):
         talk.talk("starter", "Three?", Sampling(), 16)
 
