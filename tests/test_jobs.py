@@ -96,6 +96,15 @@ def test_a_worker_of_another_machine_is_not_alive_here(sleeper):
     assert worker.job.status is Status.INTERRUPTED
 
 
+def test_a_worker_goes_on_while_its_laptop_changes_the_network_and_with_it_its_domain(sleeper, monkeypatch):
+    worker = new_job()
+    process.write(worker.files.process, replace(process.born(sleeper.pid), host="Ann.local"))
+    monkeypatch.setattr(process.socket, "gethostname", lambda: "ann.example.org")
+    assert worker.job.status.live
+    monkeypatch.setattr(process.socket, "gethostname", lambda: "bob.local")
+    assert worker.job.status is Status.INTERRUPTED
+
+
 def test_a_line_that_is_still_being_written_is_not_read():
     worker = new_job()
     worker.metric(step=1, loss=2.5)

@@ -37,7 +37,7 @@ class Birth:
     @property
     def here(self) -> bool:
         """Whether it was born on this machine."""
-        return self.host == socket.gethostname()
+        return _own_name(self.host) == _own_name(socket.gethostname())
 
     @property
     def alive(self) -> bool:
@@ -74,6 +74,11 @@ class Birth:
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
+
+
+def _own_name(host: str) -> str:
+    """Without its domain: a laptop that is called ann.local at home is ann.example.org in the next network."""
+    return host.partition(".")[0].lower()
 
 
 BIRTH = TypeAdapter(Birth)
