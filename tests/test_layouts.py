@@ -85,6 +85,16 @@ def test_layouts_are_read_in_the_other_forms_that_public_data_has(row):
     assert read(row) == [ASKS, ANSWERS]
 
 
+def test_what_a_turn_of_from_and_value_says_beside_is_kept():
+    """SlimOrca and axolotl's data mark so which answers are not learned."""
+    shown = {"from": "gpt", "value": "Hello", "weight": 0}
+    learned = {"from": "gpt", "value": "Fine", "weight": 1, "thinking": "How am I?"}
+    asks = {"from": "human", "value": "Hi", "weight": None}
+    first, second = read({"conversations": [asks, shown, asks, learned]})[1::2]
+    assert first == ANSWERS | {"weight": 0}
+    assert second == {"role": "assistant", "content": "Fine", "reasoning_content": "How am I?"}
+
+
 def test_the_parts_of_a_content_are_one_text_and_pictures_are_refused():
     two = [*PARTS, {"type": "text", "text": "Ho"}]
     assert read({"messages": [ASKS | {"content": two}, ANSWERS]})[0]["content"] == "Hi\n\nHo"

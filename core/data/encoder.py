@@ -19,7 +19,7 @@ from core.recipe_data import USED_AS
 from core.where import Place, place_of
 
 # Raised when the making of tokens or labels changes, so that rows made before are not used.
-VERSION = 6
+VERSION = 7
 # The fingerprint is the commit: a resumed run asks for it by name, and means the same rows.
 NOT_READING = USED_AS | {"revision"}
 

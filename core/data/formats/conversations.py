@@ -48,6 +48,7 @@ def _message(turn: Any) -> Any:
         return turn | {"role": ROLES.get(turn["role"], turn["role"])}
     speaker, value = turn.get("from"), turn.get("value")
     if speaker == "function_call":
-        return {"role": "assistant", "tool_calls": value}
+        return turn | {"role": "assistant", "tool_calls": value}
     known = ROLES.get(speaker, speaker) if isinstance(speaker, str) else speaker
-    return {"role": known, "content": value}
+    # What else a turn says stays: SlimOrca's has a `weight`, 0 where an answer is not learned.
+    return turn | {"role": known, "content": value}
