@@ -67,6 +67,30 @@ def test_the_same_rows_are_read_from_every_kind_of_file(tmp_path, name, content,
     assert [row.where for row in rows] == [f"{name}, {place}" for place in places]
 
 
+@pytest.mark.parametrize(
+    ("before", "header", "after"),
+    [
+        ("sep=;\r\n", "a;b", ""),
+        ('\ufeff"sep=|"\r\n', "a|b", ""),
+        ("\r\n \r\n", "a;b", ""),
+        ("", '"a";"b"', ";\r\n; \r\n" * 30),
+        ("", "a,b", ",\r\n"),
+    ],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(tmp_path, before, header, after):
+    cells = header.replace("a", "x").replace("b", "y")
+    content = f"{before}{header}\r\n{cells}\r\n{after}{cells}\r\n"
+    rows = read(written(tmp_path, "a.csv", content.encode()))
+    lines = before.count("\n") + 2, (before + after).count("\n") + 3
+    assert [(row.values, row.number) for row in rows] == [({"a": "x", "b": "y"}, line) for line in lines]
+
+
+@pytest.mark.parametrize("header", ['"a, or b";"c"', "a, or b;c;d"])
+def test_a_comma_in_a_name_is_no_separator_where_semicolons_are(tmp_path, header):
+    (row,) = read(written(tmp_path, "a.csv", f"{header}\n{header}\n".encode()))
+    assert list(row.values.values()) == list(row.values) == header.replace('"', "").split(";")
+
+
 def test_a_header_cell_without_a_name_gets_one(tmp_path):
     (row,) = read(written(tmp_path, "frame.csv", b",question,\n0,Why?,x\n"))
     assert row.values == {"column 1": "0", "question": "Why?", "column 3": "x"}

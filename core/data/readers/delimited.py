@@ -1,6 +1,7 @@
 """CSV and TSV: a header line with the columns' names, then a line for each row; a quoted cell may hold line ends."""
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,8 @@ from core.data.readers.row import RawRow, check_columns, check_number, printable
 from core.errors import DataError
 
 ADVICE = "Write a header line with the columns' names, then a line for each row."
+SAID = re.compile(r'"?sep=([^"\w\s]|\t)"?\s*')  # what Excel takes the separator from, on a line before the header
+QUOTED = re.compile(r'"[^"]*"')
 
 
 def total(path: Path) -> None:
@@ -32,11 +35,17 @@ def rows(path: Path) -> Iterator[RawRow]:
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells, blank lines left out; raises DataError where quotation marks cannot be trusted."""
+    """Line numbers and cells, without the blank rows that spreadsheets end in.
+
+    Raises DataError where quotation marks cannot be trusted.
+    """
     csv.field_size_limit(LONGEST_TEXT)
     text = _text(path)
-    first = next(text, "")
-    reader = csv.reader(chain([first], text), delimiter=_delimiter(path, first), strict=True)
+    begin = _begin(text)
+    # Blank lines in place of those before the header: lines are counted on.
+    begun = ["\n"] * (len(begin) - 1) + begin[-1:]
+    reader = csv.reader(chain(begun, text), delimiter=_delimiter(path, begin), strict=True)
+    header = True
     while True:
         begins = reader.line_num + 1
         try:
@@ -45,7 +54,8 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise DataError(_unreadable(f"{path.name}, line {begins}", str(error))) from None
         if cells is None:
             return
-        if cells:
+        if cells and (header or any(map(str.strip, cells))):
+            header = False
             yield begins, cells
 
 
@@ -61,11 +71,26 @@ def _text(path: Path) -> Iterator[str]:
             raise DataError(f"{path.name}, line {number}: this is not UTF-8 text. Save the file as UTF-8.") from None
 
 
-def _delimiter(path: Path, header: str) -> str:
-    """A tab in a .tsv file; a comma, or the semicolon that spreadsheets write where the comma is the decimal sign."""
+def _begin(text: Iterator[str]) -> list[str]:
+    """The lines up to the header's first: blank ones, and what says the separator."""
+    found = []
+    for line in text:
+        found.append(line)
+        if line.strip(" \r\n") and not SAID.fullmatch(line):
+            break
+    return found
+
+
+def _delimiter(path: Path, begin: list[str]) -> str:
+    """A tab in a .tsv file; else what the file says, or what stands most often between the header's names.
+
+    Spreadsheets write a semicolon where the comma is the decimal sign.
+    """
     if path.suffix.lower() == ".tsv":
         return "\t"
-    return ";" if ";" in header and "," not in header else ","
+    if said := next(filter(None, map(SAID.fullmatch, begin)), None):
+        return said[1]
+    return max(",;", key=QUOTED.sub("", begin[-1] if begin else "").count)
 
 
 def _misfit(cells: int, columns: int) -> str:
