@@ -106,6 +106,17 @@ def test_the_input_of_alpaca_may_be_a_number():
     assert read({"instruction": "Double", "input": 7, "output": 14})[0]["content"] == "Double\n\n7"
 
 
+@pytest.mark.parametrize("written", [list, json.dumps])
+def test_the_history_of_alpaca_comes_before_its_question(written):
+    """LLaMA-Factory's: without it, what is learned answers a question that was never understood."""
+    row = {"instruction": "And then?", "output": "Home.", "system": "Be kind.", "history": written([["Hi", "Hello"]])}
+    assert read(row)[:3] == [SYSTEM, ASKS, ANSWERS]
+    assert [turn["content"] for turn in read(row)[3:]] == ["And then?", "Home."]
+    assert len(read(row | {"history": written([])})) == len(read(row | {"history": "[1] Rome"})) == 3
+    with pytest.raises(RowProblem, match="the column `history` is not a list of pairs"):
+        read(row | {"history": written(["Hi"])})
+
+
 def test_the_system_turn_of_a_prompt_is_kept():
     assert read({"prompt": [SYSTEM, ASKS], "completion": [ANSWERS]}) == [SYSTEM, ASKS, ANSWERS]
 
