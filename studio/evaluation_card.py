@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.evaluation.asked import Evaluation
-from core.evaluation.report import read
+from core.evaluation.report import Findings, read
 from core.jobs import asked, errand
 from core.jobs.ending import why
 from core.jobs.folder import Job
@@ -22,7 +22,8 @@ def evaluation_card(run: Job) -> None:
     """A card's content; nothing for a run that has nothing to compare yet."""
     if not (run.final or run.checkpoints):
         return
-    newest = next(iter(errand.errands_of(run, "evaluate")), None)
+    evaluations = errand.errands_of(run, "evaluate")
+    newest = next(iter(evaluations), None)
     with st.container(border=True):
         with split():
             section("Did it help?")
@@ -30,18 +31,18 @@ def evaluation_card(run: Job) -> None:
                 evaluation_form(run, again=newest is not None)
         if newest and newest.status.live:
             live_part("evaluating", lambda job: job_under_way(job, "evaluating:stop"), newest)
-        elif newest:
-            _ended(newest)
-        else:
+        elif newest and not read(newest.files):
+            st.warning(plain_lines(why(newest)), icon=":material/error:")
+        # What an earlier one has found stands until another has found something.
+        if found := next(((job, findings) for job in evaluations if (findings := read(job.files))), None):
+            _found(*found)
+        elif not newest:
             _while_training(run)
 
 
-def _ended(job: Job) -> None:
-    if findings := read(job.files):
-        step = asked.read(job, Evaluation).step
-        findings_shown(findings, job.id, f"step {words.whole(step)}" if step else "the result")
-        return
-    st.warning(plain_lines(why(job)), icon=":material/error:")
+def _found(job: Job, findings: Findings) -> None:
+    step = asked.read(job, Evaluation).step
+    findings_shown(findings, job.id, f"step {words.whole(step)}" if step else "the result")
 
 
 def _while_training(run: Job) -> None:

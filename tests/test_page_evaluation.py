@@ -48,8 +48,8 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "_detached", sleep)
 
 
-def evaluation_of(run: Job, **asked) -> Job:
-    job = Job(home.job_folder("20270101-000000-taught"))
+def evaluation_of(run: Job, day: str = "20270101", **asked) -> Job:
+    job = Job(home.job_folder(f"{day}-000000-taught"))
     write_whole(job.files.recipe, recipe_yaml(run.recipe))
     for name, text in beside("evaluate", Evaluation(run=run.id, **asked)).items():
         write_whole(job.folder / name, text)
@@ -145,6 +145,15 @@ def test_one_that_failed_says_why_and_can_be_started_again(run: Job) -> None:
     app = runs(run)
     assert "The data is not what it was" in text_of(app)
     assert any(button.key == "evaluate:start" for button in app.button)
+
+
+def test_one_that_failed_does_not_hide_what_an_earlier_one_has_found(run: Job) -> None:
+    earlier, later = evaluation_of(run), evaluation_of(run, "20270102")
+    write(earlier.files, Findings([compared("held-out rows", losses(2.3), losses(1.4))], []))
+    Worker(earlier).finish("finished", "done")
+    Worker(later).finish("stopped", "You stopped it.")
+    shown = text_of(runs(run))
+    assert "You stopped it" in shown and ":green-badge[:material/trending_down: Better]" in shown
 
 
 def test_a_wrong_field_is_told(run: Job) -> None:
