@@ -118,6 +118,11 @@ class Turn(BaseModel):
             random.Random(self.seed).shuffle(panes)
         return panes[place] if place < len(panes) else 0
 
+    def name_until_vote(self, reply: Reply) -> str:
+        """What an answer is called while nobody may know whose it is: by its place."""
+        places = range(len(self.answers))
+        return name_of(next(place for place in places if self.answers[self.pane_at(place)] is reply))
+
 
 class Chat(BaseModel):
     """One conversation; without a name of its own it is called by its first question that is not blank.

@@ -38,8 +38,8 @@ def show_question(chat: Chat, turn: Turn, editable: bool) -> None:
                 )
 
 
-def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> None:
-    """One answer, whole, with its numbers and its error; `current` is who answers there now.
+def show_reply(chat: Chat, turn: Turn, pane: int, head: str, own: bool) -> None:
+    """One answer, whole, with its numbers and its error; `head` is whom the header above it names.
 
     What can be done with it stands in its `own` place alone: one from before there were several panes is shown in each.
     """
@@ -48,7 +48,7 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
         if reply.text:
             st.markdown(safe_markdown(reply.text), anchors=False)
             with split(gap="xsmall"):
-                st.caption(_caption(turn, reply, current, last=turn is chat.turns[-1]), width="content")
+                st.caption(_caption(turn, reply, head, last=turn is chat.turns[-1]), width="content")
                 if own:
                     _actions(chat, turn, pane, reply)
             if own and reply.liked and not reply.whole:
@@ -62,10 +62,11 @@ def show_reply(chat: Chat, turn: Turn, pane: int, current: str, own: bool) -> No
             correction_form(chat, turn, pane, CORRECTING)
 
 
-def _caption(turn: Turn, reply: Reply, current: str, last: bool) -> str:
+def _caption(turn: Turn, reply: Reply, head: str, last: bool) -> str:
     """31 tokens · 28 tok/s · 0.4 s to first · context 73 of 8,192; and whatever is out of the ordinary."""
     # Another model's words in a pane would be taken for its own.
-    parts = [f":gray-badge[by {plain(reply.label)}]"] if not turn.hidden and reply.label != current else []
+    who, by = (turn.name_until_vote(reply), "") if turn.hidden else (reply.label, "by ")
+    parts = [f":gray-badge[{by}{plain(who)}]"] if who != head else []
     if reply.tokens:
         parts.append(f"{reply.tokens:,} tokens")
         parts += [f"{reply.tokens_per_s:.0f} tok/s"] if reply.tokens_per_s else []

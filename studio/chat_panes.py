@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from core.chats import Chat, Turn, name_of
-from core.inference.choices import ChatModel
 from studio.chat_message import show_question, show_reply
 from studio.chat_model import AVATARS, HIDDEN, UNKNOWN, Panes, model_choice
 from studio.chat_writing import Place
@@ -24,13 +23,13 @@ def show_panes(chat: Chat, panes: Panes, writing: bool = False) -> list[Place]:
         with cell:
             _header(place, panes)
             with _conversation(chat, len(panes.models)):
-                places |= _show_turns(chat, place, panes.models[place], writing)
+                places |= _show_turns(chat, place, _head(place, panes), writing)
     return [places[pane] for pane in sorted(places)]
 
 
-def _show_turns(chat: Chat, place: int, model: ChatModel, writing: bool) -> dict[int, Place]:
+def _show_turns(chat: Chat, place: int, head: str, writing: bool) -> dict[int, Place]:
     """One pane's conversation; its place for the answer that is being written, if any, under the number of its pane."""
-    shown = ((turn, _show(chat, turn, place, model, writing and turn is chat.turns[-1])) for turn in chat.turns)
+    shown = ((turn, _show(chat, turn, place, head, writing and turn is chat.turns[-1])) for turn in chat.turns)
     return {turn.pane_at(place): found for turn, found in shown if found}
 
 
@@ -65,13 +64,18 @@ def _header(place: int, panes: Panes) -> None:
         model_choice(place, panes)
 
 
+def _head(place: int, panes: Panes) -> str:
+    """Who answers in a pane, as its header says it."""
+    return name_of(place) if panes.blind else panes.models[place].label
+
+
 def _hidden_header(place: int) -> None:
     with row(gap="small"):
         st.markdown(f"**{name_of(place)}**", width="content")
         st.markdown(HIDDEN, width="content")
 
 
-def _show(chat: Chat, turn: Turn, place: int, model: ChatModel, writing: bool) -> Place | None:
+def _show(chat: Chat, turn: Turn, place: int, head: str, writing: bool) -> Place | None:
     """One turn as a pane has it."""
     show_question(chat, turn, editable=not place and turn.state == "over")
     pane, own = turn.pane_at(place), place < len(turn.answers)
@@ -80,6 +84,5 @@ def _show(chat: Chat, turn: Turn, place: int, model: ChatModel, writing: bool) -
         with st.chat_message("assistant", avatar=UNKNOWN if turn.hidden else AVATARS[reply.tuned]):
             return Place(st.empty(), st.empty())
     if reply:
-        current = "" if turn.seed is not None else model.label
-        show_reply(chat, turn, pane, current, own)
+        show_reply(chat, turn, pane, head, own)
     return None

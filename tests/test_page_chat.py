@@ -798,6 +798,18 @@ def test_a_blind_vote_hides_the_names_until_it_is_given_and_counts(toy, run):
     assert rows("chat-pairs")[0]["chosen"][0]["content"] == "Tuned."
 
 
+@pytest.mark.parametrize("switched_off", ["chat:blind", "chat:compare"])
+def test_where_blind_is_switched_off_before_the_vote_no_answer_passes_for_the_model_named_above_it(
+    toy, run, switched_off
+):
+    toy.answers = [[(0, "T"), (1, "B")]]
+    app = ask(comparing(opened(), blind=True), "Hi")
+    assert not any("Answer A" in caption.value for caption in app.caption)
+    app.toggle(key=switched_off).set_value(False).run()
+    badges = [caption.value.split("]")[0] for caption in app.caption if "-badge[" in caption.value]
+    assert badges == [":gray-badge[Answer A", ":gray-badge[Answer B"][: len(models(app))]
+
+
 def test_the_vote_on_a_later_turn_reveals_the_earlier_ones_which_stood_in_the_same_order(toy, run):
     toy.answers = [[(0, "T"), (1, "B")], [(0, "T2"), (1, "B2")]]
     app = ask(ask(comparing(opened(), blind=True), "Hi"), "And?")
