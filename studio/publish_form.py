@@ -16,6 +16,7 @@ from core.jobs.status import Status
 from core.training.methods import METHODS
 from core.where import Place, place_of
 from studio import words
+from studio.compare_view import labels_of
 from studio.errors_shown import errors_shown
 from studio.hub_account import account_known
 from studio.layout import kv, section
@@ -72,12 +73,18 @@ def _run_choice(runs: list[Job]) -> Job:
     """The run that is selected elsewhere comes first."""
     chosen = selected_job()
     place = runs.index(chosen) if chosen in runs else 0
-    return st.selectbox("Run", runs, index=place, format_func=_run_label, key="publish:run")
+    labels = _run_labels(runs)
+    return st.selectbox("Run", runs, index=place, format_func=lambda run: labels[run.id], key="publish:run")
 
 
-def _run_label(run: Job) -> str:
-    unfinished = "" if run.status is Status.FINISHED else f" · {run.status}"
-    return f"{run.name} · {when(run.created)}{unfinished}"
+def _run_labels(runs: list[Job]) -> dict[str, str]:
+    """No two alike: of those the list gives the same run, whichever is pressed."""
+    labels = {}
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        moment = f" · {when(run.created)}" if label == run.name else ""
+        unfinished = "" if run.status is Status.FINISHED else f" · {run.status}"
+        labels[run.id] = f"{label}{moment}{unfinished}"
+    return labels
 
 
 def _is_local(run: Job) -> bool:

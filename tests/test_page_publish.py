@@ -23,6 +23,7 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml
 from studio import export_card
+from studio.compare_view import _moment
 from tests.test_page_runs import runs
 from tests.test_pages import click, opened, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
@@ -94,6 +95,17 @@ def test_who_is_not_signed_in_can_read_the_card_and_not_publish(run):
     assert "Sign in above" in text_of(app)
     assert button(app, "publish:go").disabled
     assert "A LoRA adapter for" in text_of(app)
+
+
+def test_of_two_runs_of_one_name_and_day_each_can_be_chosen(run):
+    older, newer = make_job(52, "same", steps=40), make_job(51, "same", steps=80)
+    app = opened("hub")
+    choice = app.selectbox(key="publish:run")
+    assert len(set(choice.options)) == 3
+    for job in (older, newer):
+        label = next(label for label in choice.options if label.startswith("same") and _moment(job) in label)
+        app.selectbox(key="publish:run").select(label).run()
+        assert app.selectbox(key=f"publish:step:{job.id}")
 
 
 def test_a_run_is_published_privately_from_the_checkpoint_that_is_chosen(run):
