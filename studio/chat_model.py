@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.inference.choices import ChatModel, choices, named, target_of
+from core.inference.choices import ChatModel, choices, named, target_of, told_apart
 from core.jobs.listing import known_job
 from studio import session
 from studio.layout import row
@@ -56,6 +56,8 @@ def chosen_panes(panes: int, blind: bool) -> Panes:
     known = {model.id: model for model in choices()}
     for model in [model for pane in range(panes) for model in _written(pane)]:
         known.setdefault(model.id, model)
+    # The list knows them by their labels: of two alike it gives the same one, whichever is pressed.
+    known = told_apart(known)
     chosen: list[str] = []
     for pane in range(panes):
         chosen.append(next(name for name in _wanted(pane, known, chosen) if name in known))

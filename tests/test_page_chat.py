@@ -680,6 +680,16 @@ def test_an_app_that_was_begun_in_a_models_folder_lists_no_model_without_a_name(
     assert opened().selectbox(key="chat:model").options == ["SmolLM2 135M (built in)"]
 
 
+def test_of_two_folders_of_one_name_each_can_be_chosen(toy, tmp_path, monkeypatch):
+    folders = [str(tmp_path / parent / "final") for parent in ("one", "two")]
+    for number, folder in enumerate(folders, start=1):
+        make_job(number, model={"source": folder})
+    app = opened()
+    for folder in folders:
+        app.selectbox(key="chat:model").set_value(folder).run()
+        assert models(app) == [folder]
+
+
 def test_a_chat_whose_model_is_gone_opens_with_another(toy, run):
     toy.answers = [[(0, "T"), (1, "B")]]
     app = ask(comparing(opened()), "Hi")

@@ -54,6 +54,13 @@ def choices() -> list[ChatModel]:
     return tuned + [ChatModel(source, base_label(source), tuned=False, base=source) for source in sources]
 
 
+def told_apart(known: dict[str, ChatModel]) -> dict[str, ChatModel]:
+    """No two labelled alike, by their ids: two folders called `final`, two runs of one name and minute."""
+    times = Counter(model.label for model in known.values())
+    ambiguous = {name: model for name, model in known.items() if times[model.label] > 1}
+    return known | {name: replace(model, label=f"{model.label} ({name})") for name, model in ambiguous.items()}
+
+
 def named(source: str) -> ChatModel | None:
     """A model or adapter that no list has: a Hub id or a folder, as a person names it; None where it can be neither."""
     if not _is_base(source):
