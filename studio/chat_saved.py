@@ -48,7 +48,8 @@ def saved_chats_popover() -> None:
 def _current(chat: Chat) -> None:
     """Name, export and delete of the conversation on the page."""
     key = f"chat:name:{chat.id}"
-    st.text_input("This conversation", chat.title, max_chars=200, key=key, on_change=_rename, args=(chat, key))
+    session.show_in(key, chat.title)  # which changes with its first question, or in another tab
+    st.text_input("This conversation", max_chars=200, key=key, on_change=_rename, args=(chat, key))
     stem = "".join(sign if sign.isalnum() else "-" for sign in chat.title).strip("-")[:60] or "chat"
     with row():
         for label, text, ending in (("JSONL", as_jsonl, "jsonl"), ("Markdown", as_markdown, "md")):

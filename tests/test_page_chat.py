@@ -507,6 +507,15 @@ def test_a_question_can_be_edited_and_what_came_after_it_goes(toy):
     assert app.button(key="chat:resend").label == "Send again, dropping 1 below"
     app.button(key="chat:resend").click().run()
     assert [text.strip() for text in said(app)] == ["Changed?", "Three."]
+    assert app.text_input(key=f"chat:name:{current(app).id}").value == "Changed?"
+
+
+def test_a_conversation_whose_name_is_emptied_is_called_by_its_question_again(toy):
+    toy.answers = [["One."]]
+    app = ask(opened(), "First?")
+    for name, shown in (("Mine", "Mine"), ("", "First?")):
+        app.text_input(key=f"chat:name:{current(app).id}").set_value(name).run()
+        assert app.text_input(key=f"chat:name:{current(app).id}").value == shown == chats.saved_chats()[0].title
 
 
 # Saved
