@@ -19,7 +19,7 @@ def evaluation_form(run: Job, again: bool) -> None:
     ):
         steps = [checkpoint.step for checkpoint in reversed(run.checkpoints)]
         options = [*([RESULT] if run.final else []), *steps]
-        chosen = st.selectbox("Compare the base with", options, format_func=_named, key="evaluate:step")
+        chosen = st.selectbox("Compare the base with", options, format_func=_named, key=f"evaluate:step:{run.id}")
         written = st.text_area(
             _title("prompts"),
             placeholder="one a line; empty: the first held-out rows",

@@ -21,7 +21,7 @@ from core.jobs.folder import Job
 from core.jobs.worker import Worker
 from core.recipe_yaml import to_yaml as recipe_yaml
 from studio.evaluation_tables import _line
-from tests.test_page_runs import runs
+from tests.test_page_runs import runs, tick
 from tests.test_pages import click, opened, progress_of, text_of
 from tests.test_pages import studio_home as home_of_pages  # noqa: F401  ends workers, keeps torch away
 
@@ -137,6 +137,15 @@ def test_an_evaluation_is_started_from_the_page_and_is_no_run_of_its_own(run: Jo
     assert "Starting" in progress_of(app)
     click(app, "evaluating:stop")
     assert job.stop_asked
+
+
+def test_a_checkpoint_chosen_for_one_run_is_not_chosen_for_the_next(run: Job) -> None:
+    make_job(2, "other", steps=60)
+    app = runs(run)
+    step = next(box for box in app.selectbox if box.label == "Compare the base with")
+    step.set_value(30).run()
+    tick(app, 1)
+    assert next(box for box in app.selectbox if box.label == "Compare the base with").value == 60
 
 
 def test_one_that_failed_says_why_and_can_be_started_again(run: Job) -> None:
