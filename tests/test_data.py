@@ -235,6 +235,18 @@ def test_a_file_that_changed_is_prepared_again(tmp_path, toy):
     assert report["rows_read"] == 4
 
 
+def test_a_file_that_changes_while_it_is_read_is_kept_under_no_name(tmp_path, toy):
+    path = written(tmp_path, {"messages": CHAT})
+    asked = Source(source=path)
+    opened = sources.open_source(asked)
+    written(tmp_path, {"messages": [CHAT[0], {"role": "assistant", "content": "Changed"}]})
+    with pytest.raises(DataError, match="was changed while it was read"):
+        list(opened.rows)
+    again = sources.open_source(asked)
+    Path(path).touch()
+    assert len(list(again.rows)) == 1
+
+
 def test_a_run_says_its_own_files_name_where_the_same_contents_were_prepared_under_another(tmp_path, toy):
     paths = [written(tmp_path, *[{"messages": CHAT}] * 3, name=name) for name in ("first.jsonl", "second.jsonl")]
     made = [prepared(toy, {"source": path})[1] for path in paths]

@@ -6,6 +6,7 @@ beside them, such as a README.md, do not. Links are followed: it is the person's
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ from core.data.readers.row import RawRow
 from core.data.readers.table import KINDS, READERS, reader_of
 from core.errors import DataError
 from core.where import is_there
+
+Stamp = tuple[tuple[str, int, int], ...]  # each file's name, time in ns and bytes
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class LocalFiles:
             return f"sha256:{hashes[0]}"
         named = "".join(f"{file.name}\0{digest}\n" for file, digest in zip(self.files, hashes, strict=True))
         return f"sha256:{hashlib.sha256(named.encode(errors='surrogateescape')).hexdigest()}"
+
+    def stamp(self) -> Stamp:
+        """What tells that a file was changed, without reading it; raises DataError."""
+        return tuple(_stamp(file) for file in self.files)
 
     def total(self) -> int | None:
         """How many rows there are, if that is known before they are read."""
@@ -90,10 +97,22 @@ def _known(folder: Path) -> tuple[Path, ...]:
     )
 
 
+def _stamp(file: Path) -> tuple[str, int, int]:
+    with _readable(file):
+        stat = file.stat()
+    # Not the time of its content: to be allowed to read it is a change too, and a copy may keep the times of another.
+    return str(file), stat.st_ctime_ns, stat.st_size
+
+
 def _hash(path: Path) -> str:
+    with _readable(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        yield
     except OSError as error:
         raise DataError(
             f"The data file {path} cannot be read: {(error.strerror or 'unknown reason').lower()}."

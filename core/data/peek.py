@@ -9,14 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from core.data.conversation import Conversation, Pair, PlainText, RowProblem
 from core.data.formats import tree
 from core.data.formats.recognise import Reading, reading_of
 from core.data.formats.table import PAIRED
-from core.data.local_files import LocalFiles, local_files
+from core.data.local_files import LocalFiles, Stamp, local_files
 from core.data.readers import json_list, parquet
 from core.data.readers.row import RawRow, columns_of, next_batch
 from core.data.sources import open_source
@@ -33,7 +32,6 @@ LONGEST_NAME = 100
 TOKEN_BYTES = 3  # more of English, less of German; of Chinese it is a character
 COUNTED_BYTES = 20_000_000  # the rows of what is smaller are counted: a moment
 WHOLE_BYTES = 50_000_000  # JSON can only be read whole; more would take the page's time and memory
-Stamp = tuple[tuple[str, int, int], ...]  # each file's name, time in ns and bytes
 Said = Conversation | PlainText
 
 
@@ -70,7 +68,7 @@ def peek(source: Source) -> Peek | None:
         return None
     try:
         found = local_files(local_path(source.source))
-        stamp = tuple(_stamp(file) for file in found.files)
+        stamp = found.stamp()
         for file in found.files if found.reader is json_list else ():
             json_list.check_size(file)
     except (DataError, OSError) as error:
@@ -78,12 +76,6 @@ def peek(source: Source) -> Peek | None:
     if found.reader is json_list and sum(size for _, _, size in stamp) > WHOLE_BYTES:
         return None
     return _look(source.model_dump_json(), stamp)
-
-
-def _stamp(file: Path) -> tuple[str, int, int]:
-    stat = file.stat()
-    # Not the time of its content: to be allowed to read it is a change too, and a copy may keep the times of another.
-    return str(file), stat.st_ctime_ns, stat.st_size
 
 
 def _sentence(error: DataError | OSError, source: Source) -> str:

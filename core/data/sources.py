@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from core.data.local_files import LocalFiles, local_files
+from core.data.local_files import LocalFiles, Stamp, local_files
 from core.data.readers.row import RawRow
 from core.data.starter import generate
 from core.data.trees import put_together
@@ -47,7 +47,17 @@ def _starter(source: Source) -> Opened:
 
 def _local(source: Source) -> Opened:
     found = local_files(local_path(source.source))
-    return _of_files(source, found, found.fingerprint())
+    before = found.stamp()
+    opened = _of_files(source, found, found.fingerprint())
+    return replace(opened, rows=_as_before(opened, found, before))
+
+
+def _as_before(opened: Opened, found: LocalFiles, before: Stamp) -> Iterator[RawRow]:
+    """The rows; raises DataError where they are not those of the fingerprint: they would be kept under its name for good."""
+    yield from opened.rows
+    # Other programs touch files without changing them.
+    if found.stamp() != before and found.fingerprint() != opened.fingerprint:
+        raise DataError(f"{found.path} was changed while it was read. Start again once nothing writes to it.")
 
 
 def _of_files(source: Source, found: LocalFiles, fingerprint: str) -> Opened:
