@@ -74,6 +74,18 @@ def test_an_exact_duplicate_is_dropped_within_and_across_data_sets_whatever_its_
     assert like == [(3, one, 1), (1, one, 2)]
 
 
+def test_a_conversation_is_no_duplicate_where_another_of_its_turns_is_learned(tmp_path, toy):
+    asks, answers = chat("Hi")["messages"]
+
+    def learning(*weights: int) -> dict:
+        return {"messages": [turn for weight in weights for turn in (asks, answers | {"weight": weight})]}
+
+    path = {"source": written(tmp_path, learning(1, 0), learning(0, 1), learning(0, 1))}
+    report, files, _ = prepared(toy, path, eval_fraction=0, **clean())
+    assert fates(files) == ["trained on", "trained on", "exact duplicate"]
+    assert report["examples"]["exact duplicate"][0]["like"]["row"] == 2 and adds_up(report)
+
+
 def test_the_real_alpaca_and_dolly_files_hold_the_same_rows(shared_data, toy):
     alpaca = {"source": str(shared_data / "alpaca_layout.jsonl")}
     dolly = {"source": str(shared_data / "dolly_layout.jsonl"), "columns": {"input": "context", "output": "response"}}

@@ -45,9 +45,14 @@ def _has_short_answer(pool: Pool, supervised: np.ndarray, least: int) -> np.ndar
 
 
 def _exact_duplicates(cleaned: Cleaned, positions: np.ndarray) -> None:
-    """All but the first of the same conversation."""
+    """All but the first of the same conversation, where the same turns of it are learned."""
     digests = cleaned.pool.column("digest")[positions]
-    _, first, group = np.unique(digests, return_index=True, return_inverse=True)
-    again = first[group] != np.arange(len(positions))
-    cleaned.decide(positions[again], Fate.EXACT_DUPLICATE)
-    cleaned.like[positions[again]] = positions[first[group]][again]
+    _, group, times = np.unique(digests, return_inverse=True, return_counts=True)
+    again = times[group] > 1
+    first: dict[tuple[int, bytes], int] = {}
+    like: dict[int, int] = {}
+    for position, digest in zip(positions[again].tolist(), digests[again].tolist(), strict=True):
+        other = first.setdefault((digest, cleaned.pool.learned(position)), position)
+        if other != position:
+            like[position] = other
+    cleaned.decide_alike(like, Fate.EXACT_DUPLICATE)

@@ -52,9 +52,16 @@ class Pool:
 
     def shorter_answer(self, position: int) -> int:
         """Of a pair, the trained tokens of the answer that has fewer."""
-        source, number = self.place(position)
-        trained, second = self.sources[source].tokens(number, "labels") >= 0, int(self.seconds[position])
+        trained, second = self._trained(position), int(self.seconds[position])
         return int(min(trained[:second].sum(), trained[second:].sum()))
+
+    def learned(self, position: int) -> bytes:
+        """The same for rows in which the same tokens are trained, by their places."""
+        return np.packbits(self._trained(position)).tobytes()
+
+    def _trained(self, position: int) -> np.ndarray:
+        source, number = self.place(position)
+        return self.sources[source].tokens(number, "labels") >= 0
 
     def _ids(self, position: int) -> np.ndarray:
         source, number = self.place(position)
