@@ -47,6 +47,17 @@ def test_calls_of_every_form_are_read_as_one(calls, content):
     assert read(calling(calls, content=content)).messages == WHOLE
 
 
+def test_a_call_in_openais_older_form_is_read_as_well():
+    call = {
+        "role": "assistant",
+        "content": "Let me look.",
+        "function_call": FUNCTION | {"arguments": '{"city": "Bern"}'},
+    }
+    answer = {"role": "function", "name": "weather", "content": "21"}
+    said = read({"messages": [ASKS, call, answer, WORDS]}).messages
+    assert said[1]["tool_calls"] == [CALL] and said[2] == answer | {"role": "tool"}
+
+
 def test_openai_calls_keep_their_id_and_the_answer_names_it():
     answer = {"role": "tool", "content": "21", "tool_call_id": "call_1", "name": "weather", "latency": 3}
     call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bern"}'}}

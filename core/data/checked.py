@@ -8,6 +8,7 @@ from core.data.json_value import json_value
 from core.data.tool_calls import tool_calls
 
 ROLES = ("system", "user", "assistant", "tool")
+OTHER_NAMES = {"developer": "system", "function": "tool"}  # OpenAI's newer and older ones, which no chat template knows
 # A chat template writes the whole conversation anew for each turn that is learned: the time grows with the square.
 MOST_MESSAGES = 2_000
 NAMES = ("tool_call_id", "name")  # short texts beside the content, where a message has them
@@ -80,7 +81,7 @@ def unpacked(value: Any) -> Any:
 
 def _says_nothing(message: Any) -> bool:
     """Whether this is an empty system turn, as data has it that was written for templates which want one."""
-    if not isinstance(message, dict) or message.get("role") != "system":
+    if not isinstance(message, dict) or message.get("role") not in ("system", "developer"):
         return False
     content = message.get("content")
     return content is None or (isinstance(content, str) and not content.strip())
@@ -89,11 +90,8 @@ def _says_nothing(message: Any) -> bool:
 def _message(message: Any, what: str) -> Message:
     if not isinstance(message, dict):
         raise RowProblem(f"{what} is not an object with role and content")
-    role = message.get("role")
-    if role not in ROLES:
-        # reprlib: what stands there may be nested too deeply for repr.
-        raise RowProblem(f"{what} has the role {reprlib.repr(role)}; known are {', '.join(ROLES)}")
-    calls = tool_calls(message.get("tool_calls"), what)
+    role = _role(message, what)
+    calls = tool_calls(message.get("tool_calls") or message.get("function_call"), what)
     if calls and role != "assistant":
         raise RowProblem(f"{what} calls a tool, which only an assistant's can do")
     found = {
@@ -105,6 +103,15 @@ def _message(message: Any, what: str) -> Message:
     if role == "assistant":
         found |= _reasoning(message, what) | _weight(message, what)
     return found | _names(message, what)
+
+
+def _role(message: dict[str, Any], what: str) -> str:
+    role = message.get("role")
+    known = OTHER_NAMES.get(role, role) if isinstance(role, str) else role
+    if known not in ROLES:
+        # reprlib: what stands there may be nested too deeply for repr.
+        raise RowProblem(f"{what} has the role {reprlib.repr(role)}; known are {', '.join(ROLES)}")
+    return known
 
 
 def _content(value: Any, what: str, may_be_empty: bool) -> str:
