@@ -505,3 +505,11 @@ def test_any_rows_are_read_or_refused_in_words(rows):
         assert "fit no layout" in str(problem)
     else:
         assert 0 <= reading.confidence <= 1
+
+
+def test_a_completion_that_is_labelled_a_bad_one_is_not_learned():
+    """TRL's unpaired preferences; a label of another kind says nothing of that."""
+    row = {"prompt": "Hi", "completion": "Hello"}
+    assert read(row | {"label": True}) == read(row | {"label": 0}) == [ASKS, ANSWERS]
+    with pytest.raises(RowProblem, match="the column `label` says that this completion is a bad one"):
+        read(row | {"label": False})

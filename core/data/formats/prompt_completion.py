@@ -16,11 +16,17 @@ HELP = {
 } | COLUMN_HELP
 REQUIRED = ("prompt", "completion")
 ANSWER = "completion"
+# Beside them in TRL's data of unpaired preferences: whether the completion is a good one.
+LABEL = "label"
 
 
 def conversation(row: dict[str, Any], columns: dict[str, str]) -> Conversation:
     """The prompt's messages, then the completion's; raises RowProblem."""
     asked, answered = columns["prompt"], columns["completion"]
+    if row.get(LABEL) is False:
+        raise RowProblem(
+            f"the column `{LABEL}` says that this completion is a bad one, and it would be learned. Take such rows out"
+        )
     prompt = turns(row[asked], "user", f"the column `{asked}`")
     completion = answer(row, columns, ANSWER) if KEY in columns else row[answered]
     learned = turns(completion, "assistant", f"the column `{answered}`")
