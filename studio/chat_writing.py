@@ -136,9 +136,10 @@ def _keep_numbers(stream: Comparison, replies: list[Reply], before: list[Reply])
     """An answer that went on has its tokens of before as well; of which nothing came, that is as it was."""
     for reply, old, stats, error in zip(replies, before, stream.all_stats, stream.errors, strict=True):
         reply.error = error
-        if not stats.tokens and stats.finish_reason not in ("stop", "length"):
+        cancelled = stats.finish_reason not in ("stop", "length")
+        if cancelled and not stats.tokens:
             continue
-        reply.stopped = error is not None or stats.finish_reason not in ("stop", "length")
+        reply.stopped = cancelled or error is not None
         reply.prompt_tokens = old.prompt_tokens or stats.prompt_tokens
         reply.tokens = (old.tokens or 0) + stats.tokens
         reply.seconds_to_first, reply.tokens_per_s = stats.seconds_to_first, stats.tokens_per_s

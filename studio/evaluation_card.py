@@ -24,6 +24,8 @@ def evaluation_card(run: Job) -> None:
         return
     evaluations = errand.errands_of(run, "evaluate")
     newest = next(iter(evaluations), None)
+    # What an earlier one has found stands until another has found something.
+    found = next(((job, findings) for job in evaluations if (findings := read(job.files))), None)
     with st.container(border=True):
         with split():
             section("Did it help?")
@@ -31,10 +33,9 @@ def evaluation_card(run: Job) -> None:
                 evaluation_form(run, again=newest is not None)
         if newest and newest.status.live:
             live_part("evaluating", lambda job: job_under_way(job, "evaluating:stop"), newest)
-        elif newest and not read(newest.files):
+        elif newest and (not found or found[0] is not newest):
             st.warning(plain_lines(why(newest)), icon=":material/error:")
-        # What an earlier one has found stands until another has found something.
-        if found := next(((job, findings) for job in evaluations if (findings := read(job.files))), None):
+        if found:
             _found(*found)
         elif not newest:
             _while_training(run)
